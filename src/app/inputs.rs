@@ -1,0 +1,143 @@
+//! The inputs of a run: opens what was asked for, on threads that read.
+//!
+//! Knows which source serves which input. Knows nothing of how a run ends.
+
+use super::{Event, command};
+use crate::attend::Attended;
+use crate::checkpoint::Checkpoint;
+use crate::config::{Config, Input};
+use crate::note::Note;
+use crate::pipeline::Intake;
+use crate::rate::Rate;
+use crate::shape::Shaper;
+use crate::source::follow::Follow;
+use crate::source::generations::Begin;
+use crate::source::leash::{self, Leash};
+use crate::source::lines::Piece;
+use crate::source::{Setting, file};
+use crate::stop::Stop;
+use anyhow::{Context, Result};
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+/// Whether something is read that cannot be read again: while it is open the program never exits.
+pub(super) fn has_pipe(input: &Input) -> bool {
+    let is_pipe = |path: &PathBuf| {
+        path.as_os_str() == file::STDIN
+            || fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
+    };
+    match input {
+        Input::Stdin | Input::Command { .. } => true,
+        Input::Message(_) | Input::Drain => false,
+        Input::Files(files) => !files.follow && files.names.iter().any(is_pipe),
+    }
+}
+
+/// Whether the input is files read to their end, which stay where they are.
+pub(super) fn ends_by_itself(input: &Input) -> bool {
+    matches!(input, Input::Files(files) if !files.follow)
+}
+
+/// What a source is given.
+pub(super) struct Run {
+    pub(super) intake: Intake,
+    pub(super) stop: Arc<Stop>,
+    pub(super) checkpoint: Option<Arc<Checkpoint>>,
+    pub(super) note: Note,
+}
+
+/// What is read.
+#[derive(Default)]
+pub(super) struct Opened {
+    /// How many threads read.
+    pub(super) sources: usize,
+    /// What they are told the end by.
+    pub(super) leashes: Vec<Leash>,
+    /// The command that is run; it has the leashes of its own pipes.
+    pub(super) command: Option<Attended>,
+}
+
+/// Starts the threads that read.
+pub(super) fn open(
+    config: &Config,
+    run: Run,
+    tell: impl Fn(Event) + Clone + Send + 'static,
+) -> Result<Opened> {
+    let tee = config.tee;
+    let (leash, collar) = leash::new().context("cannot open a pipe")?;
+    match &config.input {
+        Input::Message(text) => {
+            let mut shaper = Shaper::new(&config.shape, &[], None);
+            let piece = Piece {
+                bytes: text,
+                first: true,
+                end: text.len() as u64,
+            };
+            shaper.line(piece, Instant::now());
+            shaper.end();
+            shaper.hand_in(&run.intake, text.len());
+            tell(Event::SourceEnded(0));
+        }
+        Input::Drain => tell(Event::SourceEnded(0)),
+        Input::Stdin => {
+            let given = vec![PathBuf::from(file::STDIN)];
+            let files = file::Files::new(setting(config, run, Begin::Start, false), collar);
+            spawn("stdin", move || read_files(files, &given, tee, &tell))?;
+        }
+        Input::Files(given) => {
+            let setting = setting(config, run, given.begin, given.labelled);
+            let names = given.names.clone();
+            if given.follow {
+                let follow = Follow::new(setting, &names);
+                spawn("follow", move || tell(Event::SourceEnded(follow.run())))?;
+            } else {
+                let files = file::Files::new(setting, collar);
+                spawn("files", move || read_files(files, &names, tee, &tell))?;
+            }
+        }
+        Input::Command {
+            command,
+            exit_entry,
+        } => return command::open(command, *exit_entry, config, &run, &tell),
+    }
+    Ok(Opened {
+        sources: 1,
+        leashes: vec![leash],
+        command: None,
+    })
+}
+
+pub(super) fn read_files(files: file::Files, names: &[PathBuf], tee: bool, tell: &impl Fn(Event)) {
+    let tee = tee.then(|| Box::new(io::stdout()) as Box<dyn Write + Send>);
+    tell(Event::SourceEnded(files.with_tee(tee).read(names)));
+}
+
+pub(super) fn setting(config: &Config, run: Run, begin: Begin, labelled: bool) -> Setting {
+    let Run {
+        intake,
+        stop,
+        checkpoint,
+        note,
+    } = run;
+    Setting {
+        gather: config.gather.clone(),
+        shape: Arc::clone(&config.shape),
+        delimiter: config.delimiter,
+        portion: config.settings.limit_rate.map_or(usize::MAX, Rate::portion),
+        labelled,
+        begin,
+        checkpoint,
+        intake,
+        stop,
+        note,
+    }
+}
+
+pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
+    let thread = thread::Builder::new().name(name.into()).spawn(work);
+    thread.map(drop).context("cannot start a thread")
+}

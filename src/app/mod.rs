@@ -1,0 +1,225 @@
+//! The wiring: opens sources, starts the pipeline, conducts its end, reports.
+//!
+//! Knows every room by its door and none from inside.
+
+mod command;
+mod conductor;
+mod inputs;
+
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::check;
+use crate::checkpoint::Checkpoint;
+use crate::config::{self, Config, Input, Summary};
+use crate::deadletter::DeadLetter;
+use crate::extent::{self, Extent};
+use crate::identity::FileState;
+use crate::ledger::Ledger;
+use crate::note::{Loudness, Message, Note};
+use crate::pipeline::{Destination, Pipeline, Stage, Stores};
+use crate::progress::Progress;
+use crate::push::http::Http;
+use crate::queue::Queue;
+use crate::report::Report;
+use crate::signals::{self, Signal};
+use crate::source::child::Exit;
+use crate::spool::Spool;
+use crate::stop::Stop;
+use conductor::Conductor;
+use inputs::{Run, ends_by_itself, has_pipe, open};
+
+/// What the conductor hears.
+enum Event {
+    Signal(Signal),
+    /// A source is through; with how many inputs it could not read. It has said which.
+    SourceEnded(u64),
+    /// The command has ended, or cannot be waited for.
+    CommandEnded(io::Result<Exit>),
+    /// A stage is through.
+    Through(Stage),
+}
+
+/// Runs until input has ended and every entry has its fate; gives the exit status.
+///
+/// # Errors
+/// If something is wrong before anything was read.
+pub fn run(config: &Config) -> Result<u8> {
+    let note = Note::new(config.loudness);
+    for text in &config.warnings {
+        note.say(&Message::Warning { text });
+    }
+    if config.check {
+        return check::run(config);
+    }
+    let destination = match &config.connection {
+        Some(connection) => Destination::Loki(Arc::new(Http::new(connection)?)),
+        None => Destination::Print,
+    };
+    let stores = open_stores(config, note)?;
+    let (spool, checkpoint) = (stores.spool.clone(), stores.checkpoint.clone());
+    let (stop, ledger) = (Arc::new(Stop::new()), Arc::new(Ledger::new()));
+    let events = Queue::new(usize::MAX);
+    let tell = |events: &Queue<Event>| {
+        let events = events.clone();
+        move |event| drop(events.push(event, 1))
+    };
+    signals::listen({
+        let tell = tell(&events);
+        move |signal| tell(Event::Signal(signal))
+    })
+    .context("cannot listen for signals")?;
+    let through = tell(&events);
+    let has_pipe = has_pipe(&config.input);
+    let mut settings = config.settings.clone();
+    settings.delivery.end_when_hopeless = ends_by_itself(&config.input) && !has_pipe;
+    let pipeline = Pipeline::start(
+        settings,
+        destination,
+        stores,
+        &stop,
+        &ledger,
+        note,
+        move |stage| through(Event::Through(stage)),
+    );
+    let run = Run {
+        intake: pipeline.intake(),
+        stop: Arc::clone(&stop),
+        checkpoint: checkpoint.clone(),
+        note,
+    };
+    let progress = progress(config);
+    let opened = open(config, run, tell(&events))?;
+    let conductor = Conductor {
+        config,
+        pipeline: &pipeline,
+        spool: spool.as_deref(),
+        stop: &stop,
+        ledger: &ledger,
+        checkpoint: checkpoint.as_deref(),
+        has_pipe,
+        note,
+        began: Instant::now(),
+        sources: opened.sources,
+        leashes: opened.leashes,
+        command: opened.command,
+        packed: false,
+        shipped: false,
+        unreadable: 0,
+        linger: None,
+        progress,
+    };
+    let report = conductor.conduct(&events);
+    say_report(config, &report, &pipeline, spool.as_deref(), note);
+    if let Some(spool) = spool {
+        spool.close();
+    }
+    Ok(report.status())
+}
+
+/// Opens what keeps entries on disk. What lies in the spool outranks what the checkpoint says.
+fn open_stores(config: &Config, note: Note) -> Result<Stores> {
+    let spool = config.spool.clone();
+    let spool = spool
+        .map(|options| Spool::open(options, note))
+        .transpose()?;
+    let checkpoint = open_checkpoint(config, note)?;
+    if let (Some(spool), Some(checkpoint)) = (&spool, &checkpoint) {
+        let marks = spool.marks();
+        let states = marks.iter().filter_map(FileState::from_json);
+        states.for_each(|state| checkpoint.raise(&state));
+    }
+    let dead_letter = config.dead_letter.as_deref();
+    let dead_letter = dead_letter.map(|path| DeadLetter::open(path, note));
+    Ok(Stores {
+        spool: spool.map(Arc::new),
+        checkpoint: checkpoint.map(Arc::new),
+        drain: config.input == Input::Drain,
+        dead_letter: dead_letter.transpose()?.map(Arc::new),
+    })
+}
+
+fn open_checkpoint(config: &Config, note: Note) -> Result<Option<Checkpoint>> {
+    let Input::Files(files) = &config.input else {
+        return Ok(None);
+    };
+    // A dry run ships nothing, so it settles nothing.
+    let writable = config.connection.is_some();
+    let path = files.checkpoint.as_deref();
+    let opened = path.map(|path| Checkpoint::open(path, writable, note));
+    opened.transpose()
+}
+
+/// The progress bar, where one is shown.
+fn progress(config: &Config) -> Option<Progress> {
+    let always = match config.progress {
+        config::Progress::Never => return None,
+        config::Progress::Always => true,
+        config::Progress::Auto => false,
+    };
+    // What is passed through, or printed, may go to the same terminal.
+    let shared = (config.tee || config.connection.is_none()) && io::stdout().is_terminal();
+    let may = config.loudness > Loudness::Quiet && io::stderr().is_terminal() && !shared;
+    if !always && !may {
+        return None;
+    }
+    let bytes = match extent::of(&config.input) {
+        Extent::Files(bytes) => bytes,
+        Extent::Open if always => None,
+        Extent::Open => return None,
+    };
+    Some(Progress::start(bytes, Instant::now()))
+}
+
+fn say_report(
+    config: &Config,
+    report: &Report,
+    pipeline: &Pipeline,
+    spool: Option<&Spool>,
+    note: Note,
+) {
+    let counts = &report.counts;
+    let left = if report.left_is_safe {
+        0
+    } else {
+        counts.left()
+    };
+    if report.missing() > 0 {
+        note.say(&Message::Missing {
+            target: &config.settings.target,
+            refused: counts.refused + counts.adopted_refused,
+            dropped: counts.dropped,
+            left,
+            why: pipeline.trouble().as_deref(),
+        });
+    }
+    let entries = (counts.spooled + counts.adopted_left()).saturating_sub(report.set_aside);
+    if let Some(options) = config.spool.as_ref().filter(|_| entries > 0) {
+        note.say(&Message::Spooled {
+            entries,
+            spool: &options.dir.display().to_string(),
+        });
+    }
+    if let (Some(spool), Input::Drain) = (spool, &config.input) {
+        for destination in spool.elsewhere() {
+            note.say(&Message::Elsewhere {
+                destination: &destination,
+                spool: &spool.dir().display().to_string(),
+            });
+        }
+    }
+    if let Some(form) = config.summary {
+        say_summary(form, report, note);
+    }
+}
+
+fn say_summary(form: Summary, report: &Report, note: Note) {
+    let line = match form {
+        Summary::Text => report.text(),
+        Summary::Json => report.json(),
+    };
+    note.say(&Message::Summary { line: &line });
+}

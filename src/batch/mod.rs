@@ -1,0 +1,466 @@
+//! Batches: which entries leave together, and when.
+//!
+//! Told the time; decides when a batch is full or due. A batch holds entries of all streams and
+//! closes as a whole: a file's lines spread over streams, and a mark may only be acknowledged when
+//! every line before it is settled.
+
+mod dated;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::entry::{Chunk, Entry, Marks};
+use crate::labels::Labels;
+use dated::Dated;
+
+/// When a batch closes.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// At this many entries …
+    pub entries: usize,
+    /// … or at this cost, in bytes (line + metadata + 64 an entry) …
+    pub bytes: usize,
+    /// … or when its first entry is this old.
+    pub age: Duration,
+}
+
+/// The entries of one stream in a batch, as places in its chunks.
+#[derive(Debug)]
+pub struct Group {
+    /// The stream.
+    pub labels: Arc<Labels>,
+    places: Vec<(u32, u32)>,
+    /// Times in place of the entries' own; empty, or one an entry.
+    times: Vec<i64>,
+    latest: i64,
+    ascending: bool,
+}
+
+/// A closed batch.
+#[derive(Debug)]
+pub struct Batch {
+    /// Rises by one from batch to batch, beginning with 0.
+    pub number: u64,
+    /// The entries by stream, in the order in which the streams first came.
+    pub groups: Vec<Group>,
+    /// How far the files are read with this batch.
+    pub marks: Marks,
+    chunks: Vec<Arc<Chunk>>,
+}
+
+impl Batch {
+    /// The entries of a group, ascending by time, as Loki wants them (contract, trap T11).
+    pub fn entries<'a>(&'a self, group: &'a Group) -> impl ExactSizeIterator<Item = Entry<'a>> {
+        group.places.iter().enumerate().map(|(n, &(chunk, at))| {
+            let entry = self.chunks[chunk as usize].entry(at as usize);
+            let time = group.times.get(n).copied().unwrap_or(entry.time);
+            Entry { time, ..entry }
+        })
+    }
+
+    /// How many entries, of all streams.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.groups.iter().map(|group| group.places.len()).sum()
+    }
+
+    /// Whether there is no entry. Such a batch may still carry marks, of lines that were filtered.
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.groups.iter().all(|group| group.places.is_empty())
+    }
+}
+
+impl Group {
+    fn put(&mut self, time: i64, place: (u32, u32)) {
+        self.ascending &= time >= self.latest;
+        self.latest = time;
+        self.places.push(place);
+    }
+}
+
+/// The batch that is open, and the streams it has met.
+#[derive(Debug)]
+struct Open {
+    batch: Batch,
+    by_stream: HashMap<Arc<Labels>, usize>,
+    entries: usize,
+    cost: usize,
+    since: Instant,
+}
+
+/// Sorts entries into batches.
+#[derive(Debug)]
+pub struct Batcher {
+    limits: Limits,
+    open: Option<Open>,
+    number: u64,
+    dated: Option<Dated>,
+}
+
+impl Batcher {
+    /// A batcher with nothing open; `dated` entries bring their own times.
+    pub fn new(limits: Limits, dated: bool) -> Self {
+        Self {
+            limits,
+            open: None,
+            number: 0,
+            dated: dated.then(Dated::default),
+        }
+    }
+
+    /// Takes the entries of a chunk in; hands each batch that is full to `closed`.
+    pub fn add(&mut self, chunk: Chunk, mut closed: impl FnMut(Batch)) {
+        let chunk = Arc::new(chunk);
+        let mut next = 0;
+        loop {
+            let taken = self.fill(&chunk, next);
+            let full = self.open.as_ref().is_some_and(|open| self.is_full(open));
+            if full || taken < chunk.len() {
+                self.close().into_iter().for_each(&mut closed);
+            }
+            next = taken;
+            if next == chunk.len() {
+                return;
+            }
+        }
+    }
+
+    /// When the open batch must be closed for its age.
+    pub fn due(&self) -> Option<Instant> {
+        self.open.as_ref().map(|open| open.since + self.limits.age)
+    }
+
+    /// Closes what is open.
+    pub fn close(&mut self) -> Option<Batch> {
+        let Open { mut batch, .. } = self.open.take()?;
+        self.number += 1;
+        let chunks = &batch.chunks;
+        for group in batch.groups.iter_mut().filter(|group| !group.ascending) {
+            group
+                .places
+                .sort_by_key(|&(chunk, at)| chunks[chunk as usize].time(at as usize));
+        }
+        if let Some(dated) = &mut self.dated {
+            batch.groups = dated.settle(std::mem::take(&mut batch.groups), &batch.chunks);
+        }
+        Some(batch)
+    }
+
+    fn is_full(&self, open: &Open) -> bool {
+        open.entries >= self.limits.entries || open.cost >= self.limits.bytes
+    }
+
+    /// Moves entries from place `from` on into the open batch until it is full or the chunk is
+    /// empty; gives the place of the first entry that was left.
+    fn fill(&mut self, chunk: &Arc<Chunk>, from: usize) -> usize {
+        let (limits, number) = (self.limits, self.number);
+        let open = self
+            .open
+            .get_or_insert_with(|| Open::new(number, chunk.read_at));
+        let place = open.batch.chunks.len() as u32;
+        open.batch.chunks.push(Arc::clone(chunk));
+        let groups: Vec<usize> = chunk
+            .streams()
+            .iter()
+            .map(|labels| open.group(labels))
+            .collect();
+        let mut at = from;
+        while at < chunk.len() && open.entries < limits.entries {
+            let cost = chunk.cost(at);
+            // An entry that would burst the batch waits for the next one, unless it is the first.
+            if open.entries > 0 && open.cost + cost > limits.bytes {
+                break;
+            }
+            open.batch.groups[groups[chunk.stream_of(at)]].put(chunk.time(at), (place, at as u32));
+            open.entries += 1;
+            open.cost += cost;
+            at += 1;
+        }
+        // With no entry taken of a chunk that has some, its lines before `from` are marked already.
+        if (at > from || chunk.is_empty())
+            && let Some(mark) = chunk.mark_after(at)
+        {
+            open.batch.marks.put(mark);
+        }
+        at
+    }
+}
+
+impl Open {
+    fn new(number: u64, since: Instant) -> Self {
+        let batch = Batch {
+            number,
+            groups: Vec::new(),
+            marks: Marks::default(),
+            chunks: Vec::new(),
+        };
+        Self {
+            batch,
+            by_stream: HashMap::new(),
+            entries: 0,
+            cost: 0,
+            since,
+        }
+    }
+
+    fn group(&mut self, labels: &Arc<Labels>) -> usize {
+        if let Some(&known) = self.by_stream.get(labels) {
+            return known;
+        }
+        let new = self.batch.groups.len();
+        self.batch.groups.push(Group {
+            labels: Arc::clone(labels),
+            places: Vec::new(),
+            times: Vec::new(),
+            latest: i64::MIN,
+            ascending: true,
+        });
+        self.by_stream.insert(Arc::clone(labels), new);
+        new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::{Mark, OVERHEAD};
+
+    fn limits(entries: usize, bytes: usize) -> Limits {
+        Limits {
+            entries,
+            bytes,
+            age: Duration::from_secs(1),
+        }
+    }
+
+    /// A chunk of lines, each with the stream named; marks are the place behind each line.
+    fn chunk(lines: &[(&str, &str)], at: Instant) -> Chunk {
+        let mut chunk = Chunk::new(Some(0), at);
+        for (n, (stream, line)) in lines.iter().enumerate() {
+            let stream = chunk.stream(&Arc::new(Labels::new([("app", *stream)])));
+            chunk.push(stream, n as i64, n as u64 + 1, |text| {
+                text.push_str(line);
+                0
+            });
+        }
+        chunk.read_to(lines.len() as u64 + 10);
+        chunk
+    }
+
+    fn lines(batch: &Batch) -> Vec<(String, Vec<String>)> {
+        let of = |group| {
+            batch
+                .entries(group)
+                .map(|entry| entry.line.to_owned())
+                .collect()
+        };
+        batch
+            .groups
+            .iter()
+            .map(|group| (group.labels.get("app").unwrap_or("").to_owned(), of(group)))
+            .collect()
+    }
+
+    fn add(batcher: &mut Batcher, chunk: Chunk) -> Vec<Batch> {
+        let mut batches = Vec::new();
+        batcher.add(chunk, |batch| batches.push(batch));
+        batches
+    }
+
+    #[test]
+    fn a_batch_holds_all_streams_and_closes_as_a_whole() {
+        let now = Instant::now();
+        let mut batcher = Batcher::new(limits(4, 1 << 20), false);
+        let closed = add(
+            &mut batcher,
+            chunk(
+                &[("a", "1"), ("b", "2"), ("a", "3"), ("a", "4"), ("b", "5")],
+                now,
+            ),
+        );
+        assert_eq!(closed.len(), 1);
+        assert_eq!(
+            lines(&closed[0]),
+            [
+                ("a".into(), vec!["1".into(), "3".into(), "4".into()]),
+                ("b".into(), vec!["2".into()])
+            ]
+        );
+        assert_eq!(
+            closed[0].marks,
+            [Mark { file: 0, offset: 4 }].into_iter().collect()
+        );
+        let rest = batcher.close().unwrap();
+        assert_eq!((rest.number, rest.len()), (1, 1));
+        assert_eq!(
+            rest.marks,
+            [Mark {
+                file: 0,
+                offset: 15
+            }]
+            .into_iter()
+            .collect()
+        );
+        assert!(batcher.close().is_none());
+    }
+
+    #[test]
+    fn cost_closes_a_batch_before_it_bursts_and_the_first_entry_always_fits() {
+        let now = Instant::now();
+        let mut batcher = Batcher::new(limits(100, 2 * OVERHEAD + 20), false);
+        let long = "x".repeat(500);
+        let closed = add(
+            &mut batcher,
+            chunk(
+                &[
+                    ("a", "0123456789"),
+                    ("a", "01234567890"),
+                    ("a", &long),
+                    ("a", "z"),
+                ],
+                now,
+            ),
+        );
+        assert_eq!(closed.iter().map(Batch::len).collect::<Vec<_>>(), [1, 1, 1]);
+        assert_eq!(batcher.close().map(|batch| batch.len()), Some(1));
+    }
+
+    #[test]
+    fn entries_leave_ascending_by_time_and_equal_times_keep_their_order() {
+        let mut chunk = Chunk::new(None, Instant::now());
+        let stream = chunk.stream(&Arc::new(Labels::new([("app", "a")])));
+        for (time, line) in [(5, "c"), (3, "a"), (5, "d"), (3, "b")] {
+            chunk.push(stream, time, 0, |text| {
+                text.push_str(line);
+                0
+            });
+        }
+        let mut batcher = Batcher::new(limits(10, 1 << 20), false);
+        add(&mut batcher, chunk);
+        let batch = batcher.close().unwrap();
+        assert_eq!(lines(&batch)[0].1, ["a", "b", "c", "d"]);
+    }
+
+    fn dated(batcher: &mut Batcher, entries: &[(i64, &str)]) -> Vec<Vec<(i64, String)>> {
+        let mut chunk = Chunk::new(None, Instant::now());
+        let stream = chunk.stream(&Arc::new(Labels::new([("app", "a")])));
+        for (time, line) in entries {
+            chunk.push(stream, *time, 0, |text| {
+                text.push_str(line);
+                0
+            });
+        }
+        add(batcher, chunk);
+        let batch = batcher.close().unwrap();
+        let of = |group| {
+            batch
+                .entries(group)
+                .map(|e| (e.time, e.line.to_owned()))
+                .collect()
+        };
+        batch.groups.iter().map(of).collect()
+    }
+
+    fn at(entries: &[(i64, &str)]) -> Vec<(i64, String)> {
+        entries
+            .iter()
+            .map(|(time, line)| (*time, (*line).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn equal_entries_at_equal_times_are_moved_apart_and_order_is_kept() {
+        let mut batcher = Batcher::new(limits(100, 1 << 20), true);
+        let given = [
+            (5, "x"),
+            (3, "a"),
+            (5, "x"),
+            (5, "at x"),
+            (5, "y"),
+            (5, "x"),
+            (6, "x"),
+        ];
+        let want = [
+            (3, "a"),
+            (5, "x"),
+            (6, "x"),
+            (6, "at x"),
+            (6, "y"),
+            (7, "x"),
+            (8, "x"),
+        ];
+        assert_eq!(dated(&mut batcher, &given), [at(&want)]);
+        // The next batch goes on where this one ended, and does not fall back behind it.
+        assert_eq!(
+            dated(&mut batcher, &[(8, "x"), (8, "z")]),
+            [at(&[(9, "x"), (9, "z")])]
+        );
+        assert_eq!(dated(&mut batcher, &[(5, "x")]), [at(&[(10, "x")])]);
+        assert_eq!(dated(&mut batcher, &[(5, "w")]), [at(&[(5, "w")])]);
+    }
+
+    #[test]
+    fn entries_over_an_hour_behind_what_was_sent_travel_alone_and_first() {
+        let hour = 3_600_000_000_000;
+        let mut batcher = Batcher::new(limits(100, 1 << 20), true);
+        let cold = [(hour, "old"), (9 * hour, "new")];
+        assert_eq!(
+            dated(&mut batcher, &cold),
+            [at(&cold)],
+            "nothing was sent before"
+        );
+        assert_eq!(
+            dated(
+                &mut batcher,
+                &[(9 * hour, "b"), (8 * hour - 1, "late"), (8 * hour, "a")]
+            ),
+            [
+                at(&[(8 * hour - 1, "late")]),
+                at(&[(8 * hour, "a"), (9 * hour, "b")])
+            ]
+        );
+    }
+
+    #[test]
+    fn exactly_full_closes_at_once() {
+        let now = Instant::now();
+        let mut batcher = Batcher::new(limits(2, 1 << 20), false);
+        assert_eq!(
+            add(&mut batcher, chunk(&[("a", "1"), ("a", "2")], now)).len(),
+            1
+        );
+        assert!(batcher.due().is_none());
+    }
+
+    #[test]
+    fn age_counts_from_the_first_entry() {
+        let now = Instant::now();
+        let mut batcher = Batcher::new(limits(10, 1 << 20), false);
+        assert_eq!(batcher.due(), None);
+        add(&mut batcher, chunk(&[("a", "1")], now));
+        add(
+            &mut batcher,
+            chunk(&[("a", "2")], now + Duration::from_millis(900)),
+        );
+        assert_eq!(batcher.due(), Some(now + Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn a_chunk_of_filtered_lines_still_carries_its_mark() {
+        let mut batcher = Batcher::new(limits(10, 1 << 20), false);
+        add(&mut batcher, chunk(&[], Instant::now()));
+        let batch = batcher.close().unwrap();
+        assert!(batch.is_empty());
+        assert_eq!(
+            batch.marks,
+            [Mark {
+                file: 0,
+                offset: 10
+            }]
+            .into_iter()
+            .collect()
+        );
+    }
+}

@@ -1,0 +1,79 @@
+//! Reads the entry back that was pushed: what was accepted is not yet found.
+//!
+//! Knows Loki's query interface. Knows nothing of what is said of it.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use super::Pushed;
+use super::sheet::Line;
+use super::words::{self, Found};
+use crate::push::http::Http;
+use crate::stop::Stop;
+
+/// How long an entry may take to be found, in requests that take all the time they have: the first
+/// query after a start of Loki's takes ten seconds.
+const PATIENCE: u32 = 2;
+
+/// The first pause between two queries; each is twice the one before, to a second.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// How far behind the entry's time is looked: a Loki may move an entry on by a nanosecond.
+const WITHIN: i64 = 1_000_000;
+
+/// Asks for the entry until it is found, or cannot be.
+pub fn find(http: &Http, base: Option<&str>, pushed: &Pushed, timeout: Duration) -> Line {
+    let Some(base) = base else {
+        return words::read_back(&Found::NotHere(None), Duration::ZERO);
+    };
+    let url = format!(
+        "{base}/loki/api/v1/query_range?query={}&start={}&end={}&limit=1000&direction=forward",
+        encoded(&pushed.labels.to_string()),
+        pushed.time,
+        pushed.time + WITHIN
+    );
+    let (began, stop) = (Instant::now(), Stop::new());
+    let patience = timeout * PATIENCE;
+    let mut pause = PAUSE;
+    loop {
+        let last = match http.get(&url, timeout) {
+            Ok(page) => match page.status {
+                200 if page.text.contains(&pushed.line) => Found::After(began.elapsed()),
+                200 => Found::Missing,
+                401 | 403 => Found::MayNotRead(page.status),
+                429 | 500.. => Found::Unanswered(format!("{} {}", page.status, page.text)),
+                status => Found::NotHere(Some(status)),
+            },
+            Err(failed) => Found::Unanswered(failed.text),
+        };
+        let passing = matches!(last, Found::Missing | Found::Unanswered(_));
+        if !passing || began.elapsed() >= patience {
+            return words::read_back(&last, began.elapsed());
+        }
+        stop.wait(Some(Instant::now() + pause), stop.view());
+        pause = (pause * 2).min(Duration::from_secs(1));
+    }
+}
+
+/// A text as it stands in a query string.
+fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() * 3);
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selector_can_stand_in_an_address() {
+        assert_eq!(encoded("{a=\"é +&\"}"), "%7Ba%3D%22%C3%A9%20%2B%26%22%7D");
+    }
+}

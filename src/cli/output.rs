@@ -1,0 +1,64 @@
+//! Flags for what the program says.
+
+use clap::{ArgAction, Args, ValueEnum};
+
+/// How the summary is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Summary {
+    /// A line.
+    Text,
+    /// A JSON object.
+    Json,
+}
+
+/// When progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Progress {
+    /// When stderr is a terminal and the input a file.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What is said.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct Output {
+    /// Pass the input through unchanged, at once
+    ///
+    /// stdin to stdout; in command mode stdout to stdout and stderr to stderr.
+    #[arg(short, long)]
+    pub tee: bool,
+
+    /// Send nothing; print each entry as `TIME {labels} line`
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// At the end, say on stderr what became of every entry
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub summary: Option<Summary>,
+
+    /// A bar with rate and time left
+    ///
+    /// auto: where standard error is a terminal and the input is files that are read to their end.
+    /// always: a count for pipes, too.
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
+    pub progress: Progress,
+
+    /// Test the way to Loki, and say what failed and what to do
+    ///
+    /// Address, TLS, credentials, tenant and clock; one entry with the labels of the run is pushed
+    /// and read back. Nothing is read. Exit status 0 if entries reach Loki, else 1.
+    #[arg(long)]
+    pub check: bool,
+
+    /// Say only errors
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// Say retries and batches too
+    #[arg(short, long, action = ArgAction::SetTrue)]
+    pub verbose: bool,
+}

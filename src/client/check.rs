@@ -1,0 +1,203 @@
+//! Checks a client's configuration and works it out into what the pipeline needs.
+//!
+//! Knows every rule between settings. Starts nothing, opens nothing, shows no secret.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+
+use super::config::{Auth, Config, ConfigError, OnFull};
+use crate::address::Address;
+use crate::backlog;
+use crate::batch::Limits;
+use crate::labels::{self, Labels};
+use crate::pipeline::Settings;
+use crate::push::http::{Connection, Tls};
+use crate::retry::{Backoff, Patience};
+use crate::ship::Delivery;
+
+/// Requests of one batch under way at once; they belong to different levels.
+const CONNECTIONS: usize = 4;
+
+/// The least that `max_message_size` may be: room for a message beside a short field.
+const LEAST_MESSAGE: usize = 64;
+
+/// The most: places in a chunk are kept in 32 bits.
+const MOST_MESSAGE: usize = 1 << 30;
+
+/// A configuration that holds.
+pub struct Checked {
+    /// How the stages are set.
+    pub settings: Settings,
+    /// The way to Loki.
+    pub connection: Connection,
+    /// The labels of all entries; each has its level beside them.
+    pub labels: Labels,
+    /// What is allowed but not wise.
+    pub warnings: Vec<String>,
+}
+
+/// Checks a configuration.
+pub fn check(config: &Config) -> Result<Checked, ConfigError> {
+    let address = Address::parse(&config.endpoint).map_err(wrong("endpoint"))?;
+    let mut warnings = Vec::new();
+    let headers = headers(config, &address, &mut warnings)?;
+    let connection = Connection {
+        url: address.push.clone(),
+        headers,
+        timeout: more_than_none("timeout", config.timeout)?,
+        connections: CONNECTIONS,
+        tls: Tls::default(),
+        proxy: None,
+        no_proxy: address.is_loopback(),
+    };
+    Ok(Checked {
+        settings: settings(config, address.base)?,
+        connection,
+        labels: all_labels(config)?,
+        warnings,
+    })
+}
+
+fn settings(config: &Config, target: String) -> Result<Settings, ConfigError> {
+    let limits = Limits {
+        entries: at_least("batch_size", config.batch_size, 1)?,
+        bytes: at_least("max_batch_bytes", config.max_batch_bytes, 1)?,
+        age: config.flush_interval,
+    };
+    at_least("max_message_size", config.max_message_size, LEAST_MESSAGE)?;
+    if config.max_message_size > MOST_MESSAGE {
+        return Err(wrong("max_message_size")("may be 1 GiB at most".into()));
+    }
+    let level = config.gzip_level;
+    if level > 9 {
+        let why = format!("{level} is no gzip level; choose 1 (fast) to 9 (small), or 0 for none");
+        return Err(wrong("gzip_level")(why));
+    }
+    let (base, most) = (config.retry_backoff, config.max_backoff);
+    if more_than_none("max_backoff", most)? < more_than_none("retry_backoff", base)? {
+        let why = format!("{most:?} is shorter than retry_backoff ({base:?}); give it more");
+        return Err(wrong("max_backoff")(why));
+    }
+    let buffer = at_least("buffer", config.buffer, 1)?;
+    Ok(Settings {
+        chunks: buffer / 4,
+        limits,
+        // An entry may bring its own time.
+        dated: true,
+        gzip_level: level,
+        sealers: 1,
+        buffer: buffer - buffer / 4,
+        on_full: match config.on_full {
+            OnFull::Block => backlog::OnFull::Block,
+            OnFull::DropNewest => backlog::OnFull::DropNewest,
+            OnFull::DropOldest => backlog::OnFull::DropOldest,
+        },
+        delivery: Delivery {
+            timeout: config.timeout,
+            backoff: Backoff { base, most },
+            max_retries: config.max_retries,
+            connections: CONNECTIONS,
+            patience: Patience {
+                flush_timeout: config.flush_timeout,
+            },
+            end_when_hopeless: false,
+            gzip_level: level,
+        },
+        limit_rate: None,
+        target,
+    })
+}
+
+fn all_labels(config: &Config) -> Result<Labels, ConfigError> {
+    labels::check_value(&config.app).map_err(wrong("app"))?;
+    let mut pairs = vec![("app", config.app.as_str())];
+    if let Some(environment) = &config.environment {
+        labels::check_value(environment).map_err(wrong("environment"))?;
+        pairs.push(("env", environment));
+    }
+    for (name, value) in &config.labels {
+        labels::check_name(name).map_err(wrong("label"))?;
+        labels::check_value(value).map_err(|why| wrong("label")(format!("`{name}`: {why}")))?;
+        if name == "level" {
+            let why = "`level` is given by each entry; leave it out".into();
+            return Err(wrong("label")(why));
+        }
+        pairs.push((name, value));
+    }
+    Ok(Labels::new(pairs))
+}
+
+fn headers(
+    config: &Config,
+    address: &Address,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<(String, String)>, ConfigError> {
+    let basic = |user: &str, password: &str| {
+        let pair = format!("{user}:{password}");
+        let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
+        format!("Basic {encoded}")
+    };
+    let mut headers = Vec::new();
+    let authorization = match (&config.auth, &address.credentials) {
+        (Auth::None, None) => None,
+        (Auth::None, Some((user, password))) => Some(basic(user, password)),
+        (_, Some(_)) => {
+            let why = "there are credentials in the address too; take one of them out";
+            return Err(wrong("auth")(why.into()));
+        }
+        (Auth::Basic { username, .. }, None) if username.contains(':') => {
+            let why = "a user name for basic auth cannot hold a `:`; it would end there";
+            return Err(wrong("auth")(why.into()));
+        }
+        (Auth::Basic { username, password }, None) => Some(basic(username, password)),
+        (Auth::Bearer(token), None) => {
+            if token.is_empty() {
+                let why = "the bearer token is empty; leave auth out to send none";
+                return Err(wrong("auth")(why.into()));
+            }
+            visible("auth", "the bearer token", token)?;
+            Some(format!("Bearer {token}"))
+        }
+    };
+    if authorization.is_some() && !address.https && !address.is_loopback() {
+        warnings.push(format!(
+            "credentials go to {} over plain http, readable on the way; use https",
+            address.host
+        ));
+    }
+    headers.extend(authorization.map(|value| ("Authorization".into(), value)));
+    if let Some(tenant) = &config.tenant {
+        visible("tenant", "the tenant", tenant)?;
+        headers.push(("X-Scope-OrgID".into(), tenant.clone()));
+    }
+    Ok(headers)
+}
+
+/// Checks that a header can carry it; does not show it.
+fn visible(setting: &'static str, what: &str, value: &str) -> Result<(), ConfigError> {
+    if value.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Ok(());
+    }
+    let why = "holds a character that a header cannot carry, perhaps a line end: trim it";
+    Err(wrong(setting)(format!("{what} {why}")))
+}
+
+fn at_least(setting: &'static str, value: usize, least: usize) -> Result<usize, ConfigError> {
+    if value < least {
+        return Err(wrong(setting)(format!("must be at least {least}")));
+    }
+    Ok(value)
+}
+
+fn more_than_none(setting: &'static str, time: Duration) -> Result<Duration, ConfigError> {
+    if time.is_zero() {
+        return Err(wrong(setting)("must be more than 0".into()));
+    }
+    Ok(time)
+}
+
+/// An error of this setting.
+pub fn wrong(setting: &'static str) -> impl FnOnce(String) -> ConfigError {
+    move |problem| ConfigError { setting, problem }
+}

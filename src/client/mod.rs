@@ -1,0 +1,312 @@
+//! The client: the program without its sources, for Rust programs that log to Loki themselves.
+//!
+//! A facade on the pipeline. Installs no signal handler, ends no process, prints nothing, and never
+//! lets a caller wait for the network.
+
+mod check;
+mod config;
+mod record;
+mod stats;
+mod transport;
+
+use std::fmt;
+use std::sync::{Arc, Once};
+use std::time::{Duration, Instant};
+
+use crate::entry::{Entry, UNSTAMPED};
+use crate::labels::Labels;
+use crate::ledger::Ledger;
+use crate::level::Level;
+use crate::note::{Loudness, Note};
+use crate::pipeline::{Destination, Intake, Pipeline, Stage, Stores};
+use crate::push::Push;
+use crate::push::http::Http;
+use crate::queue::Queue;
+use crate::stop::{Phase, Stop};
+
+use check::{Checked, check, wrong};
+pub use config::{Auth, Config, ConfigError, OnFull};
+pub use record::{Line, Record};
+pub use stats::{FlushError, Stats};
+
+/// How long a stop may overrun its time: one last try is made when that is over.
+const GRACE: Duration = Duration::from_millis(1_500);
+
+/// A field of an entry: its name, and whatever can be shown as its value.
+pub type Field<'a> = (&'a str, &'a dyn fmt::Display);
+
+/// A client of Loki. Clones share it; when the last one is dropped, it is stopped.
+///
+/// Logging never waits for the network: an entry is copied into a buffer, and threads of the client
+/// batch, compress and send it. What finds no room there, or is refused, is counted in
+/// [`Loki::stats`]; nothing is printed.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+/// use loki_push::{Answer, Config, Loki, Push, Request};
+///
+/// struct Nowhere;
+///
+/// impl Push for Nowhere {
+///     fn push(&self, request: &Request, _timeout: Duration) -> Answer {
+///         assert_eq!(request.label("app"), Some("api"));
+///         Answer::status(204)
+///     }
+/// }
+///
+/// let config = Config::new("http://localhost:3100").app("api");
+/// let loki = Loki::with_transport(config, Arc::new(Nowhere))?;
+/// loki.warn("disk is filling", &[("mount", &"/var"), ("free_bytes", &51_200)]);
+/// loki.flush()?;
+/// assert_eq!(loki.stats().sent, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Loki {
+    core: Arc<Core>,
+    _owners: Arc<Owners>,
+}
+
+/// What all clones of a client share; a bridge too, which keeps no client alive.
+pub struct Core {
+    intake: Intake,
+    pipeline: Pipeline,
+    stop: Arc<Stop>,
+    ledger: Arc<Ledger>,
+    /// Closed when the last stage is through.
+    through: Queue<()>,
+    stopping: Once,
+    /// The stream of each level.
+    streams: [Arc<Labels>; Level::ALL.len()],
+    max_message_size: usize,
+    waits: bool,
+    flush_timeout: Duration,
+    target: String,
+    warnings: Vec<String>,
+}
+
+/// Stops the client when the last clone goes.
+struct Owners(Arc<Core>);
+
+impl Loki {
+    /// A client that sends over HTTP. Opens no connection yet: a Loki that is away is no error.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "a configuration is written for its client, as a rule in the call"
+    )]
+    pub fn new(config: Config) -> Result<Self, ConfigError> {
+        let checked = check(&config)?;
+        // What could be wrong here was checked, but for a system that has no TLS.
+        let http = Http::new(&checked.connection)
+            .map_err(|error| wrong("endpoint")(format!("{error:#}")))?;
+        Ok(Self::start(&config, checked, Arc::new(http)))
+    }
+
+    /// A client that hands its requests to a transport of the program's own, in place of HTTP: for
+    /// tests, or for another way to Loki.
+    ///
+    /// A transport must not log through the client it serves, if that one may block.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "a configuration is written for its client, as a rule in the call"
+    )]
+    pub fn with_transport(config: Config, push: Arc<dyn Push>) -> Result<Self, ConfigError> {
+        let checked = check(&config)?;
+        Ok(Self::start(&config, checked, push))
+    }
+
+    fn start(config: &Config, checked: Checked, push: Arc<dyn Push>) -> Self {
+        let (stop, ledger) = (Arc::new(Stop::new()), Arc::new(Ledger::new()));
+        let target = checked.settings.target.clone();
+        let through = Queue::new(0);
+        let ended = through.clone();
+        let pipeline = Pipeline::start(
+            checked.settings,
+            Destination::Loki(push),
+            Stores::default(),
+            &stop,
+            &ledger,
+            Note::new(Loudness::Silent),
+            move |stage| {
+                if stage == Stage::Ship {
+                    ended.close();
+                }
+            },
+        );
+        let labels = checked.labels;
+        let core = Arc::new(Core {
+            intake: pipeline.intake(),
+            pipeline,
+            stop,
+            ledger,
+            through,
+            stopping: Once::new(),
+            streams: Level::ALL.map(|level| Arc::new(labels.with([("level", level.as_str())]))),
+            max_message_size: config.max_message_size,
+            waits: config.on_full == OnFull::Block,
+            flush_timeout: config.flush_timeout,
+            target,
+            warnings: checked.warnings,
+        });
+        #[cfg(feature = "log")]
+        for warning in &core.warnings {
+            ::log::warn!(target: "loki_push", "{warning}");
+        }
+        Self {
+            _owners: Arc::new(Owners(Arc::clone(&core))),
+            core,
+        }
+    }
+
+    /// Logs at level `debug`; see [`Loki::info`].
+    pub fn debug(&self, message: &str, fields: &[Field<'_>]) {
+        self.write(Level::Debug, message, fields);
+    }
+
+    /// Logs at level `info`. The entry is `message | name=value name=value`; its labels are those
+    /// of the client and the level.
+    ///
+    /// ```no_run
+    /// # let loki = loki_push::Loki::new(loki_push::Config::new("http://localhost:3100"))?;
+    /// loki.info("started", &[]);
+    /// loki.info("user logged in", &[("user_id", &42), ("path", &"/login")]);
+    /// # Ok::<(), loki_push::ConfigError>(())
+    /// ```
+    pub fn info(&self, message: &str, fields: &[Field<'_>]) {
+        self.write(Level::Info, message, fields);
+    }
+
+    /// Logs at level `warn`; see [`Loki::info`].
+    pub fn warn(&self, message: &str, fields: &[Field<'_>]) {
+        self.write(Level::Warn, message, fields);
+    }
+
+    /// Logs at level `error`; see [`Loki::info`].
+    pub fn error(&self, message: &str, fields: &[Field<'_>]) {
+        self.write(Level::Error, message, fields);
+    }
+
+    /// Logs an entry with everything it can have.
+    pub fn log(&self, mut record: Record) {
+        let metadata = record.take_metadata();
+        let time = record.nanoseconds();
+        self.core.enter(record.level, &record.line, &metadata, time);
+    }
+
+    /// Sends what was logged before this call at once, and waits until each entry of it is sent,
+    /// refused or dropped, at most for [`Config::flush_timeout`].
+    ///
+    /// # Errors
+    /// If entries still wait then; they stay in the buffer.
+    pub fn flush(&self) -> Result<(), FlushError> {
+        self.core.flush()
+    }
+
+    /// Ends the client: delivers what was logged, at most for [`Config::flush_timeout`] and about
+    /// a second more for a last try, and gives the final statistics. What is logged later, through
+    /// clones of the client or a bridge, is counted as dropped. A second stop changes nothing.
+    ///
+    /// Dropping the last clone does the same. `std::process::exit` drops nothing: stop before it.
+    pub fn stop(&self) -> Stats {
+        self.core.stop();
+        self.stats()
+    }
+
+    /// What became of every entry so far.
+    pub fn stats(&self) -> Stats {
+        self.core.stats()
+    }
+
+    /// What is allowed but not wise in the configuration, as credentials over plain http. With the
+    /// feature `log` it is also logged once, when the client is made; it is never printed.
+    pub fn warnings(&self) -> &[String] {
+        &self.core.warnings
+    }
+
+    /// A bridge from the `log` crate to this client. It does not keep the client alive.
+    #[cfg(feature = "log")]
+    pub fn logger(&self) -> crate::log::Logger {
+        crate::log::Logger::new(Arc::clone(&self.core))
+    }
+
+    fn write(&self, level: Level, message: &str, fields: &[Field<'_>]) {
+        let mut line = Line::with_room(message, fields.len());
+        for (name, value) in fields {
+            line.field(name, value);
+        }
+        self.core.enter(level, &line, "", UNSTAMPED);
+    }
+}
+
+impl Core {
+    /// Hands a line in. What a thread hands in keeps its order.
+    pub fn enter(&self, level: Level, line: &Line, metadata: &str, time: i64) {
+        let stream = &self.streams[level as usize];
+        line.in_pieces(self.max_message_size, |line| {
+            let entry = Entry {
+                time,
+                line,
+                metadata,
+            };
+            self.intake.push_single(stream, entry, self.waits);
+        });
+    }
+
+    /// See [`Loki::flush`].
+    pub fn flush(&self) -> Result<(), FlushError> {
+        if self.pipeline.flush(Instant::now() + self.flush_timeout) {
+            return Ok(());
+        }
+        Err(FlushError {
+            pending: self.ledger.counts().left(),
+            target: self.target.clone(),
+            trouble: self.pipeline.trouble(),
+        })
+    }
+
+    fn stop(&self) {
+        self.stopping.call_once(|| {
+            let now = Instant::now();
+            self.pipeline.close();
+            self.stop.advance(Phase::Winding);
+            self.stop.end_input(now);
+            self.through.pop(Some(now + self.flush_timeout + GRACE));
+            // Whatever a stage still does, it does in vain, and the statistics are final.
+            self.stop.advance(Phase::Now);
+            self.pipeline.abandon();
+        });
+    }
+
+    fn stats(&self) -> Stats {
+        Stats::new(
+            self.ledger.counts(),
+            self.ledger.retrying(),
+            self.pipeline.batches(),
+            self.pipeline.trouble(),
+            self.stopping.is_completed(),
+        )
+    }
+}
+
+impl Drop for Owners {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// Where it sends to, and what became of the entries.
+impl fmt::Debug for Loki {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loki")
+            .field("target", &self.core.target)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}

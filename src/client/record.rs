@@ -1,0 +1,210 @@
+//! Records: one entry as a program gives it, and how it is written: `message | key=val key=val`.
+//!
+//! Knows text. Knows nothing of labels, queues or clocks.
+
+use std::fmt::{self, Write as _};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::entry::UNSTAMPED;
+use crate::fields;
+use crate::level::Level;
+use crate::shape::{Layout, lay_out};
+
+/// An entry with everything it can have, for [`Loki::log`](crate::Loki::log).
+///
+/// ```
+/// use loki_push::{Level, Record};
+///
+/// let record = Record::new(Level::Critical, "disk is full")
+///     .field("mount", "/var")
+///     .field("free_bytes", 0)
+///     .metadata("trace_id", "0af7651916cd43dd");
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a record is given to `Loki::log`"]
+pub struct Record {
+    pub(super) level: Level,
+    pub(super) line: Line,
+    metadata: Vec<(String, String)>,
+    time: Option<SystemTime>,
+}
+
+impl Record {
+    /// An entry with a level and a message, that gets its time when it is logged.
+    pub fn new(level: Level, message: impl Into<String>) -> Self {
+        Self {
+            level,
+            line: Line::new(message.into()),
+            metadata: Vec::new(),
+            time: None,
+        }
+    }
+
+    /// With a field, that is written behind the message: `message | name=value`.
+    pub fn field(mut self, name: &str, value: impl fmt::Display) -> Self {
+        self.line.field(name, &value);
+        self
+    }
+
+    /// With structured metadata: beside the line, for what is looked for by itself, as a trace's
+    /// number. (Loki has it from version 3 on by default.) What Loki would not take there is
+    /// written as a field.
+    pub fn metadata(mut self, name: impl Into<String>, value: impl fmt::Display) -> Self {
+        self.metadata.push((name.into(), value.to_string()));
+        self
+    }
+
+    /// With its own time. Loki refuses times that are too far from now, by default an hour behind
+    /// the newest of the stream.
+    pub fn at(mut self, time: SystemTime) -> Self {
+        self.time = Some(time);
+        self
+    }
+
+    /// Its time in nanoseconds, or that of an entry to be stamped.
+    pub(super) fn nanoseconds(&self) -> i64 {
+        let Some(time) = self.time else {
+            return UNSTAMPED;
+        };
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+    }
+
+    /// The metadata as a JSON object, empty without any. What cannot stand there joins the fields.
+    pub(super) fn take_metadata(&mut self) -> String {
+        if self.metadata.is_empty() {
+            return String::new();
+        }
+        let metadata = std::mem::take(&mut self.metadata);
+        let pairs = metadata
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let laid = lay_out(Layout::Metadata, pairs).unwrap_or_default();
+        self.line.append(&laid.tail);
+        laid.metadata
+    }
+}
+
+/// A line on its way: the message, and the fields so far.
+#[derive(Debug, Clone)]
+pub struct Line {
+    text: String,
+    /// Where the message ends.
+    message: usize,
+    value: String,
+}
+
+impl Line {
+    /// A line of a message without fields.
+    pub fn new(message: String) -> Self {
+        Self {
+            message: message.len(),
+            text: message,
+            value: String::new(),
+        }
+    }
+
+    /// A line of a message, with room for these many fields.
+    pub fn with_room(message: &str, fields: usize) -> Self {
+        let mut text = String::with_capacity(message.len() + 32 * fields);
+        text.push_str(message);
+        Self::new(text)
+    }
+
+    /// Appends a field.
+    pub fn field(&mut self, name: &str, value: &dyn fmt::Display) {
+        self.value.clear();
+        // A value that fails to show itself is shown as far as it came.
+        let _ = write!(self.value, "{value}");
+        self.part();
+        fields::write_field(&mut self.text, name, &self.value);
+    }
+
+    /// Appends what is laid out as fields already, with its ` | `.
+    fn append(&mut self, tail: &str) {
+        if let Some(tail) = tail.strip_prefix(" | ") {
+            self.part();
+            self.text.push_str(tail);
+        }
+    }
+
+    fn part(&mut self) {
+        if self.text.len() > self.message {
+            self.text.push(' ');
+        } else if self.message > 0 {
+            self.text.push_str(" | ");
+        }
+    }
+
+    /// Gives the line to `take`: whole if it has at most so many bytes, else cut at character
+    /// boundaries into several with the same fields.
+    pub fn in_pieces(&self, most: usize, mut take: impl FnMut(&str)) {
+        if self.text.len() <= most {
+            return take(&self.text);
+        }
+        let (message, tail) = self.text.split_at(self.message);
+        // Fields that would fill most of an entry are cut like text.
+        let (mut rest, tail) = if tail.len() > most / 2 {
+            (self.text.as_str(), "")
+        } else {
+            (message, tail)
+        };
+        while !rest.is_empty() {
+            let (piece, behind) = rest.split_at(rest.floor_char_boundary(most - tail.len()));
+            take(&[piece, tail].concat());
+            rest = behind;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pieces(line: &Line, most: usize) -> Vec<String> {
+        let mut pieces = Vec::new();
+        line.in_pieces(most, |piece| pieces.push(piece.to_owned()));
+        pieces
+    }
+
+    #[test]
+    fn fields_stand_behind_the_message_and_cannot_break_out() {
+        let mut line = Line::new("user logged in".into());
+        line.field("user_id", &42);
+        line.field("note", &"a | b=\"c\"\nd");
+        let text = r#"user logged in | user_id=42 note="a | b=\"c\"\nd""#;
+        assert_eq!(pieces(&line, 1000), [text]);
+        let mut bare = Line::new(String::new());
+        bare.field("a", &1);
+        bare.field("b", &"");
+        assert_eq!(pieces(&bare, 1000), ["a=1 b=\"\""]);
+    }
+
+    #[test]
+    fn a_long_message_is_cut_and_keeps_its_fields() {
+        let mut line = Line::new("äöü".repeat(20));
+        line.field("k", &"v");
+        let cut = pieces(&line, 65);
+        assert!(cut.iter().all(|piece| piece.len() <= 65), "{cut:?}");
+        assert!(cut.iter().all(|piece| piece.ends_with(" | k=v")));
+        let messages: String = cut.iter().map(|p| &p[..p.len() - 6]).collect();
+        assert_eq!(messages, "äöü".repeat(20));
+
+        let mut long_field = Line::new("short".into());
+        long_field.field("k", &"x".repeat(100));
+        assert_eq!(
+            pieces(&long_field, 64).concat(),
+            format!("short | k={}", "x".repeat(100))
+        );
+    }
+
+    #[test]
+    fn metadata_that_loki_would_not_take_is_a_field() {
+        let mut record = Record::new(Level::Info, "m")
+            .field("a", 1)
+            .metadata("trace_id", "7f")
+            .metadata("empty", "");
+        assert_eq!(record.take_metadata(), r#"{"trace_id":"7f"}"#);
+        assert_eq!(pieces(&record.line, 100), ["m | a=1 empty=\"\""]);
+    }
+}

@@ -1,0 +1,77 @@
+//! What a program's own transport sees: the public side of requests and answers.
+//!
+//! Knows how the nouns of `shipment` look from outside. Sends nothing.
+
+use std::time::Duration;
+
+use crate::seal;
+use crate::shipment::{Answer, Request};
+
+impl Request {
+    /// The labels of its stream, sorted by name.
+    pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pairs = self.labels.pairs().iter();
+        pairs.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The value of one label of its stream.
+    pub fn label(&self, name: &str) -> Option<&str> {
+        self.labels.get(name)
+    }
+
+    /// The body, as it goes to `/loki/api/v1/push`: JSON, gzipped if [`Request::is_gzip`].
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Whether the body is gzipped (`Content-Encoding: gzip`).
+    pub fn is_gzip(&self) -> bool {
+        self.gzip
+    }
+
+    /// How many entries it holds.
+    pub fn entries(&self) -> usize {
+        self.entries
+    }
+
+    /// The lines of its entries, read back from the body: made for tests.
+    pub fn lines(&self) -> Vec<String> {
+        // A body that we wrote can be read; one that cannot has no lines.
+        let opened = seal::open(self).ok();
+        let entries = opened.iter().flat_map(seal::Opened::entries);
+        entries.map(|entry| entry.line.to_owned()).collect()
+    }
+}
+
+impl Answer {
+    /// An answer of this status, without words. 200 and 204 mean that the entries are stored.
+    pub fn status(code: u16) -> Self {
+        Self::Status {
+            code,
+            retry_after: None,
+            text: String::new(),
+        }
+    }
+
+    /// No answer, and why in a few words: the request will be sent again.
+    pub fn failed(text: impl Into<String>) -> Self {
+        Self::Failed { text: text.into() }
+    }
+
+    /// With the body's text, which says what was refused.
+    #[must_use]
+    pub fn with_text(mut self, words: impl Into<String>) -> Self {
+        let (Self::Status { text, .. } | Self::Failed { text }) = &mut self;
+        *text = words.into();
+        self
+    }
+
+    /// With a wait that the server asked for (`Retry-After`).
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        if let Self::Status { retry_after, .. } = &mut self {
+            *retry_after = Some(wait);
+        }
+        self
+    }
+}

@@ -1,0 +1,204 @@
+//! What wins over what, and what excludes what.
+
+use super::*;
+
+fn found(args: &[&str], env: &[(&str, &str)]) -> Result<(Found, Vec<String>)> {
+    let args = ["loki-push"].iter().chain(args).map(OsString::from);
+    let typed = Typed::parse(args).map_err(|error| anyhow!("{error}"))?;
+    let env: Vec<(String, OsString)> = env
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), OsString::from(value)))
+        .collect();
+    let mut warnings = Vec::new();
+    let look = |name: &str| {
+        let pair = env.iter().find(|(own, _)| own == name);
+        pair.map(|(_, value)| value.clone())
+    };
+    let found = resolve(&typed, &look, &mut warnings)?;
+    Ok((found, warnings))
+}
+
+fn header(found: &Found, name: &str) -> Option<String> {
+    let headers = &found.connection.headers;
+    let same: Vec<_> = headers.iter().filter(|(own, _)| own == name).collect();
+    assert!(same.len() < 2, "{name} is there {} times", same.len());
+    same.first().map(|(_, value)| value.clone())
+}
+
+fn basic(user: &str, password: &str) -> String {
+    super::basic(user, password).value
+}
+
+fn authorization(args: &[&str], env: &[(&str, &str)]) -> Option<String> {
+    header(&found(args, env).unwrap().0, "Authorization")
+}
+
+const LOGCLI_BASIC: [(&str, &str); 2] = [("LOKI_USERNAME", "env"), ("LOKI_PASSWORD", "pw")];
+
+#[test]
+fn the_environment_that_makes_logcli_work_works() {
+    let env = [
+        ("LOKI_ADDR", "http://127.0.0.1:3100/prefix/"),
+        ("LOKI_USERNAME", "env"),
+        ("LOKI_PASSWORD", "pw"),
+        ("LOKI_ORG_ID", "team"),
+        ("LOKI_AUTH_HEADER", "X-Auth"),
+        ("LOKI_TLS_SKIP_VERIFY", "true"),
+        ("LOKI_ENV_PROXY", "true"),
+    ];
+    let (found, warnings) = found(&[], &env).unwrap();
+    assert_eq!(
+        found.connection.url,
+        "http://127.0.0.1:3100/prefix/loki/api/v1/push"
+    );
+    assert_eq!(header(&found, "X-Auth").unwrap(), basic("env", "pw"));
+    assert_eq!(header(&found, "X-Scope-OrgID").unwrap(), "team");
+    assert!(found.connection.tls.skip_verify);
+    assert_eq!(warnings, Vec::<String>::new());
+}
+
+#[test]
+fn the_command_line_wins_over_the_environment_across_kinds() {
+    let bearer = [("LOKI_BEARER_TOKEN", "env-token")];
+    let user = ["--username", "me", "--password", "mine"];
+    assert_eq!(
+        authorization(&["--bearer-token", "mine"], &LOGCLI_BASIC).unwrap(),
+        "Bearer mine"
+    );
+    assert_eq!(authorization(&user, &bearer).unwrap(), basic("me", "mine"));
+    assert_eq!(
+        authorization(&["--username", "me"], &LOGCLI_BASIC).unwrap(),
+        basic("me", "pw")
+    );
+    assert_eq!(
+        authorization(&["-u", "http://u:p@localhost"], &LOGCLI_BASIC).unwrap(),
+        basic("u", "p")
+    );
+    assert_eq!(
+        authorization(&[&user[..], &["-u", "http://u:p@localhost"]].concat(), &[]).unwrap(),
+        basic("me", "mine")
+    );
+    assert_eq!(
+        authorization(&["-u", "http://u@localhost", "--password", "x"], &[]).unwrap(),
+        basic("u", "x")
+    );
+}
+
+#[test]
+fn what_excludes_each_other_says_so_without_the_secret() {
+    for (args, env) in [
+        (
+            &[
+                "--username",
+                "s3cret",
+                "--password",
+                "s3cret",
+                "--bearer-token",
+                "s3cret",
+            ][..],
+            &[][..],
+        ),
+        (
+            &["--password", "s3cret", "--password-file", "/nowhere"],
+            &[],
+        ),
+        (&["--username", "me"], &[]),
+        (&["--password", "s3cret"], &[]),
+        (&["--header", "s3cret"], &[]),
+        (&["--header", "content-type: s3cret"], &[]),
+        (&["--cert", "/nowhere"], &[]),
+        (&["--key", "/nowhere"], &[]),
+        (
+            &[],
+            &[
+                ("LOKI_USERNAME", "s3cret"),
+                ("LOKI_PASSWORD", "s3cret"),
+                ("LOKI_BEARER_TOKEN", "s3cret"),
+            ],
+        ),
+        (&[], &[("LOKI_BEARER_TOKEN_FILE", "/nowhere")]),
+        (&[], &[("LOKI_CA_CERT_PATH", "/nowhere")]),
+    ] {
+        let error = found(args, env)
+            .err()
+            .unwrap_or_else(|| panic!("{args:?} {env:?}"));
+        let text = format!("{error:#}");
+        let names = args.iter().chain(env.iter().map(|(name, _)| name));
+        assert!(
+            names.copied().any(|name| text.contains(name)),
+            "{args:?}: {text}"
+        );
+        assert!(!text.contains("s3cret"), "{text}");
+    }
+}
+
+#[test]
+fn half_a_pair_in_the_environment_is_a_warning() {
+    for name in [
+        "LOKI_USERNAME",
+        "LOKI_PASSWORD",
+        "LOKI_CLIENT_CERT_PATH",
+        "LOKI_CLIENT_KEY_PATH",
+    ] {
+        let (found, warnings) = found(&[], &[(name, "s3cret")]).unwrap();
+        assert_eq!(header(&found, "Authorization"), None);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(
+            warnings[0].contains(name) && !warnings[0].contains("s3cret"),
+            "{warnings:?}"
+        );
+    }
+}
+
+#[test]
+fn credentials_over_plain_http_warn_but_not_on_this_machine() {
+    let warned = |url: &str| {
+        let args = ["-u", url, "--header", "authorization: x"];
+        found(&args, &[]).unwrap().1.len() == 1
+    };
+    assert!(warned("http://loki.example:3100"));
+    assert!(!warned("https://loki.example"));
+    for here in [
+        "http://localhost:1",
+        "http://127.0.0.2",
+        "http://[::1]:3100",
+    ] {
+        assert!(!warned(here), "{here}");
+    }
+}
+
+#[test]
+fn a_header_given_takes_the_place_of_ours() {
+    let args = ["--org-id", "a", "--header", "x-scope-orgid: b"];
+    let (found, _) = found(&args, &[]).unwrap();
+    assert_eq!(header(&found, "X-Scope-OrgID"), None);
+    assert_eq!(header(&found, "x-scope-orgid").unwrap(), "b");
+}
+
+#[test]
+fn a_loopback_address_takes_no_proxy() {
+    let env = [("LOKI_HTTP_PROXY_URL", "http://proxy:3128")];
+    let (here, _) = found(&[], &env).unwrap();
+    assert!(here.connection.no_proxy && here.connection.proxy.is_none());
+    let (there, _) = found(&["-u", "http://loki:3100"], &env).unwrap();
+    assert!(!there.connection.no_proxy);
+    assert_eq!(there.connection.proxy.as_deref(), Some("http://proxy:3128"));
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let args = [
+        "--bearer-token",
+        "s3cret",
+        "-u",
+        "https://loki",
+        "--proxy-url",
+        "http://u:s3cret@p",
+    ];
+    let (found, _) = found(&args, &[]).unwrap();
+    let shown = format!("{:?}", found.connection);
+    assert!(
+        shown.contains("Authorization") && !shown.contains("s3cret"),
+        "{shown}"
+    );
+}

@@ -1,0 +1,129 @@
+//! What is read: standard input, files, a command, one message, or nothing; and which options go
+//! with which. Opens nothing.
+
+use crate::cli::{self};
+use crate::source::child;
+use crate::source::generations::{self, Begin};
+use crate::source::{file, names};
+use anyhow::{Result, anyhow, ensure};
+use std::os::unix::ffi::OsStringExt;
+
+use super::{Files, Input};
+
+pub(super) fn what_is_read(input: cli::Input, tee: bool, drain: bool) -> Result<Input> {
+    if drain {
+        ensure!(
+            input.files.is_empty() && input.command.is_empty() && input.message.is_none(),
+            "--drain reads nothing: it excludes a FILE, a COMMAND and --message"
+        );
+        return Ok(Input::Drain);
+    }
+    let names = &input.files;
+    if let Some(text) = input.message {
+        ensure!(names.is_empty(), "--message and a FILE exclude each other");
+        ensure!(
+            input.command.is_empty(),
+            "--message and a COMMAND exclude each other"
+        );
+        only_for_files(
+            input.follow,
+            input.from.is_some(),
+            input.checkpoint.is_some(),
+        )?;
+        return Ok(Input::Message(text.into_vec()));
+    }
+    if !input.command.is_empty() {
+        ensure!(names.is_empty(), "a COMMAND and a FILE exclude each other");
+        only_for_files(
+            input.follow,
+            input.from.is_some(),
+            input.checkpoint.is_some(),
+        )?;
+        return Ok(Input::Command {
+            command: input.command,
+            exit_entry: !input.no_exit_entry,
+        });
+    }
+    if names.iter().all(|name| name.as_os_str() == file::STDIN) {
+        only_for_files(
+            input.follow,
+            input.from.is_some(),
+            input.checkpoint.is_some(),
+        )?;
+        return Ok(Input::Stdin);
+    }
+    files(input, tee).map(Input::Files)
+}
+
+fn only_for_files(follow: bool, from: bool, checkpoint: bool) -> Result<()> {
+    for (given, name) in [
+        (follow, "--follow"),
+        (from, "--from"),
+        (checkpoint, "--checkpoint"),
+    ] {
+        ensure!(
+            !given,
+            "{name} needs a FILE: only what lies on disk can be read from a place in it"
+        );
+    }
+    Ok(())
+}
+
+fn files(input: cli::Input, tee: bool) -> Result<Files> {
+    let cli::Input {
+        files: names,
+        follow,
+        from,
+        checkpoint,
+        ..
+    } = input;
+    let stdin = names.iter().any(|name| name.as_os_str() == file::STDIN);
+    ensure!(
+        !(follow && stdin),
+        "--follow: standard input has no name to be followed by; leave `-` out"
+    );
+    ensure!(
+        checkpoint.is_none() || !stdin,
+        "--checkpoint: standard input cannot be read again; leave `-` out"
+    );
+    ensure!(
+        !(follow && tee),
+        "--tee does not go with --follow: a followed file can be read by anybody, as with tail -F"
+    );
+    let mut patterns = 0;
+    for name in &names {
+        ensure!(
+            checkpoint.as_ref() != Some(name),
+            "--checkpoint: {} cannot be the FILE that is read",
+            name.display()
+        );
+        if names::is_pattern(name) {
+            patterns += 1;
+            names::check(name).map_err(|why| anyhow!("the pattern {}: {why}", name.display()))?;
+        }
+        ensure!(
+            !follow || patterns > 0 || !generations::is_gzip(name),
+            "--follow: {} is compressed and will not grow; ship it without --follow",
+            name.display()
+        );
+    }
+    let at_end = from.map_or(follow, |from| from == cli::From::End);
+    Ok(Files {
+        labelled: names.len() > 1 || patterns > 0,
+        names,
+        follow,
+        begin: if at_end { Begin::End } else { Begin::Start },
+        checkpoint,
+    })
+}
+
+/// The label `app` where none is given: the command's name, if one is run.
+pub(super) fn default_app(input: &cli::Input) -> String {
+    // Loki refuses U+FFFD in a label.
+    let name = child::name(&input.command).replace('\u{fffd}', "?");
+    if name.is_empty() {
+        "default".into()
+    } else {
+        name
+    }
+}

@@ -1,0 +1,313 @@
+//! Entries: what one line of input becomes, in the chunks they travel in.
+//!
+//! Knows how entries lie in memory and what one costs. Knows nothing of where they come from or
+//! what becomes of them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::labels::Labels;
+
+/// What an entry costs on top of its line and metadata, in bytes. Loki's inner message spends
+/// about 46 bytes an entry and is refused for good above 4 MiB (contract, trap T3); 64 leaves room.
+pub const OVERHEAD: usize = 64;
+
+/// The time of an entry that is not stamped yet.
+pub const UNSTAMPED: i64 = i64::MIN;
+
+/// Names a file of this run; the checkpoint knows which.
+pub type FileId = u32;
+
+/// How far a file was read: everything before `offset` is in the entries up to here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// The file.
+    pub file: FileId,
+    /// The byte offset behind the last line.
+    pub offset: u64,
+}
+
+/// The highest mark of each file in a batch or shipment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Marks(Vec<Mark>);
+
+impl Marks {
+    /// Takes a mark in; a later mark of a file takes the place of an earlier one.
+    pub fn put(&mut self, mark: Mark) {
+        match self.0.iter_mut().find(|own| own.file == mark.file) {
+            Some(own) => own.offset = mark.offset,
+            None => self.0.push(mark),
+        }
+    }
+
+    /// Whether no file is marked, as with a pipe, which cannot be read again.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The marks, one a file.
+    pub fn iter(&self) -> impl Iterator<Item = &Mark> {
+        self.0.iter()
+    }
+}
+
+impl FromIterator<Mark> for Marks {
+    fn from_iter<I: IntoIterator<Item = Mark>>(marks: I) -> Self {
+        let mut set = Self::default();
+        marks.into_iter().for_each(|mark| set.put(mark));
+        set
+    }
+}
+
+/// Where an entry lies in its chunk. The text of the line is followed by that of its metadata.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    time: i64,
+    mark: u64,
+    start: u32,
+    line: u32,
+    metadata: u32,
+    stream: u32,
+}
+
+/// What an entry takes in a chunk beside its text, in bytes.
+pub const SLOT: usize = size_of::<Slot>();
+
+/// One entry, borrowed from its chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// Nanoseconds since the epoch, or [`UNSTAMPED`].
+    pub time: i64,
+    /// The text as shipped.
+    pub line: &'a str,
+    /// Structured metadata as a JSON object of strings; empty where there is none.
+    pub metadata: &'a str,
+}
+
+impl Entry<'_> {
+    /// What the entry counts against the limits of a batch, in bytes.
+    pub fn cost(&self) -> usize {
+        self.line.len() + self.metadata.len() + OVERHEAD
+    }
+}
+
+/// The entries that one read of a source gave, in order. Entries cross threads only in chunks: a
+/// lock, a wake-up and an allocation for each line is what makes other shippers slow.
+#[derive(Debug)]
+pub struct Chunk {
+    text: String,
+    slots: Vec<Slot>,
+    streams: Vec<Arc<Labels>>,
+    file: Option<FileId>,
+    end: u64,
+    /// When the chunk's first line was read.
+    pub read_at: Instant,
+}
+
+impl Chunk {
+    /// An empty chunk of lines read now, from a file if they can be read again.
+    pub fn new(file: Option<FileId>, read_at: Instant) -> Self {
+        Self {
+            text: String::new(),
+            slots: Vec::new(),
+            streams: Vec::new(),
+            file,
+            end: 0,
+            read_at,
+        }
+    }
+
+    /// Makes room for text and entries at once: a chunk that grows by doubling takes up to twice
+    /// what it holds, and copies it.
+    pub fn reserve(&mut self, bytes: usize, entries: usize) {
+        self.text.reserve_exact(bytes);
+        self.slots.reserve_exact(entries);
+    }
+
+    /// The stream's number in this chunk.
+    pub fn stream(&mut self, labels: &Arc<Labels>) -> u32 {
+        // Chunks of many streams are rare and the last ones used are the likely ones.
+        let known = self
+            .streams
+            .iter()
+            .rposition(|own| Arc::ptr_eq(own, labels))
+            .or_else(|| self.streams.iter().rposition(|own| own == labels));
+        known.unwrap_or_else(|| {
+            self.streams.push(Arc::clone(labels));
+            self.streams.len() - 1
+        }) as u32
+    }
+
+    /// Adds an entry whose line `write` appends to the text given to it, and then its metadata:
+    /// `write` returns the length of the latter.
+    pub fn push(
+        &mut self,
+        stream: u32,
+        time: i64,
+        mark: u64,
+        write: impl FnOnce(&mut String) -> usize,
+    ) {
+        let start = self.text.len();
+        let metadata = write(&mut self.text);
+        let line = self.text.len() - start - metadata;
+        let (start, line, metadata) = (start as u32, line as u32, metadata as u32);
+        self.slots.push(Slot {
+            time,
+            mark,
+            start,
+            line,
+            metadata,
+            stream,
+        });
+    }
+
+    /// Everything of the file before this offset has been read, filtered lines too.
+    pub fn read_to(&mut self, offset: u64) {
+        self.end = offset;
+    }
+
+    /// How many entries.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Bytes of text held.
+    pub fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    /// What the chunk takes in memory, in bytes.
+    pub fn footprint(&self) -> usize {
+        self.text.capacity() + self.slots.capacity() * SLOT + size_of::<Self>()
+    }
+
+    /// The entry at a place.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn entry(&self, at: usize) -> Entry<'_> {
+        let slot = &self.slots[at];
+        let (line, end) = (slot.start as usize, (slot.start + slot.line) as usize);
+        Entry {
+            time: slot.time,
+            line: &self.text[line..end],
+            metadata: &self.text[end..end + slot.metadata as usize],
+        }
+    }
+
+    /// What the entry at a place counts against a batch, in bytes.
+    pub fn cost(&self, at: usize) -> usize {
+        let slot = &self.slots[at];
+        (slot.line + slot.metadata) as usize + OVERHEAD
+    }
+
+    /// The time of the entry at a place.
+    pub fn time(&self, at: usize) -> i64 {
+        self.slots[at].time
+    }
+
+    /// The number of the stream of the entry at a place, as in [`Chunk::streams`].
+    pub fn stream_of(&self, at: usize) -> usize {
+        self.slots[at].stream as usize
+    }
+
+    /// The label sets that occur in the chunk.
+    pub fn streams(&self) -> &[Arc<Labels>] {
+        &self.streams
+    }
+
+    /// Sets the time of every entry that has none, in order.
+    pub fn stamp(&mut self, mut next: impl FnMut() -> i64) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.time == UNSTAMPED) {
+            slot.time = next();
+        }
+    }
+
+    /// How many entries wait for a stamp.
+    pub fn unstamped(&self) -> usize {
+        self.slots
+            .iter()
+            .filter(|slot| slot.time == UNSTAMPED)
+            .count()
+    }
+
+    /// How far the file is read when the first `taken` entries are: to the chunk's end if those
+    /// are all. None for a source that cannot be read again.
+    pub fn mark_after(&self, taken: usize) -> Option<Mark> {
+        let file = self.file?;
+        let offset = if taken == self.slots.len() {
+            self.end
+        } else {
+            self.slots[taken - 1].mark
+        };
+        Some(Mark { file, offset })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line<'a>(text: &'a str, metadata: &'a str) -> impl FnOnce(&mut String) -> usize + 'a {
+        move |out| {
+            out.push_str(text);
+            out.push_str(metadata);
+            metadata.len()
+        }
+    }
+
+    #[test]
+    fn entries_come_back_as_they_were_put() {
+        let mut chunk = Chunk::new(Some(7), Instant::now());
+        let labels = Arc::new(Labels::new([("app", "x")]));
+        let stream = chunk.stream(&labels);
+        assert_eq!(chunk.stream(&Arc::new(Labels::new([("app", "x")]))), stream);
+        chunk.push(stream, 5, 4, line("one", ""));
+        chunk.push(stream, UNSTAMPED, 9, line("", r#"{"k":"v"}"#));
+        chunk.read_to(12);
+        assert_eq!(chunk.unstamped(), 1);
+        chunk.stamp(|| 6);
+        assert_eq!(
+            chunk.entry(0),
+            Entry {
+                time: 5,
+                line: "one",
+                metadata: ""
+            }
+        );
+        assert_eq!(
+            chunk.entry(1),
+            Entry {
+                time: 6,
+                line: "",
+                metadata: r#"{"k":"v"}"#
+            }
+        );
+        assert_eq!(chunk.cost(1), 9 + OVERHEAD);
+        assert_eq!(chunk.mark_after(1), Some(Mark { file: 7, offset: 4 }));
+        assert_eq!(
+            chunk.mark_after(2),
+            Some(Mark {
+                file: 7,
+                offset: 12
+            })
+        );
+    }
+
+    #[test]
+    fn the_latest_mark_of_a_file_counts() {
+        let marks: Marks = [(1, 5), (2, 7), (1, 9)]
+            .map(|(file, offset)| Mark { file, offset })
+            .into_iter()
+            .collect();
+        assert_eq!(
+            marks.iter().map(|m| (m.file, m.offset)).collect::<Vec<_>>(),
+            [(1, 9), (2, 7)]
+        );
+    }
+}

@@ -1,0 +1,66 @@
+//! The filter: which entries are shipped by `--include` and `--exclude`.
+//!
+//! Pure. Knows patterns and text; knows nothing of lines, files or counts.
+
+use regex::bytes::RegexSet;
+
+/// What passes: text that matches one of the `include` patterns, if there are any, and none of the
+/// `exclude` ones.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    include: Option<RegexSet>,
+    exclude: Option<RegexSet>,
+}
+
+impl Filter {
+    /// A filter of two sets of patterns; an empty one decides nothing.
+    pub fn new(include: RegexSet, exclude: RegexSet) -> Self {
+        let some = |set: RegexSet| (!set.is_empty()).then_some(set);
+        Self {
+            include: some(include),
+            exclude: some(exclude),
+        }
+    }
+
+    /// Whether everything passes.
+    pub fn is_open(&self) -> bool {
+        self.include.is_none() && self.exclude.is_none()
+    }
+
+    /// Whether this text passes.
+    pub fn passes(&self, text: &[u8]) -> bool {
+        self.include.as_ref().is_none_or(|set| set.is_match(text))
+            && !self.exclude.as_ref().is_some_and(|set| set.is_match(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passing(include: &[&str], exclude: &[&str], texts: &[&str]) -> Vec<String> {
+        let set = |patterns: &[&str]| RegexSet::new(patterns).unwrap();
+        let filter = Filter::new(set(include), set(exclude));
+        let passing = texts.iter().filter(|text| filter.passes(text.as_bytes()));
+        passing.map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn one_include_is_enough_and_one_exclude_too() {
+        let texts = ["GET /", "GET /health", "POST /", "x"];
+        assert_eq!(passing(&["GET", "POST"], &[], &texts), texts[..3]);
+        assert_eq!(
+            passing(&[], &["health", "^x$"], &texts),
+            ["GET /", "POST /"]
+        );
+        assert_eq!(passing(&["GET"], &["health"], &texts), ["GET /"]);
+        assert_eq!(passing(&[], &[], &texts), texts);
+        assert!(Filter::default().is_open());
+    }
+
+    #[test]
+    fn text_that_is_no_utf8_is_judged_too() {
+        let filter = Filter::new(RegexSet::new(["b$"]).unwrap(), RegexSet::empty());
+        assert!(filter.passes(b"a\xff b") && !filter.passes(b"b\xff"));
+    }
+}

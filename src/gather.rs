@@ -1,0 +1,128 @@
+//! Gathering: from lines as they are read to entries as they are shaped.
+//!
+//! Joins lines that belong together, leaves out what was not asked for, and has the rest shaped.
+//! It stands before the shaper and has its form, so that every source can use it in its place.
+//! Told the time; a source that waits asks when it must be woken.
+
+use std::sync::{Arc, Once};
+use std::time::Instant;
+
+use crate::filter::Filter;
+use crate::multiline::{Joiner, Multiline};
+use crate::note::Message;
+use crate::pipeline::Intake;
+use crate::shape::Shaper;
+use crate::source::lines::Piece;
+
+/// How lines become what is shaped; the same for all sources.
+#[derive(Debug, Clone)]
+pub struct Gather {
+    /// How lines are joined, if they are.
+    pub multiline: Option<Multiline>,
+    /// What is shipped.
+    pub filter: Filter,
+    said: Arc<Once>,
+}
+
+impl Gather {
+    /// Joins by these rules, if there are any, and ships what passes the filter.
+    pub fn new(multiline: Option<Multiline>, filter: Filter) -> Self {
+        Self {
+            multiline,
+            filter,
+            said: Arc::new(Once::new()),
+        }
+    }
+}
+
+/// Gathers the lines of one source.
+pub struct Gatherer {
+    joiner: Option<Joiner>,
+    said: Arc<Once>,
+    sieve: Sieve,
+}
+
+struct Sieve {
+    filter: Option<Filter>,
+    passing: bool,
+    shaper: Shaper,
+}
+
+impl Gatherer {
+    /// Gathers for this shaper.
+    pub fn new(rules: &Gather, shaper: Shaper) -> Self {
+        let room = shaper.room();
+        let multiline = rules.multiline.clone();
+        Self {
+            joiner: multiline.map(|rules| Joiner::new(rules, room)),
+            said: Arc::clone(&rules.said),
+            sieve: Sieve {
+                filter: (!rules.filter.is_open()).then(|| rules.filter.clone()),
+                passing: true,
+                shaper,
+            },
+        }
+    }
+
+    /// How long a piece of a line may be; see [`Shaper::room`].
+    pub fn room(&self) -> usize {
+        self.sieve.shaper.room()
+    }
+
+    /// Takes a line, or a part of one, that was read now.
+    pub fn line(&mut self, piece: Piece<'_>, now: Instant) {
+        let sieve = &mut self.sieve;
+        match &mut self.joiner {
+            None => sieve.piece(piece, now),
+            Some(joiner) => joiner.line(piece, now, |entry, since| sieve.piece(entry, since)),
+        }
+    }
+
+    /// When a pause ends what is held back, if something is: call [`Gatherer::pause`] then, unless
+    /// more was read.
+    pub fn due(&self) -> Option<Instant> {
+        let joiner = self.joiner.as_ref().and_then(Joiner::due);
+        joiner.into_iter().chain(self.sieve.shaper.due()).min()
+    }
+
+    /// Nothing came for long enough: what waited for more lines goes on without. To be handed in
+    /// with [`Gatherer::hand_in`].
+    pub fn pause(&mut self) {
+        let sieve = &mut self.sieve;
+        if let Some(joiner) = &mut self.joiner {
+            joiner.close(|entry, since| sieve.piece(entry, since));
+        }
+        sieve.shaper.end();
+    }
+
+    /// The input is over: nothing is held back any longer.
+    pub fn end(&mut self) {
+        self.pause();
+    }
+
+    /// Hands in what was made since the last time, of `bytes` of input.
+    pub fn hand_in(&mut self, intake: &Intake, bytes: usize) {
+        if self.joiner.as_mut().is_some_and(Joiner::take_burst) {
+            let room = self.room();
+            self.said
+                .call_once(|| intake.note().say(&Message::EntryFull { room }));
+        }
+        self.sieve.shaper.hand_in(intake, bytes);
+    }
+}
+
+impl Sieve {
+    fn piece(&mut self, piece: Piece<'_>, now: Instant) {
+        if let Some(filter) = &self.filter {
+            // A line that is too long for one entry goes or stays as a whole.
+            if piece.first {
+                self.passing = filter.passes(piece.bytes);
+            }
+            if !self.passing {
+                self.shaper.leave_out(piece, now);
+                return;
+            }
+        }
+        self.shaper.line(piece, now);
+    }
+}

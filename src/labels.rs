@@ -1,0 +1,270 @@
+//! Labels: the name-value pairs that identify a stream at Loki.
+//!
+//! Knows Loki's rules for names and values and how a label set is written. Knows nothing of
+//! entries, of where a label came from, or of the wire around it.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+/// The longest label name Loki takes, in bytes (`max_label_name_length`).
+pub const MAX_NAME: usize = 1024;
+/// The longest label value Loki takes, in bytes (`max_label_value_length`).
+pub const MAX_VALUE: usize = 2048;
+
+/// An immutable set of labels, sorted by name, with its JSON object written once.
+///
+/// Two sets are equal exactly when Loki would see one stream.
+#[derive(Clone, Eq)]
+pub struct Labels {
+    pairs: Vec<(String, String)>,
+    json: String,
+}
+
+impl Labels {
+    /// Makes a label set. Of two pairs with one name the later wins; empty values are left out,
+    /// as Loki leaves them out.
+    pub fn new<N, V>(pairs: impl IntoIterator<Item = (N, V)>) -> Self
+    where
+        N: Into<String>,
+        V: Into<String>,
+    {
+        let mut set = std::collections::BTreeMap::new();
+        for (name, value) in pairs {
+            set.insert(name.into(), value.into());
+        }
+        let pairs: Vec<(String, String)> = set
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
+        let object: serde_json::Map<String, serde_json::Value> = pairs
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone().into()))
+            .collect();
+        Self {
+            pairs,
+            json: serde_json::Value::Object(object).to_string(),
+        }
+    }
+
+    /// This set with further labels; a pair given here wins over one that was there.
+    #[must_use]
+    pub fn with<'a>(&'a self, more: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let own = self
+            .pairs
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        Self::new(own.chain(more))
+    }
+
+    /// The value of a label, if the set has it.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.pairs
+            .iter()
+            .find(|(own, _)| own == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The pairs, sorted by name.
+    pub fn pairs(&self) -> &[(String, String)] {
+        &self.pairs
+    }
+
+    /// The set as the JSON object that Loki's `stream` member takes.
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+}
+
+impl PartialEq for Labels {
+    fn eq(&self, other: &Self) -> bool {
+        self.json == other.json
+    }
+}
+
+impl Hash for Labels {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.json.hash(state);
+    }
+}
+
+impl fmt::Debug for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// As LogQL writes a selector: `{app="api",env="prod"}`.
+impl fmt::Display for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{")?;
+        for (n, (name, value)) in self.pairs.iter().enumerate() {
+            let comma = if n == 0 { "" } else { "," };
+            write!(f, "{comma}{name}={value:?}")?;
+        }
+        f.write_str("}")
+    }
+}
+
+/// Checks a label name a person gave, by Loki's rule `[a-zA-Z_][a-zA-Z0-9_]*` (it reads the name
+/// as part of a `PromQL` selector). Names with a leading `__` are Loki's own.
+///
+/// # Errors
+/// What is wrong with the name, as a clause to stand behind it.
+pub fn check_name(name: &str) -> Result<(), String> {
+    let mut bytes = name.bytes();
+    let first = bytes.next().ok_or("a label name is missing before `=`")?;
+    if !(first.is_ascii_alphabetic() || first == b'_')
+        || !bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    {
+        return Err(format!(
+            "`{}` is no label name: Loki takes letters, digits and `_`, not beginning with a digit",
+            name.escape_debug()
+        ));
+    }
+    if name.starts_with("__") {
+        return Err(format!(
+            "`{name}` is no label name for you: a leading `__` is Loki's own"
+        ));
+    }
+    if name.len() > MAX_NAME {
+        return Err(format!(
+            "a label name may have {MAX_NAME} bytes, this one has {}",
+            name.len()
+        ));
+    }
+    Ok(())
+}
+
+/// Checks a label value: Loki refuses a whole request for U+FFFD in one (its lexer takes that for
+/// broken UTF-8) and drops a stream for a value over 2048 bytes.
+///
+/// # Errors
+/// What is wrong with the value, as a clause to stand behind it.
+pub fn check_value(value: &str) -> Result<(), String> {
+    if value.contains('\u{FFFD}') {
+        return Err(
+            "the value holds bytes that are no UTF-8 (or U+FFFD), which Loki refuses".into(),
+        );
+    }
+    if value.len() > MAX_VALUE {
+        return Err(format!(
+            "a label value may have {MAX_VALUE} bytes, this one has {}",
+            value.len()
+        ));
+    }
+    Ok(())
+}
+
+/// Reads what `--label` takes: `KEY=VALUE`, or a selector `{a="b", c="d"}`.
+///
+/// # Errors
+/// What is wrong, in words for the person who typed it.
+pub fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
+    let pairs = match text.trim().strip_prefix('{') {
+        Some(rest) => parse_selector(rest)?,
+        None => {
+            let (name, value) = text.split_once('=').ok_or_else(|| {
+                format!("`{}` has no `=`; a label is KEY=VALUE", text.escape_debug())
+            })?;
+            vec![(name.trim().to_owned(), value.to_owned())]
+        }
+    };
+    for (name, value) in &pairs {
+        check_name(name)?;
+        check_value(value).map_err(|why| format!("label `{name}`: {why}"))?;
+    }
+    Ok(pairs)
+}
+
+/// The inside of `{a="b", c="d"}`, from behind the opening brace.
+fn parse_selector(text: &str) -> Result<Vec<(String, String)>, String> {
+    let malformed = || {
+        format!(
+            "`{{{}` is no label set; write {{a=\"b\",c=\"d\"}}",
+            text.escape_debug()
+        )
+    };
+    let mut pairs = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.starts_with('}') {
+        let (name, after) = rest.split_once('=').ok_or_else(malformed)?;
+        // A JSON string is what LogQL's quoted values are, and serde_json stops behind it.
+        let mut values = serde_json::Deserializer::from_str(after).into_iter::<String>();
+        let value = values.next().and_then(Result::ok).ok_or_else(malformed)?;
+        let behind = after[values.byte_offset()..].trim_start();
+        pairs.push((name.trim().to_owned(), value));
+        rest = match behind.strip_prefix(',') {
+            Some(next) => next.trim_start(),
+            None if behind.starts_with('}') => behind,
+            None => return Err(malformed()),
+        };
+    }
+    if rest.trim_end() == "}" {
+        Ok(pairs)
+    } else {
+        Err(malformed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+        list.iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn a_set_is_sorted_and_the_later_pair_wins() {
+        let labels = Labels::new([
+            ("env", "dev"),
+            ("app", "api"),
+            ("env", "prod"),
+            ("empty", ""),
+        ]);
+        assert_eq!(labels.json(), r#"{"app":"api","env":"prod"}"#);
+        assert_eq!(labels.to_string(), r#"{app="api",env="prod"}"#);
+        assert_eq!(labels.with([("level", "info")]).get("level"), Some("info"));
+        assert_eq!(labels, Labels::new([("app", "api"), ("env", "prod")]));
+    }
+
+    #[test]
+    fn both_forms_of_the_label_option_are_read() {
+        assert_eq!(parse("a=b"), Ok(pairs(&[("a", "b")])));
+        assert_eq!(parse("a=b=c d"), Ok(pairs(&[("a", "b=c d")])));
+        assert_eq!(parse("a="), Ok(pairs(&[("a", "")])));
+        assert_eq!(
+            parse(r#"{a="b", c = "d\"e,}",}"#),
+            Ok(pairs(&[("a", "b"), ("c", "d\"e,}")]))
+        );
+        assert_eq!(parse("{}"), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn what_loki_would_refuse_is_refused_here() {
+        for bad in [
+            "",
+            "=b",
+            "noequals",
+            "1a=b",
+            "a-b=c",
+            "a.b=c",
+            "a:b=c",
+            "ä=b",
+            "__name=b",
+            "\"a\"=b",
+            "{a=b}",
+            "{a=\"b\"",
+            "{a=\"b\"} x",
+            "{a=\"b\" c=\"d\"}",
+            "{=\"b\"}",
+        ] {
+            assert!(parse(bad).is_err(), "{bad:?} was taken");
+        }
+        assert!(parse("a=x\u{FFFD}").is_err());
+        assert!(parse(&format!("a={}", "x".repeat(2049))).is_err());
+        assert!(parse(&format!("a={}", "x".repeat(2048))).is_ok());
+    }
+}

@@ -1,0 +1,83 @@
+//! The level that the text of a line shows, fields aside.
+//!
+//! Knows how much of a line is looked at, and through what. The search itself is [`super::head`]'s,
+//! the lines of a shape of their own are [`super::shapes`]'s.
+
+use memchr::memchr;
+
+use super::Level;
+use super::head::Head;
+use super::shapes::{erlang, is_json_start, priority, redis, ruby, tornado};
+
+/// How much of a line is searched, in bytes (colour codes not counted).
+const HEAD: usize = 128;
+
+/// How many bytes are looked at to fill the head of a coloured line.
+const COLOURED_HEAD: usize = 4 * HEAD;
+
+/// The level that the text of a line shows, fields aside: a syslog priority `<n>` at its start,
+/// else what its head (128 bytes, one line) holds of glog's letter, Redis's sign or a level word.
+/// Colour codes do not hide it.
+///
+/// A level word counts only as a whole word and only where logs put levels: in capitals before the
+/// prose of the message has begun, else in brackets (`[warn]`, `<info>`, `[core:error]`), before a
+/// colon (`error:`), or as a column behind the time. Three words of prose end the search, and so
+/// does a quote, so that neither a message nor a request line (`"GET /error`) is taken for a level.
+/// A line that is JSON, or begins as JSON does, has its level in a field or not at all: none is
+/// guessed from it.
+#[must_use]
+pub fn from_text(line: &str) -> Option<Level> {
+    let bytes = line.as_bytes();
+    let head = &bytes[..bytes.len().min(HEAD)];
+    if memchr(ESC, head).is_none() {
+        return guess(head, head.len() < bytes.len());
+    }
+    let coloured = &bytes[..bytes.len().min(COLOURED_HEAD)];
+    let mut plain = [0; HEAD];
+    let (length, rest) = uncolour(coloured, &mut plain);
+    guess(&plain[..length], rest < bytes.len())
+}
+
+const ESC: u8 = 0x1b;
+
+/// Copies text without control sequences (ECMA-48 CSI) into `plain` until one of them ends; gives
+/// the lengths written and read.
+fn uncolour(coloured: &[u8], plain: &mut [u8; HEAD]) -> (usize, usize) {
+    let (mut length, mut at) = (0, 0);
+    while at < coloured.len() && length < HEAD {
+        let rest = &coloured[at..];
+        if let [ESC, b'[', sequence @ ..] = rest {
+            let inside = sequence
+                .iter()
+                .take_while(|byte| matches!(byte, 0x20..=0x3f))
+                .count();
+            let last = sequence
+                .get(inside)
+                .is_some_and(|byte| matches!(byte, 0x40..=0x7e));
+            at += 2 + inside + usize::from(last);
+        } else {
+            // Up to the next escape; a lone one is text.
+            let text = 1 + memchr(ESC, &rest[1..]).unwrap_or(rest.len() - 1);
+            let text = text.min(HEAD - length);
+            plain[length..length + text].copy_from_slice(&rest[..text]);
+            length += text;
+            at += text;
+        }
+    }
+    (length, at)
+}
+
+fn guess(head: &[u8], cut: bool) -> Option<Level> {
+    let start = head.iter().position(|byte| !matches!(byte, b' ' | b'\t'))?;
+    let text = &head[start..];
+    let special = match text[0] {
+        b'<' => priority(text),
+        b'{' if is_json_start(text) => return None,
+        b'0'..=b'9' => redis(text),
+        b'=' => erlang(text),
+        b'[' => tornado(text),
+        b'A'..=b'Z' => ruby(text),
+        _ => None,
+    };
+    special.or_else(|| Head::new(text, cut).level())
+}

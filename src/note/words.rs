@@ -1,0 +1,307 @@
+//! The words of each message. Knows nothing of when or how loud they are said.
+
+use std::fmt;
+
+use super::{Foreign, Message};
+use crate::report::{duration, size};
+
+impl fmt::Display for Message<'_> {
+    #[allow(clippy::too_many_lines, reason = "a flat list, a message each")]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Terminal => f.write_str(
+                "reading from the terminal; end with Ctrl-D, or pipe a program in: app | loki-push",
+            ),
+            Self::TroubleBegan {
+                target,
+                why,
+                entries,
+            } => write!(
+                f,
+                "cannot deliver to {target}: {}; trying on{}",
+                Foreign(why),
+                match entries {
+                    // Only entries of earlier runs wait, or those that did were given up.
+                    0 => String::new(),
+                    _ => format!(", {} waiting", count(*entries)),
+                }
+            ),
+            Self::TroubleEnded {
+                target,
+                after,
+                entries,
+            } => write!(
+                f,
+                "{target} takes entries again after {}; {} waited",
+                duration(*after),
+                count(*entries)
+            ),
+            Self::Denied {
+                target,
+                status,
+                text,
+            } => denied(f, target, *status, text),
+            Self::Dropping {
+                place,
+                size: full,
+                which,
+            } => write!(
+                f,
+                "the {place} of {} is full: dropping the {which} entries until Loki takes some \
+                 ({}--on-full)",
+                size(*full),
+                if *place == "spool" {
+                    "--spool-size, "
+                } else {
+                    "--buffer, --spool, "
+                }
+            ),
+            Self::Refused {
+                entries,
+                status,
+                text,
+            } => {
+                write!(
+                    f,
+                    "Loki refused {} ({status}): {}",
+                    count(*entries as u64),
+                    Foreign(text)
+                )
+            }
+            Self::RefusedLine { reason, line } => {
+                write!(f, "refused ({reason}): {}", Foreign(line))
+            }
+            Self::NoPlace { stream, tried } => write!(
+                f,
+                "Loki has no place for the stream {} (its limit of active streams): trying it for \
+                 {}, the others go on",
+                Foreign(stream),
+                duration(*tried)
+            ),
+            Self::TooManyStreams { most } => write!(
+                f,
+                "{most} label sets are in use: from now on other values of --label-field stay \
+                 fields (--max-streams)"
+            ),
+            Self::GaveUp {
+                entries,
+                retries,
+                why,
+            } => write!(
+                f,
+                "gave {} up after {retries} retries (--max-retries): {}; until Loki takes some, more \
+                 are only counted",
+                count(*entries as u64),
+                Foreign(why)
+            ),
+            Self::Retry { status, text, wait } => {
+                f.write_str("trying again in ")?;
+                f.write_str(&duration(*wait))?;
+                match status {
+                    Some(status) => write!(f, ": {status} {}", Foreign(text)),
+                    None => write!(f, ": {}", Foreign(text)),
+                }
+            }
+            Self::Settled {
+                number,
+                requests,
+                entries,
+                bytes,
+                took,
+            } => write!(
+                f,
+                "batch {number}: {}, {requests} requests, {}, {}",
+                count(*entries as u64),
+                size(*bytes as u64),
+                duration(*took)
+            ),
+            Self::ClockSetBack { by } => write!(
+                f,
+                "the clock was set back by {}; timestamps follow it, so entries may sort before \
+                 earlier ones",
+                duration(*by)
+            ),
+            Self::EntryFull { room } => write!(
+                f,
+                "a multi-line entry reached {} and was closed; what follows are entries of their \
+                 own (--multiline, --max-line-size)",
+                size(*room as u64)
+            ),
+            Self::NotStarted { command, why } => {
+                write!(f, "cannot run {}: {}", Foreign(command), Foreign(why))
+            }
+            Self::Unwatched { command, why } => write!(
+                f,
+                "cannot learn how {} ended: {}",
+                Foreign(command),
+                Foreign(why)
+            ),
+            Self::LeftRunning { command } => write!(
+                f,
+                "{} has not ended after a second signal: leaving without it",
+                Foreign(command)
+            ),
+            Self::Unwritable { what, why } => write!(f, "cannot write {what}: {why}"),
+            Self::Unreadable { what, why } => {
+                write!(f, "cannot read {}: {}", Foreign(what), Foreign(why))
+            }
+            Self::Spoiled {
+                file,
+                why,
+                damaged: true,
+            } => write!(
+                f,
+                "a file of the spool is damaged: {}; it is not sent, and kept as {file}",
+                Foreign(why)
+            ),
+            Self::Spoiled {
+                file,
+                why,
+                damaged: false,
+            } => write!(
+                f,
+                "cannot read {file} of the spool: {}; it stays there for the next run",
+                Foreign(why)
+            ),
+            Self::Adopting { entries, spool } => write!(
+                f,
+                "taking over {} of earlier runs from {spool}",
+                count(*entries as u64)
+            ),
+            Self::SpoolFailing { spool, why } => write!(
+                f,
+                "cannot write to the spool {spool}: {}; entries wait in memory only (--buffer) \
+                 until it can be written to",
+                Foreign(why)
+            ),
+            Self::SpoolMended { spool } => write!(f, "the spool {spool} takes entries again"),
+            Self::Spooled { entries, spool } => write!(
+                f,
+                "{} kept in {spool}; the next run with this spool, or loki-push --drain, delivers \
+                 them",
+                count(*entries)
+            ),
+            Self::Elsewhere { destination, spool } => write!(
+                f,
+                "{spool} also keeps entries for {}: they stay there, and leave with that --url, \
+                 tenant and user",
+                Foreign(destination)
+            ),
+            Self::DeadLetterFailing { file, why } => write!(
+                f,
+                "cannot write refused entries to {file}: {}; they are only counted now \
+                 (--dead-letter)",
+                Foreign(why)
+            ),
+            Self::Missing {
+                target,
+                refused,
+                dropped,
+                left,
+                why,
+            } => missing(f, target, [*refused, *dropped, *left], *why),
+            Self::Summary { line } => f.write_str(line),
+            Self::Failed { why } => write!(f, "{}", Foreign(why)),
+            Self::Warning { text } => f.write_str(text),
+            of_files => fmt_of_files(of_files, f),
+        }
+    }
+}
+
+/// What is said of followed files and their checkpoint.
+fn fmt_of_files(message: &Message<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match message {
+        Message::CheckpointFailed { what, why } => write!(
+            f,
+            "cannot write the checkpoint {}: {}; trying on, but until it can be written the \
+             next run would ship again what this one ships now",
+            Foreign(what),
+            Foreign(why)
+        ),
+        Message::Interrupted { what } => write!(
+            f,
+            "stopped before the end of {}; with --checkpoint the next run would go on there",
+            Foreign(what)
+        ),
+        Message::Awaited { what } => write!(f, "waiting for {} to appear", Foreign(what)),
+        Message::Replaced { what } => write!(f, "{} is a new file now", Foreign(what)),
+        Message::Truncated { what } => {
+            write!(f, "{} was cut short: reading from its start", Foreign(what))
+        }
+        Message::PredecessorGone { what } => write!(
+            f,
+            "{} is not the file it was, and that one is nowhere beside it (removed or \
+             compressed?): lines it got after the last run are not read",
+            Foreign(what)
+        ),
+        Message::OwnOutput { what } => write!(
+            f,
+            "{} is where these messages go: each would be shipped, too. Send stderr elsewhere",
+            Foreign(what)
+        ),
+        // All others have their words where this is called.
+        _ => Ok(()),
+    }
+}
+
+fn denied(f: &mut fmt::Formatter<'_>, target: &str, status: u16, text: &str) -> fmt::Result {
+    let remedy = match status {
+        401 if text.contains("no org id") => "Loki wants a tenant: give --org-id",
+        401 => "check --username and --password, or --bearer-token",
+        403 => "these credentials may not push: check them and --org-id",
+        407 => "the proxy wants credentials: check --proxy-url",
+        300..=399 => {
+            "a redirect is not followed, since it would lose the entries: give --url the \
+                      address it leads to"
+        }
+        _ => "check --url: it takes the base address, or a whole one that ends in /push",
+    };
+    write!(f, "{target} answers {status}")?;
+    let text = Foreign(text).to_string();
+    if !text.is_empty() {
+        write!(f, " ({text})")?;
+    }
+    write!(f, "; {remedy}. Trying on slowly")
+}
+
+fn missing(
+    f: &mut fmt::Formatter<'_>,
+    target: &str,
+    [refused, dropped, left]: [u64; 3],
+    why: Option<&str>,
+) -> fmt::Result {
+    write!(
+        f,
+        "{} not delivered to {target}:",
+        count(refused + dropped + left)
+    )?;
+    let mut comma = "";
+    for (n, what) in [
+        (refused, "refused by Loki"),
+        (dropped, "dropped"),
+        (left, "left unsent"),
+    ] {
+        if n > 0 {
+            write!(f, "{comma} {n} {what}")?;
+            comma = ",";
+        }
+    }
+    if left > 0 {
+        if let Some(why) = why {
+            write!(f, " ({})", Foreign(why))?;
+        }
+        f.write_str(
+            "; check that Loki runs and --url is right, give --flush-timeout more time, or keep \
+             entries for the next run with --spool DIR",
+        )?;
+    }
+    Ok(())
+}
+
+/// `1 entry`, `2 entries`.
+fn count(entries: u64) -> String {
+    format!(
+        "{entries} {}",
+        if entries == 1 { "entry" } else { "entries" }
+    )
+}

@@ -1,0 +1,220 @@
+//! The batch thread and its sealers: chunks come in, sealed shipments go out, in order.
+//!
+//! The batch thread sorts entries into batches and closes them by count, cost or age; one or two
+//! sealing threads compress them, so that reading and compressing overlap. Knows nothing of
+//! sources, HTTP, files, counters or retrying.
+
+use std::sync::Arc;
+use std::thread;
+
+use crate::batch::{Batch, Batcher, Limits};
+use crate::entry::Chunk;
+use crate::queue::{Pop, Queue, Turnstile};
+use crate::seal::Sealer;
+use crate::shipment::Shipment;
+use crate::stop::{Phase, Stop};
+
+/// Batches that may wait for a sealer. Small, so that memory stays small; one is enough to keep a
+/// sealer busy while the next batch fills.
+const WAITING: usize = 1;
+
+/// Where shipments go; called in the order of their numbers.
+type Out = dyn Fn(Shipment) + Send + Sync;
+
+/// What the room needs.
+pub struct Pack {
+    /// When a batch closes.
+    pub limits: Limits,
+    /// Whether entries bring their own times.
+    pub dated: bool,
+    /// The gzip level, 0 for none.
+    pub gzip_level: u8,
+    /// How many threads may seal at once.
+    pub sealers: usize,
+    /// How the run goes on: from the first stop on, nothing waits for its time.
+    pub stop: Arc<Stop>,
+}
+
+impl Pack {
+    /// Sorts and seals what comes out of `chunks` until that is closed and empty, and hands each
+    /// shipment to `out`. Returns when the last one has been taken.
+    pub fn run(self, chunks: &Queue<Chunk>, out: impl Fn(Shipment) + Send + Sync + 'static) {
+        let sealers = Sealers {
+            batches: Queue::new(WAITING),
+            turnstile: Arc::new(Turnstile::new()),
+            out: Arc::new(out),
+            level: self.gzip_level,
+            most: self.sealers.max(1),
+            threads: Vec::new(),
+        };
+        self.sort(chunks, sealers);
+    }
+
+    fn sort(&self, chunks: &Queue<Chunk>, mut sealers: Sealers) {
+        let mut batcher = Batcher::new(self.limits, self.dated);
+        loop {
+            match chunks.pop(batcher.due()) {
+                Pop::Item(chunk) => {
+                    batcher.add(chunk, |batch| sealers.seal(batch));
+                    // Once a stop was asked for, what was read is sent at once.
+                    if self.stop.view().phase >= Phase::Winding && chunks.is_empty() {
+                        batcher
+                            .close()
+                            .into_iter()
+                            .for_each(|batch| sealers.seal(batch));
+                    }
+                }
+                // A kick is a stop or a flush: nothing waits for its time.
+                Pop::TimedOut | Pop::Kicked => batcher
+                    .close()
+                    .into_iter()
+                    .for_each(|batch| sealers.seal(batch)),
+                Pop::Ended => break,
+            }
+        }
+        batcher
+            .close()
+            .into_iter()
+            .for_each(|batch| sealers.seal(batch));
+    }
+}
+
+/// Threads that seal, started when there is work for them.
+struct Sealers {
+    batches: Queue<Batch>,
+    turnstile: Arc<Turnstile>,
+    out: Arc<Out>,
+    level: u8,
+    most: usize,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl Sealers {
+    fn seal(&mut self, batch: Batch) {
+        // A trickle is served by one thread; a second one starts when the first falls behind.
+        if self.threads.len() < self.most && (self.threads.is_empty() || !self.batches.is_empty()) {
+            self.start();
+        }
+        // The sealers outlive their queue; a batch they could not take would be left, and counted
+        // so.
+        let _ = self.batches.push(batch, 1);
+    }
+
+    fn start(&mut self) {
+        let (batches, turnstile) = (self.batches.clone(), Arc::clone(&self.turnstile));
+        let (out, level) = (Arc::clone(&self.out), self.level);
+        let seal = move || {
+            let mut sealer = Sealer::new(level);
+            while let Pop::Item(batch) = batches.pop(None) {
+                let ticket = turnstile.ticket(batch.number);
+                let shipment = sealer.seal(&batch);
+                drop(batch);
+                ticket.pass(|| out(shipment));
+            }
+        };
+        // Without a thread of its own the work would stop; so does the program, loudly.
+        let thread = thread::Builder::new().name("seal".into()).spawn(seal);
+        self.threads.push(thread.expect("starting a thread"));
+    }
+}
+
+impl Drop for Sealers {
+    fn drop(&mut self) {
+        self.batches.close();
+        for thread in self.threads.drain(..) {
+            // A sealer that panicked has said so; its entries count as left.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::labels::Labels;
+    use crate::seal;
+    use std::sync::Mutex;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn shipments_leave_in_order_whoever_sealed_them() {
+        let (chunks, seen) = (Queue::new(usize::MAX), Arc::new(Mutex::new(Vec::new())));
+        let labels = Arc::new(Labels::new([("app", "x")]));
+        for n in 0..500_i64 {
+            let mut chunk = Chunk::new(None, Instant::now());
+            let stream = chunk.stream(&labels);
+            // Batches of very different sizes take their sealers different times.
+            for at in 0..=(n * 7919 % 100) {
+                chunk.push(stream, n * 1_000 + at, 0, |text| {
+                    text.push_str("line");
+                    0
+                });
+            }
+            chunks.push(chunk, 1).ok().unwrap();
+        }
+        chunks.close();
+        let limits = Limits {
+            entries: 37,
+            bytes: 1 << 20,
+            age: Duration::from_secs(60),
+        };
+        let pack = Pack {
+            limits,
+            dated: false,
+            gzip_level: 1,
+            sealers: 3,
+            stop: Arc::new(Stop::new()),
+        };
+        pack.run(&chunks, {
+            let seen = Arc::clone(&seen);
+            move |shipment| {
+                let opened = seal::open(&shipment.requests[0]).unwrap();
+                seen.lock()
+                    .unwrap()
+                    .extend(opened.entries().map(|entry| entry.time));
+            }
+        });
+        let seen = seen.lock().unwrap();
+        assert!(seen.is_sorted());
+        assert_eq!(
+            seen.len(),
+            (0..500).map(|n| n * 7919 % 100 + 1).sum::<usize>()
+        );
+    }
+
+    #[test]
+    fn a_stop_sends_what_is_there_without_waiting_for_its_time() {
+        let (chunks, sealed) = (Queue::new(usize::MAX), Queue::new(usize::MAX));
+        let mut chunk = Chunk::new(None, Instant::now());
+        let stream = chunk.stream(&Arc::new(Labels::new([("app", "x")])));
+        chunk.push(stream, 1, 0, |text| {
+            text.push('a');
+            0
+        });
+        chunks.push(chunk, 1).ok().unwrap();
+        let stop = Arc::new(Stop::new());
+        stop.on_change({
+            let chunks = chunks.clone();
+            move || chunks.kick()
+        });
+        let limits = Limits {
+            entries: 10,
+            bytes: 1 << 20,
+            age: Duration::from_secs(3600),
+        };
+        let pack = Pack {
+            limits,
+            dated: false,
+            gzip_level: 0,
+            sealers: 1,
+            stop: Arc::clone(&stop),
+        };
+        thread::scope(|scope| {
+            let (input, output) = (chunks.clone(), sealed.clone());
+            scope.spawn(move || pack.run(&input, move |shipment| drop(output.push(shipment, 1))));
+            stop.advance(Phase::Winding);
+            assert!(matches!(sealed.pop(None), Pop::Item(shipment) if shipment.entries() == 1));
+            chunks.close();
+        });
+    }
+}

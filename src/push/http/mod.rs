@@ -1,0 +1,352 @@
+//! Pushing over HTTP: the one user of ureq.
+//!
+//! Knows the connection and how its answers and errors are read. Knows nothing of what an answer
+//! means, of retrying, of queues or of counters.
+
+mod connector;
+mod explain;
+mod proxy;
+mod tls;
+
+use std::fmt;
+use std::io::{self, Read};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use ureq::http::{HeaderName, HeaderValue, Response, Uri};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{
+    ConnectProxyConnector, Connector as _, SocksConnector, TcpConnector,
+};
+use ureq::{Agent, Body, Proxy, ProxyProtocol};
+
+use super::Push;
+use crate::shipment::{Answer, Request};
+use connector::TlsConnector;
+use explain::explain;
+pub use explain::{Failed, Stage, Way};
+
+/// How much of an error's body is read.
+const TEXT: usize = 4 * 1024;
+
+/// How much is read of a 400's: it lists each rule that was broken, about 190 bytes a second of too
+/// old entries, and is cut before its counts if less is read.
+pub const REFUSAL_TEXT: usize = 512 * 1024;
+
+/// How much more of it is read away, so that the connection can be used again.
+const DRAIN: u64 = 1024 * 1024;
+
+/// What servers say to plain http on a TLS port: nginx, and Go.
+const EXPECTS_HTTPS: [&str; 2] = [
+    "plain HTTP request was sent to HTTPS port",
+    "sent an HTTP request to an HTTPS server",
+];
+
+/// What a connection copies a request through. ureq's own 128 KiB, times the connections, is memory
+/// that buys nothing: the kernel takes less at once.
+const OUTPUT: usize = 32 * 1024;
+
+/// What the connection needs to know.
+#[derive(Clone)]
+pub struct Connection {
+    /// The whole push address, without credentials.
+    pub url: String,
+    /// Headers for every request: authorization, tenant, and what the user gave.
+    pub headers: Vec<(String, String)>,
+    /// The longest wait for one connection to be made, and the default for a whole request.
+    pub timeout: Duration,
+    /// How many connections are kept open.
+    pub connections: usize,
+    /// How the server is trusted.
+    pub tls: Tls,
+    /// The proxy to go through; None takes what the environment says.
+    pub proxy: Option<String>,
+    /// Whether to use no proxy at all, as for an address on this machine.
+    pub no_proxy: bool,
+}
+
+/// How the server is trusted, and how it may trust us.
+#[derive(Clone, Default)]
+pub struct Tls {
+    /// Certificates, in PEM, to trust in place of the system's, as logcli does.
+    pub authority: Option<Vec<u8>>,
+    /// A client certificate and its key, in PEM.
+    pub client: Option<(Vec<u8>, Vec<u8>)>,
+    /// Whether to trust anybody.
+    pub skip_verify: bool,
+}
+
+/// Secrets stay out of sight: headers are shown by name only.
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Connection")
+            .field("url", &self.url)
+            .field("headers", &names)
+            .field("timeout", &self.timeout)
+            .field("connections", &self.connections)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Pushes to a Loki, and asks it.
+pub struct Http {
+    agent: Agent,
+    url: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    way: Way,
+}
+
+/// The answer to a question.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body, or where a redirect points.
+    pub text: String,
+    /// The header `Date`.
+    pub date: Option<String>,
+    retry_after: Option<Duration>,
+}
+
+impl Http {
+    /// Makes the agent; opens no connection.
+    ///
+    /// # Errors
+    /// If a header, a certificate or the proxy's address is none.
+    pub fn new(connection: &Connection) -> Result<Self> {
+        let headers = connection.headers.iter().map(read_header);
+        let headers = headers.collect::<Result<_>>()?;
+        let url: Uri = connection.url.parse().context("--url is no address")?;
+        let https = url.scheme_str() == Some("https");
+        let host = url.host().unwrap_or_default().to_owned();
+        let port = url.port_u16().unwrap_or(if https { 443 } else { 80 });
+        let proxy = find_proxy(connection, https, &host, port)?;
+        let way = Way {
+            host,
+            port,
+            proxy: proxy.as_ref().map(|p| format!("{}:{}", p.host(), p.port())),
+            own_authority: connection.tls.authority.is_some(),
+            client_certificate: connection.tls.client.is_some(),
+        };
+        let proxy_tls = proxy
+            .as_ref()
+            .is_some_and(|proxy| proxy.protocol() == ProxyProtocol::Https);
+        let tls = if https || proxy_tls {
+            Some(tls::client_config(&connection.tls)?)
+        } else {
+            None
+        };
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            // A POST that follows a redirect goes on as a GET and loses its entries.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(concat!("loki-push/", env!("CARGO_PKG_VERSION")))
+            .accept("")
+            .accept_encoding("")
+            .output_buffer_size(OUTPUT)
+            .max_idle_connections(connection.connections)
+            .max_idle_connections_per_host(connection.connections)
+            .timeout_connect(Some(connection.timeout))
+            .timeout_global(Some(connection.timeout))
+            .proxy(proxy)
+            .build();
+        let connector =
+            ().chain(SocksConnector::default())
+                .chain(ConnectProxyConnector::default())
+                .chain(TcpConnector::default())
+                .chain(TlsConnector(tls));
+        Ok(Self {
+            agent: Agent::with_parts(config, connector, DefaultResolver::default()),
+            url: connection.url.clone(),
+            headers,
+            way,
+        })
+    }
+
+    /// The server's host and port, and the proxy's where one is used: what a connection is made to.
+    pub fn way(&self) -> &Way {
+        &self.way
+    }
+
+    /// Sends a request once.
+    ///
+    /// # Errors
+    /// If no answer came that can be read.
+    pub fn post(&self, request: &Request, timeout: Duration) -> Result<Page, Failed> {
+        let mut post = self
+            .agent
+            .post(&self.url)
+            .header("content-type", "application/json");
+        if request.gzip {
+            post = post.header("content-encoding", "gzip");
+        }
+        for (name, value) in &self.headers {
+            post = post.header(name, value);
+        }
+        let post = post
+            .config()
+            .timeout_global(Some(timeout))
+            .timeout_connect(Some(timeout))
+            .build();
+        self.page(post.send(&*request.body), TEXT)
+    }
+
+    /// Asks for an address, with the same headers.
+    ///
+    /// # Errors
+    /// If no answer came that can be read.
+    pub fn get(&self, url: &str, timeout: Duration) -> Result<Page, Failed> {
+        let mut get = self.agent.get(url);
+        for (name, value) in &self.headers {
+            get = get.header(name, value);
+        }
+        let get = get
+            .config()
+            .timeout_global(Some(timeout))
+            .timeout_connect(Some(timeout))
+            .build();
+        self.page(get.call(), REFUSAL_TEXT)
+    }
+
+    /// Reads an answer, and of its body at most so much.
+    fn page(
+        &self,
+        answer: Result<Response<Body>, ureq::Error>,
+        most: usize,
+    ) -> Result<Page, Failed> {
+        let response = answer.map_err(|error| explain(&error, &self.way))?;
+        let status = response.status().as_u16();
+        let header = |name| {
+            let value = response.headers().get(name);
+            value
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned)
+        };
+        let retry_after = header("retry-after").and_then(|value| read_retry_after(&value));
+        let date = header("date");
+        let location = header("location").filter(|_| (300..400).contains(&status));
+        let most = if status == 400 { REFUSAL_TEXT } else { most };
+        let text = read_text(response.into_body(), most);
+        if status == 400 && EXPECTS_HTTPS.iter().any(|said| text.contains(said)) {
+            return Err(Failed {
+                stage: Stage::Tls,
+                text: "the server wants TLS: --url should begin with https://".into(),
+            });
+        }
+        Ok(Page {
+            status,
+            text: location.map_or(text, |to| format!("to {to}")),
+            date,
+            retry_after,
+        })
+    }
+}
+
+impl Push for Http {
+    fn push(&self, request: &Request, timeout: Duration) -> Answer {
+        match self.post(request, timeout) {
+            Ok(page) => page.into(),
+            Err(failed) => Answer::Failed { text: failed.text },
+        }
+    }
+}
+
+impl From<Page> for Answer {
+    fn from(page: Page) -> Self {
+        Self::Status {
+            code: page.status,
+            retry_after: page.retry_after,
+            text: page.text,
+        }
+    }
+}
+
+fn read_header((name, value): &(String, String)) -> Result<(HeaderName, HeaderValue)> {
+    let header = HeaderName::try_from(name.as_str())
+        .with_context(|| format!("`{}` is no header name", name.escape_debug()))?;
+    // The value may be a secret: it is not shown.
+    let mut value = HeaderValue::try_from(value.as_str())
+        .with_context(|| format!("the value of header `{name}` cannot be sent"))?;
+    value.set_sensitive(true);
+    Ok((header, value))
+}
+
+/// The proxy to go through: the one given, or the environment's.
+fn find_proxy(
+    connection: &Connection,
+    https: bool,
+    host: &str,
+    port: u16,
+) -> Result<Option<Proxy>> {
+    let env = |name: &str| std::env::var(name).ok();
+    let (name, address) = match &connection.proxy {
+        _ if connection.no_proxy => return Ok(None),
+        Some(address) => ("--proxy-url", address.clone()),
+        None => match proxy::from_env(https, host, port, &env) {
+            Some(found) => found,
+            None => return Ok(None),
+        },
+    };
+    // The address may hold credentials: it is not shown.
+    let proxy = Proxy::new(&address)
+        .ok()
+        .with_context(|| format!("{name} is no proxy address (http://HOST:PORT)"))?;
+    Ok(Some(proxy))
+}
+
+/// `Retry-After` as seconds. Its other form, a date, is not sent by anything in front of Loki that
+/// we know of, and is taken as absent.
+fn read_retry_after(value: &str) -> Option<Duration> {
+    value.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// The beginning of a body; the rest is read away.
+fn read_text(mut body: Body, most: usize) -> String {
+    let mut reader = body.as_reader();
+    let mut text = Vec::new();
+    // What was read before an error is still worth showing.
+    let _ = (&mut reader).take(most as u64).read_to_end(&mut text);
+    let _ = io::copy(&mut reader.take(DRAIN), &mut io::sink());
+    String::from_utf8_lossy(&text).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_read_in_seconds() {
+        assert_eq!(read_retry_after(" 7 "), Some(Duration::from_secs(7)));
+        assert_eq!(read_retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), None);
+        assert_eq!(read_retry_after("-1"), None);
+    }
+
+    #[test]
+    fn a_bad_header_is_named_without_its_value() {
+        let connection = |name: &str, value: &str| Connection {
+            url: "http://localhost:3100/loki/api/v1/push".into(),
+            headers: vec![(name.into(), value.into())],
+            timeout: Duration::from_secs(1),
+            connections: 1,
+            tls: Tls::default(),
+            proxy: None,
+            no_proxy: true,
+        };
+        let text = |error: anyhow::Error| format!("{error:#}");
+        let error = Http::new(&connection("bad name", "x"))
+            .err()
+            .map(text)
+            .unwrap();
+        assert!(error.contains("bad name"), "{error}");
+        let error = Http::new(&connection("x-secret", "s3cr\net"))
+            .err()
+            .map(text)
+            .unwrap();
+        assert!(
+            error.contains("x-secret") && !error.contains("s3cr"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,17 @@
+//! Pushing: one request, one answer.
+//!
+//! The trait is all the shipping thread knows of a destination. Knows nothing of retrying, of
+//! queues or of counters.
+
+pub mod dry;
+pub mod http;
+
+use std::time::Duration;
+
+use crate::shipment::{Answer, Request};
+
+/// Somewhere requests go: Loki over HTTP, or a test's own.
+pub trait Push: Send + Sync {
+    /// Sends a request once and waits for the answer, at most for `timeout`.
+    fn push(&self, request: &Request, timeout: Duration) -> Answer;
+}

@@ -1,0 +1,589 @@
+//! A first-in first-out queue bounded in bytes: how stages hand work on.
+//!
+//! Generic over what it carries. Pressure is a blocking push, the end is a closed queue, and a
+//! reader that is gone makes every push fail at once. Here, in `room` and in `stop` stand all waits
+//! of the program.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// Of what is added bit by bit, this much, in cost, wakes a reader before its time.
+const MUCH: usize = 64 * 1024;
+
+/// Both ends of a queue; clones share it.
+pub struct Queue<T> {
+    shared: Arc<Shared<T>>,
+}
+
+struct Shared<T> {
+    state: Mutex<State<T>>,
+    filled: Condvar,
+    drained: Condvar,
+    capacity: usize,
+}
+
+struct State<T> {
+    items: VecDeque<(T, usize)>,
+    used: usize,
+    readers_waiting: usize,
+    /// Of those, the ones that look again by themselves when their time is over.
+    readers_dozing: usize,
+    writers_waiting: usize,
+    kicked: bool,
+    closed: bool,
+    abandoned: bool,
+}
+
+/// What a pop found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Pop<T> {
+    /// The oldest item.
+    Item(T),
+    /// The time given is over.
+    TimedOut,
+    /// Somebody called [`Queue::kick`].
+    Kicked,
+    /// The queue is closed and empty.
+    Ended,
+}
+
+/// Why an item was not taken; it comes back.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Denied<T> {
+    /// There is no room.
+    Full(T),
+    /// The queue is closed, or its reader is gone.
+    Gone(T),
+}
+
+impl<T> Denied<T> {
+    /// The item.
+    pub fn into_inner(self) -> T {
+        match self {
+            Self::Full(item) | Self::Gone(item) => item,
+        }
+    }
+}
+
+impl<T> Clone for Queue<T> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<T> Queue<T> {
+    /// A queue for items that cost `capacity` together. An empty queue takes one item of any cost.
+    pub fn new(capacity: usize) -> Self {
+        let state = State {
+            items: VecDeque::new(),
+            used: 0,
+            readers_waiting: 0,
+            readers_dozing: 0,
+            writers_waiting: 0,
+            kicked: false,
+            closed: false,
+            abandoned: false,
+        };
+        let (filled, drained) = (Condvar::new(), Condvar::new());
+        Self {
+            shared: Arc::new(Shared {
+                state: Mutex::new(state),
+                filled,
+                drained,
+                capacity,
+            }),
+        }
+    }
+
+    /// Adds an item, waiting for room.
+    ///
+    /// # Errors
+    /// Gives the item back if the queue is closed or its reader gone.
+    pub fn push(&self, item: T, cost: usize) -> Result<(), T> {
+        self.push_while(item, cost, || true)
+            .map_err(Denied::into_inner)
+    }
+
+    /// Adds an item at once, whether or not there is room for it.
+    ///
+    /// # Errors
+    /// Gives the item back if the queue is closed or its reader gone.
+    pub fn push_over(&self, item: T, cost: usize) -> Result<(), T> {
+        let mut state = self.lock();
+        if state.closed || state.abandoned {
+            return Err(item);
+        }
+        self.put(&mut state, item, cost);
+        Ok(())
+    }
+
+    /// Adds an item, waiting for room as long as `patient` says so; it is asked again at every
+    /// [`Queue::kick`].
+    ///
+    /// # Errors
+    /// Gives the item back.
+    pub fn push_while(
+        &self,
+        item: T,
+        cost: usize,
+        patient: impl Fn() -> bool,
+    ) -> Result<(), Denied<T>> {
+        let mut state = match self.room(cost, patient) {
+            Ok(state) => state,
+            Err(Denied::Full(())) => return Err(Denied::Full(item)),
+            Err(Denied::Gone(())) => return Err(Denied::Gone(item)),
+        };
+        self.put(&mut state, item, cost);
+        Ok(())
+    }
+
+    /// Adds to the newest item that waits, or behind it, waiting for room as
+    /// [`Queue::push_while`] does: `add` is given that item, and gives a new one if it did not add
+    /// to it. It runs under the lock, so what is added has an order.
+    ///
+    /// Made for many small additions: a reader that waits with a deadline sleeps on until it is
+    /// over, or until there is much for it.
+    ///
+    /// # Errors
+    /// If there was no room, or nobody reads; `add` was not called.
+    pub fn merge(
+        &self,
+        cost: usize,
+        patient: impl Fn() -> bool,
+        add: impl FnOnce(Option<&mut T>) -> Option<T>,
+    ) -> Result<(), Denied<()>> {
+        let mut state = self.room(cost, patient)?;
+        let first = state.items.is_empty();
+        match add(state.items.back_mut().map(|(item, _)| item)) {
+            Some(item) => state.items.push_back((item, cost)),
+            None => {
+                if let Some((_, newest)) = state.items.back_mut() {
+                    *newest += cost;
+                }
+            }
+        }
+        let much = MUCH.min(self.shared.capacity / 2);
+        let has_become_much = state.used < much && state.used + cost >= much;
+        state.used += cost;
+        let sleeps = first && state.readers_waiting > state.readers_dozing;
+        if sleeps || has_become_much && state.readers_waiting > 0 {
+            self.shared.filled.notify_one();
+        }
+        Ok(())
+    }
+
+    /// The state with room for `cost` more in it.
+    fn room(
+        &self,
+        cost: usize,
+        patient: impl Fn() -> bool,
+    ) -> Result<MutexGuard<'_, State<T>>, Denied<()>> {
+        let mut state = self.lock();
+        let mut waited = false;
+        loop {
+            if state.abandoned || state.closed && !waited {
+                return Err(Denied::Gone(()));
+            }
+            // What waited when the queue was closed came before that.
+            if state.closed || state.used == 0 || state.used + cost <= self.shared.capacity {
+                return Ok(state);
+            }
+            if state.readers_dozing > 0 {
+                self.shared.filled.notify_all();
+            }
+            if !patient() {
+                return Err(Denied::Full(()));
+            }
+            waited = true;
+            state.writers_waiting += 1;
+            state = self
+                .shared
+                .drained
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+            state.writers_waiting -= 1;
+            if state.closed {
+                // The reader does not end before the last writer is in, or gone.
+                self.shared.filled.notify_all();
+            }
+        }
+    }
+
+    fn put(&self, state: &mut State<T>, item: T, cost: usize) {
+        state.used += cost;
+        state.items.push_back((item, cost));
+        if state.readers_waiting > 0 {
+            self.shared.filled.notify_one();
+        }
+    }
+
+    /// Takes the oldest item and frees its room, waiting until `until` (for ever with None).
+    pub fn pop(&self, until: Option<Instant>) -> Pop<T> {
+        match self.take(until) {
+            Pop::Item((item, cost)) => {
+                self.release(cost);
+                Pop::Item(item)
+            }
+            Pop::TimedOut => Pop::TimedOut,
+            Pop::Kicked => Pop::Kicked,
+            Pop::Ended => Pop::Ended,
+        }
+    }
+
+    /// Takes the oldest item with its cost. Its room stays in use until [`Queue::release`].
+    pub fn take(&self, until: Option<Instant>) -> Pop<(T, usize)> {
+        let mut state = self.lock();
+        loop {
+            if let Some(taken) = state.items.pop_front() {
+                return Pop::Item(taken);
+            }
+            if state.closed && state.writers_waiting == 0 {
+                return Pop::Ended;
+            }
+            if std::mem::take(&mut state.kicked) {
+                return Pop::Kicked;
+            }
+            let patience = match until.map(|end| end.saturating_duration_since(Instant::now())) {
+                Some(left) if left.is_zero() => return Pop::TimedOut,
+                patience => patience,
+            };
+            state.readers_waiting += 1;
+            state = match patience {
+                None => self
+                    .shared
+                    .filled
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Some(left) => {
+                    state.readers_dozing += 1;
+                    let (mut state, _) = self
+                        .shared
+                        .filled
+                        .wait_timeout(state, left)
+                        .unwrap_or_else(PoisonError::into_inner);
+                    state.readers_dozing -= 1;
+                    state
+                }
+            };
+            state.readers_waiting -= 1;
+        }
+    }
+
+    /// Frees the room of an item that was taken with [`Queue::take`].
+    pub fn release(&self, cost: usize) {
+        let mut state = self.lock();
+        state.used = state.used.saturating_sub(cost);
+        if state.writers_waiting > 0 {
+            self.shared.drained.notify_all();
+        }
+    }
+
+    /// Takes out the oldest item that `may_go`, and frees its room.
+    pub fn take_first(&self, may_go: impl Fn(&T) -> bool) -> Option<T> {
+        let mut state = self.lock();
+        let at = state.items.iter().position(|(item, _)| may_go(item))?;
+        let (item, freed) = state.items.remove(at)?;
+        state.used = state.used.saturating_sub(freed);
+        Some(item)
+    }
+
+    /// Runs `change` on each item that waits.
+    pub fn each(&self, mut change: impl FnMut(&mut T)) {
+        for (item, _) in &mut self.lock().items {
+            change(item);
+        }
+    }
+
+    /// Wakes whoever waits here, to look at the world again. A reader that is busy finds it at its
+    /// next wait.
+    pub fn kick(&self) {
+        self.lock().kicked = true;
+        self.shared.filled.notify_all();
+        self.shared.drained.notify_all();
+    }
+
+    /// No more pushes; what is inside, or waits to get in, can still be popped.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.shared.filled.notify_all();
+        self.shared.drained.notify_all();
+    }
+
+    /// The reader is gone: pushes fail from now on. What is inside comes back.
+    pub fn abandon(&self) -> Vec<T> {
+        let mut state = self.lock();
+        state.abandoned = true;
+        state.used = 0;
+        let items = state.items.drain(..).map(|(item, _)| item).collect();
+        self.shared.drained.notify_all();
+        items
+    }
+
+    /// How many items wait.
+    pub fn len(&self) -> usize {
+        self.lock().items.len()
+    }
+
+    /// Whether no item waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        // No code of ours panics while it holds the lock; a poisoned one still guards whole state.
+        self.shared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lets numbered work, done on several threads at once, leave in the order of its numbers.
+#[derive(Default)]
+pub struct Turnstile {
+    next: Mutex<u64>,
+    turned: Condvar,
+}
+
+impl Turnstile {
+    /// A turnstile that lets number 0 through first.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The right to pass as `number`. A ticket that is dropped unused passes too, so that a panic
+    /// under way does not hold up the numbers behind it.
+    pub fn ticket(&self, number: u64) -> Ticket<'_> {
+        Ticket {
+            turnstile: self,
+            number,
+        }
+    }
+}
+
+/// See [`Turnstile::ticket`].
+pub struct Ticket<'a> {
+    turnstile: &'a Turnstile,
+    number: u64,
+}
+
+impl Ticket<'_> {
+    /// Waits for the turn of this number, runs `work`, and gives the turn on.
+    pub fn pass<R>(self, work: impl FnOnce() -> R) -> R {
+        drop(self.wait());
+        work()
+    }
+
+    fn wait(&self) -> MutexGuard<'_, u64> {
+        let next = self
+            .turnstile
+            .next
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.turnstile
+            .turned
+            .wait_while(next, |next| *next != self.number)
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        *self.wait() += 1;
+        self.turnstile.turned.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    #[test]
+    fn items_come_out_in_order_and_then_the_end() {
+        let queue = Queue::new(10);
+        queue.push('a', 1).unwrap();
+        queue.push('b', 1).unwrap();
+        queue.close();
+        assert_eq!(queue.push('c', 1), Err('c'));
+        assert_eq!(queue.pop(None), Pop::Item('a'));
+        assert_eq!(queue.pop(None), Pop::Item('b'));
+        assert_eq!(queue.pop(None), Pop::Ended);
+    }
+
+    #[test]
+    fn an_empty_queue_takes_one_item_of_any_cost_and_a_full_one_none() {
+        let queue = Queue::new(4);
+        queue.push('a', 9).unwrap();
+        assert_eq!(queue.push_while('b', 1, || false), Err(Denied::Full('b')));
+        assert_eq!(queue.pop(None), Pop::Item('a'));
+        assert_eq!(queue.push_while('b', 4, || false), Ok(()));
+    }
+
+    #[test]
+    fn what_comes_last_waits_for_no_room() {
+        let queue = Queue::new(1);
+        queue.push(1, 1).unwrap();
+        assert_eq!(queue.push_over(2, 9), Ok(()));
+        queue.close();
+        assert_eq!(queue.push_over(3, 1), Err(3));
+        assert_eq!(
+            (queue.pop(None), queue.pop(None)),
+            (Pop::Item(1), Pop::Item(2))
+        );
+    }
+
+    #[test]
+    fn room_of_a_taken_item_stays_in_use_until_released() {
+        let queue = Queue::new(4);
+        queue.push('a', 4).unwrap();
+        assert_eq!(queue.take(None), Pop::Item(('a', 4)));
+        assert_eq!(queue.push_while('b', 1, || false), Err(Denied::Full('b')));
+        queue.release(4);
+        assert_eq!(queue.push_while('b', 1, || false), Ok(()));
+    }
+
+    #[test]
+    fn a_full_queue_holds_the_writer_until_the_reader_takes() {
+        let queue = Queue::new(1);
+        queue.push(1, 1).unwrap();
+        let writer = thread::spawn({
+            let queue = queue.clone();
+            move || queue.push(2, 1)
+        });
+        assert_eq!(queue.pop(None), Pop::Item(1));
+        assert_eq!(queue.pop(None), Pop::Item(2));
+        assert_eq!(writer.join().unwrap(), Ok(()));
+    }
+
+    #[test]
+    fn what_waits_to_get_in_when_the_queue_is_closed_gets_in() {
+        for _ in 0..200 {
+            let queue = Queue::new(1);
+            queue.push(0, 1).unwrap();
+            thread::scope(|scope| {
+                let writers: Vec<_> = (1..4)
+                    .map(|n| {
+                        let queue = queue.clone();
+                        scope.spawn(move || queue.push(n, 1).is_ok())
+                    })
+                    .collect();
+                let reader = scope.spawn(|| {
+                    let items = std::iter::from_fn(|| match queue.pop(None) {
+                        Pop::Item(item) => Some(item),
+                        _ => None,
+                    });
+                    items.count()
+                });
+                queue.close();
+                let taken = writers.into_iter();
+                let taken = taken.map(|writer| usize::from(writer.join().unwrap()));
+                let taken: usize = taken.sum();
+                assert_eq!(reader.join().unwrap(), 1 + taken);
+            });
+        }
+    }
+
+    #[test]
+    fn a_waiting_writer_is_freed_by_a_change_of_mind_or_a_gone_reader() {
+        let queue = Queue::new(1);
+        queue.push(1, 1).unwrap();
+        let patient = Arc::new(AtomicBool::new(true));
+        let writer = thread::spawn({
+            let (queue, patient) = (queue.clone(), Arc::clone(&patient));
+            move || queue.push_while(2, 1, || patient.load(Ordering::SeqCst))
+        });
+        patient.store(false, Ordering::SeqCst);
+        while !writer.is_finished() {
+            queue.kick();
+        }
+        assert_eq!(writer.join().unwrap(), Err(Denied::Full(2)));
+        assert_eq!(queue.abandon(), vec![1]);
+        assert_eq!(queue.push(3, 1), Err(3));
+    }
+
+    #[test]
+    fn the_oldest_that_may_go_is_taken_out_of_its_turn() {
+        let queue = Queue::new(6);
+        for n in 1..=3 {
+            queue.push(n, 2).unwrap();
+        }
+        assert_eq!(queue.take_first(|n| *n != 1), Some(2));
+        assert_eq!(queue.take_first(|n| *n > 3), None);
+        assert_eq!(queue.push_while(4, 2, || false), Ok(()));
+        queue.each(|n| *n *= 10);
+        assert_eq!(queue.pop(None), Pop::Item(10));
+    }
+
+    #[test]
+    fn a_reader_is_woken_by_time_and_by_a_kick() {
+        let queue: Queue<u8> = Queue::new(1);
+        assert_eq!(queue.pop(Some(Instant::now())), Pop::TimedOut);
+        let reader = thread::spawn({
+            let queue = queue.clone();
+            move || queue.pop(None)
+        });
+        queue.kick();
+        assert_eq!(reader.join().unwrap(), Pop::Kicked);
+    }
+
+    #[test]
+    fn the_turnstile_keeps_the_order_of_numbers() {
+        let (turnstile, seen) = (Turnstile::new(), Mutex::new(Vec::new()));
+        thread::scope(|scope| {
+            for number in (0..8).rev() {
+                let (turnstile, seen) = (&turnstile, &seen);
+                scope.spawn(move || {
+                    let ticket = turnstile.ticket(number);
+                    if number != 3 {
+                        ticket.pass(|| seen.lock().unwrap().push(number));
+                    }
+                });
+            }
+        });
+        assert_eq!(*seen.lock().unwrap(), [0, 1, 2, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn small_additions_share_an_item_within_the_bound() {
+        let queue: Queue<Vec<u8>> = Queue::new(3);
+        let add = |byte: u8| {
+            queue.merge(
+                1,
+                || false,
+                |newest| match newest.filter(|newest| newest.len() < 2) {
+                    Some(newest) => {
+                        newest.push(byte);
+                        None
+                    }
+                    None => Some(vec![byte]),
+                },
+            )
+        };
+        assert!([add(1), add(2), add(3)].iter().all(Result::is_ok));
+        assert_eq!(add(4), Err(Denied::Full(())));
+        assert_eq!(queue.pop(None), Pop::Item(vec![1, 2]));
+        assert_eq!(add(5), Ok(()));
+        assert_eq!(queue.pop(None), Pop::Item(vec![3, 5]));
+        queue.close();
+        assert_eq!(add(6), Err(Denied::Gone(())));
+    }
+
+    #[test]
+    fn much_wakes_a_dozing_reader() {
+        let queue: Queue<u64> = Queue::new(2 * MUCH);
+        let add = |cost| queue.merge(cost, || true, |_| Some(cost as u64));
+        std::thread::scope(|scope| {
+            let late = Some(Instant::now() + std::time::Duration::from_secs(600));
+            let queue = &queue;
+            let reader = scope.spawn(move || (queue.pop(late), queue.pop(late)));
+            assert!([add(1), add(MUCH)].iter().all(Result::is_ok));
+            let both = (Pop::Item(1), Pop::Item(MUCH as u64));
+            assert_eq!(reader.join().expect("a reader"), both);
+        });
+    }
+}

@@ -1,0 +1,235 @@
+//! Retrying: how long to wait before the same bytes go out again, when to give up, and when to
+//! speak of trouble.
+//!
+//! Told the time and handed its random numbers; decides, does not wait. Knows no socket.
+
+use std::time::{Duration, Instant};
+
+use crate::stop::{Phase, View};
+
+/// The longest wait a server can ask for with `Retry-After`.
+const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
+
+/// A failure that stood for this long is worth a line, even if it is the first.
+const WORTH_SAYING: Duration = Duration::from_secs(2);
+
+/// A rate limit is met in passing when much is sent; one that lets nothing pass for this long is
+/// worth a line.
+const LIMIT_WORTH_SAYING: Duration = Duration::from_secs(15);
+
+/// How a failed try looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// A rate limit: the next try is timed to meet it.
+    Limit,
+    /// It passes with time.
+    Passing,
+    /// Only a person can mend it.
+    Lasting,
+}
+
+/// Exponential waits: the base, doubled with each attempt, up to the most, each 75–125 % of that
+/// so that many hosts do not come back at the same moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Backoff {
+    /// The first wait.
+    pub base: Duration,
+    /// The longest wait.
+    pub most: Duration,
+}
+
+impl Backoff {
+    /// The wait after failed attempt number `attempt` (0 is the first). `asked` is the server's
+    /// `Retry-After`; `slow` goes straight to the longest wait, for trouble that only a person can
+    /// mend. `random` lies between 0 and 1.
+    pub fn wait(&self, attempt: u32, asked: Option<Duration>, slow: bool, random: f64) -> Duration {
+        let jitter = 0.75 + random / 2.0;
+        if let Some(asked) = asked {
+            // Not before it was asked for, and not all at once after it.
+            return asked.min(MAX_RETRY_AFTER).mul_f64(1.0 + random / 4.0);
+        }
+        let doubled = self
+            .base
+            .saturating_mul(1_u32.checked_shl(attempt).unwrap_or(u32::MAX));
+        let wait = if slow {
+            self.most
+        } else {
+            doubled.min(self.most)
+        };
+        wait.mul_f64(jitter)
+    }
+}
+
+/// When sending must end.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// How long after the end of input nothing may be accepted; after a signal, the total.
+    pub flush_timeout: Duration,
+}
+
+impl Patience {
+    /// When to give up, or None while input goes on. `accepted` is when Loki last took something.
+    pub fn ends(&self, view: View, accepted: Option<Instant>) -> Option<Instant> {
+        let ended = view.input_ended?;
+        let from = match (view.phase, accepted) {
+            (Phase::Running, Some(accepted)) => ended.max(accepted),
+            _ => ended,
+        };
+        Some(from + self.flush_timeout)
+    }
+}
+
+/// A spell of trouble: said once when it begins to last and once when it ends, never a line a
+/// retry.
+#[derive(Debug, Default)]
+pub struct Spell {
+    since: Option<Instant>,
+    failures: u32,
+    said: bool,
+}
+
+impl Spell {
+    /// No trouble yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Notes a failed try that began at `began`; tells whether this is the moment to say so. One
+    /// failure that the next try mends is no news, unless it cannot mend itself or took long
+    /// already.
+    pub fn failed(&mut self, began: Instant, now: Instant, severity: Severity) -> bool {
+        let stood = now.duration_since(*self.since.get_or_insert(began));
+        let worth_saying = match severity {
+            Severity::Limit => stood >= LIMIT_WORTH_SAYING,
+            Severity::Passing => {
+                self.failures += 1;
+                self.failures > 1 || stood >= WORTH_SAYING
+            }
+            Severity::Lasting => true,
+        };
+        worth_saying && !std::mem::replace(&mut self.said, true)
+    }
+
+    /// Notes that a request passed; gives how long the spell had lasted if it had been spoken of.
+    pub fn ended(&mut self, now: Instant) -> Option<Duration> {
+        let ended = std::mem::take(self);
+        ended
+            .since
+            .filter(|_| ended.said)
+            .map(|since| now.duration_since(since))
+    }
+}
+
+/// A small source of random numbers for jitter; nothing here needs good ones.
+#[derive(Debug)]
+pub struct Jitter(u64);
+
+impl Jitter {
+    /// Seeded, for example from the clock and the process.
+    pub fn new(seed: u64) -> Self {
+        Self(seed | 1)
+    }
+
+    /// The next number, from 0 up to 1.
+    pub fn next(&mut self) -> f64 {
+        // Steele and Vigna's SplitMix64: one line, and any seed will do.
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BACKOFF: Backoff = Backoff {
+        base: Duration::from_secs(1),
+        most: Duration::from_secs(30),
+    };
+
+    #[test]
+    fn waits_double_up_to_the_most() {
+        let waits: Vec<_> = (0..8)
+            .map(|n| BACKOFF.wait(n, None, false, 0.5).as_secs())
+            .collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30, 30]);
+        assert_eq!(BACKOFF.wait(u32::MAX, None, false, 0.5).as_secs(), 30);
+        assert_eq!(BACKOFF.wait(0, None, true, 0.5).as_secs(), 30);
+    }
+
+    #[test]
+    fn jitter_stays_within_a_quarter() {
+        let mut jitter = Jitter::new(42);
+        for _ in 0..1_000 {
+            let wait = BACKOFF.wait(1, None, false, jitter.next()).as_secs_f64();
+            assert!((1.5..=2.5).contains(&wait), "{wait}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_honoured_up_to_five_minutes() {
+        let wait = |asked, random| BACKOFF.wait(3, Some(Duration::from_secs(asked)), false, random);
+        assert_eq!(wait(7, 0.0).as_secs(), 7);
+        assert!(wait(7, 0.99) >= Duration::from_secs(7) && wait(7, 0.99).as_secs() < 9);
+        assert_eq!(wait(9_999, 0.0).as_secs(), 300);
+    }
+
+    #[test]
+    fn the_end_counts_from_what_was_last_accepted_unless_a_signal_came() {
+        let patience = Patience {
+            flush_timeout: Duration::from_secs(30),
+        };
+        let start = Instant::now();
+        let later = start + Duration::from_secs(5);
+        let mut view = View {
+            phase: Phase::Running,
+            input_ended: None,
+        };
+        assert_eq!(patience.ends(view, Some(later)), None);
+        view.input_ended = Some(start);
+        assert_eq!(
+            patience.ends(view, None),
+            Some(start + Duration::from_secs(30))
+        );
+        assert_eq!(
+            patience.ends(view, Some(later)),
+            Some(later + Duration::from_secs(30))
+        );
+        view.phase = Phase::Winding;
+        assert_eq!(
+            patience.ends(view, Some(later)),
+            Some(start + Duration::from_secs(30))
+        );
+    }
+
+    #[test]
+    fn only_trouble_that_lasts_is_said_and_once() {
+        let now = Instant::now();
+        let mut spell = Spell::new();
+        assert!(!spell.failed(now, now, Severity::Passing));
+        assert_eq!(spell.ended(now), None);
+
+        assert!(!spell.failed(now, now, Severity::Passing));
+        assert!(spell.failed(now, now, Severity::Passing));
+        assert!(!spell.failed(now, now, Severity::Passing));
+        let later = now + Duration::from_secs(9);
+        assert_eq!(spell.ended(later), Some(Duration::from_secs(9)));
+
+        let long = now + WORTH_SAYING;
+        assert!(spell.failed(now, long, Severity::Passing), "it took long");
+        assert!(Spell::new().failed(now, now, Severity::Lasting));
+    }
+
+    #[test]
+    fn a_rate_limit_is_no_news_until_nothing_passes_for_long() {
+        let now = Instant::now();
+        let mut spell = Spell::new();
+        for seconds in [0, 1, 5, 14] {
+            assert!(!spell.failed(now, now + Duration::from_secs(seconds), Severity::Limit));
+        }
+        assert!(spell.failed(now, now + LIMIT_WORTH_SAYING, Severity::Limit));
+    }
+}

@@ -1,0 +1,382 @@
+//! Sealing: a batch becomes a shipment of gzipped JSON requests, written once; and back again.
+//!
+//! The one user of flate2, and of serde_json for the wire. Knows Loki's JSON shape (contract,
+//! section 1). Knows nothing of HTTP, of retrying, or of where a shipment goes.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+use flate2::{Compress, Compression, FlushCompress, Status};
+use serde_json::value::RawValue;
+
+use crate::batch::Batch;
+use crate::entry::Entry;
+use crate::labels::Labels;
+use crate::shipment::{Request, Shipment};
+
+/// JSON is handed to the compressor in pieces of about this size, so that it is still in the
+/// processor's cache.
+const PIECE: usize = 32 * 1024;
+
+/// The largest window deflate has: 2^15 bytes.
+const WINDOW_BITS: u8 = 15;
+
+/// Writes requests. Reuses its buffers and its compressor from one to the next.
+pub struct Sealer {
+    gzip: Option<Compress>,
+    json: Vec<u8>,
+    body: Vec<u8>,
+}
+
+impl Sealer {
+    /// A sealer at a gzip level from 1 to 9; 0 leaves the JSON plain.
+    pub fn new(level: u8) -> Self {
+        let level = Compression::new(u32::from(level));
+        let gzip = (level.level() > 0).then(|| Compress::new_gzip(level, WINDOW_BITS));
+        Self {
+            gzip,
+            json: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
+    /// Seals a batch: a request for each stream in it.
+    pub fn seal(&mut self, batch: &Batch) -> Shipment {
+        let mut requests = Vec::with_capacity(batch.groups.len());
+        for group in &batch.groups {
+            let entries = batch.entries(group);
+            if entries.len() > 0 {
+                requests.push(self.request(&group.labels, entries));
+            }
+        }
+        Shipment {
+            number: batch.number,
+            requests,
+            marks: batch.marks.clone(),
+        }
+    }
+
+    /// Writes the request for entries of one stream, which ascend by time.
+    pub fn request<'a>(
+        &mut self,
+        labels: &Arc<Labels>,
+        entries: impl IntoIterator<Item = Entry<'a>>,
+    ) -> Request {
+        self.json.clear();
+        self.body.clear();
+        if let Some(gzip) = &mut self.gzip {
+            gzip.reset();
+        }
+        let (mut count, mut bytes) = (0, 0);
+        self.json.extend_from_slice(b"{\"streams\":[{\"stream\":");
+        self.json.extend_from_slice(labels.json().as_bytes());
+        self.json.extend_from_slice(b",\"values\":[");
+        for entry in entries {
+            if count > 0 {
+                self.json.push(b',');
+            }
+            write_entry(&mut self.json, &entry);
+            count += 1;
+            bytes += entry.line.len() + entry.metadata.len();
+            if self.json.len() >= PIECE {
+                self.drain(FlushCompress::None);
+            }
+        }
+        self.json.extend_from_slice(b"]}]}");
+        self.drain(FlushCompress::Finish);
+        Request {
+            labels: Arc::clone(labels),
+            body: self.body.as_slice().into(),
+            gzip: self.gzip.is_some(),
+            entries: count,
+            bytes,
+        }
+    }
+
+    /// Moves the JSON written so far into the body.
+    fn drain(&mut self, flush: FlushCompress) {
+        let Some(gzip) = &mut self.gzip else {
+            self.body.append(&mut self.json);
+            return;
+        };
+        let mut rest = self.json.as_slice();
+        loop {
+            self.body.reserve(PIECE.min(rest.len()) + 64);
+            let before = gzip.total_in();
+            // Compressing memory into memory fails only on a stream misused by its caller.
+            let status = gzip
+                .compress_vec(rest, &mut self.body, flush)
+                .expect("deflate");
+            rest = &rest[(gzip.total_in() - before) as usize..];
+            let done = match flush {
+                FlushCompress::Finish => status == Status::StreamEnd,
+                _ => rest.is_empty(),
+            };
+            if done {
+                break;
+            }
+        }
+        self.json.clear();
+    }
+}
+
+/// `["<ns>","<line>"]`, with the metadata as a third element only where there is some: `null`
+/// there fails a whole request (contract, trap T14).
+fn write_entry(json: &mut Vec<u8>, entry: &Entry<'_>) {
+    json.extend_from_slice(b"[\"");
+    write_decimal(json, entry.time);
+    json.extend_from_slice(b"\",\"");
+    write_escaped(json, entry.line);
+    json.push(b'"');
+    if !entry.metadata.is_empty() {
+        json.push(b',');
+        json.extend_from_slice(entry.metadata.as_bytes());
+    }
+    json.push(b']');
+}
+
+/// A number as Loki reads it: decimal digits, no leading zero (contract, trap T9).
+fn write_decimal(out: &mut Vec<u8>, number: i64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut rest = number.unsigned_abs();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if number < 0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// A bit in each byte of `word` that must be escaped inside a JSON string: a control character, a
+/// quote or a backslash. Exact for every byte, as no carry leaves one.
+const fn specials(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    const LOW: u64 = ONES * 0x7f;
+    const fn zeros(word: u64) -> u64 {
+        !(((word & LOW) + LOW) | word | LOW)
+    }
+    zeros(word & (ONES * 0xe0))
+        | zeros(word ^ (ONES * b'"' as u64))
+        | zeros(word ^ (ONES * b'\\' as u64))
+}
+
+/// Appends the text as the inside of a JSON string.
+///
+/// Eight bytes are looked at together, and what is plain between two that are special is copied at
+/// once.
+pub fn write_escaped(out: &mut Vec<u8>, text: &str) {
+    let bytes = text.as_bytes();
+    out.reserve(bytes.len() + bytes.len() / 8);
+    let mut copied = 0;
+    let mut escape = |found: u64, at: usize| {
+        let mut found = found;
+        while found != 0 {
+            let at = at + found.trailing_zeros() as usize / 8;
+            out.extend_from_slice(&bytes[copied..at]);
+            write_special(out, bytes[at]);
+            copied = at + 1;
+            found &= found - 1;
+        }
+    };
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (n, word) in words.iter().enumerate() {
+        let found = specials(u64::from_le_bytes(*word));
+        if found != 0 {
+            escape(found, n * 8);
+        }
+    }
+    // What is missing to a word counts as plain.
+    let mut last = [b' '; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    escape(specials(u64::from_le_bytes(last)), words.len() * 8);
+    out.extend_from_slice(&bytes[copied..]);
+}
+
+fn write_special(out: &mut Vec<u8>, byte: u8) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let short = match byte {
+        b'"' | b'\\' => byte,
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        _ => {
+            out.extend_from_slice(b"\\u00");
+            out.push(HEX[usize::from(byte >> 4)]);
+            out.push(HEX[usize::from(byte & 15)]);
+            return;
+        }
+    };
+    out.extend_from_slice(&[b'\\', short]);
+}
+
+/// The entries of a sealed request, read back from its body.
+#[derive(Debug)]
+pub struct Opened(Vec<(i64, String, String)>);
+
+impl Opened {
+    /// The entries, in the order in which they were sealed.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = Entry<'_>> {
+        self.0.iter().map(|(time, line, metadata)| Entry {
+            time: *time,
+            line,
+            metadata,
+        })
+    }
+}
+
+/// A push request, read no deeper than the members of its streams.
+type Streams<'a> = BTreeMap<String, Vec<BTreeMap<String, &'a RawValue>>>;
+
+/// Reads a request's entries back. The body is all that is kept of them: whoever wants to know
+/// which were refused, or to split them, asks it.
+///
+/// # Errors
+/// If the body is not what [`Sealer`] writes, as of a damaged file.
+pub fn open(request: &Request) -> Result<Opened> {
+    let mut json = Vec::new();
+    if request.gzip {
+        flate2::read::GzDecoder::new(&*request.body)
+            .read_to_end(&mut json)
+            .context("the body is no gzip")?;
+    } else {
+        json.extend_from_slice(&request.body);
+    }
+    let push: Streams<'_> = serde_json::from_slice(&json).context("the body is no push request")?;
+    let [stream] = push.get("streams").map(Vec::as_slice).unwrap_or_default() else {
+        bail!("the body does not hold one stream");
+    };
+    let values = stream.get("values").context("the stream has no values")?;
+    let values: Vec<Vec<&RawValue>> = serde_json::from_str(values.get())?;
+    let mut entries = Vec::with_capacity(values.len());
+    for value in values {
+        ensure!(
+            value.len() == 2 || value.len() == 3,
+            "a value has {} elements",
+            value.len()
+        );
+        let time: String = serde_json::from_str(value[0].get())?;
+        let line: String = serde_json::from_str(value[1].get())?;
+        let metadata = value.get(2).map_or("", |object| object.get()).to_owned();
+        entries.push((time.parse().context("a time is no number")?, line, metadata));
+    }
+    Ok(Opened(entries))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels() -> Arc<Labels> {
+        Arc::new(Labels::new([("app", "a\"b")]))
+    }
+
+    fn entry<'a>(time: i64, line: &'a str, metadata: &'a str) -> Entry<'a> {
+        Entry {
+            time,
+            line,
+            metadata,
+        }
+    }
+
+    #[test]
+    fn plain_json_has_lokis_shape() {
+        let entries = [
+            entry(1, "a\t\"\\\u{1}é\0", ""),
+            entry(20, "", r#"{"k":"v"}"#),
+        ];
+        let request = Sealer::new(0).request(&labels(), entries);
+        assert_eq!(
+            String::from_utf8_lossy(&request.body),
+            r#"{"streams":[{"stream":{"app":"a\"b"},"values":[["1","a\t\"\\\u0001é\u0000"],["20","",{"k":"v"}]]}]}"#
+        );
+        assert!(!request.gzip);
+        assert_eq!((request.entries, request.bytes), (2, 8 + 9));
+    }
+
+    #[test]
+    fn what_is_sealed_opens_again_at_every_level() {
+        let long: Vec<String> = (0..3_000)
+            .map(|n| format!("line {n} {}", "x".repeat(n % 97)))
+            .collect();
+        for level in 0..=9 {
+            let mut sealer = Sealer::new(level);
+            for round in 0..2 {
+                let entries = long
+                    .iter()
+                    .enumerate()
+                    .map(|(n, line)| entry(n as i64, line, ""));
+                let request = sealer.request(&labels(), entries);
+                let opened = open(&request).unwrap();
+                let lines: Vec<_> = opened
+                    .entries()
+                    .map(|entry| entry.line.to_owned())
+                    .collect();
+                assert_eq!(lines, long, "level {level}, round {round}");
+            }
+        }
+    }
+
+    #[test]
+    fn escaping_agrees_with_serde_json_on_any_text() {
+        let mut seed = 7_u64;
+        let mut random = move || {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed
+        };
+        let alphabet = [
+            'a', ' ', '"', '\\', '\n', '\0', '\u{1f}', '\u{7f}', 'é', '😀', '\u{2028}',
+        ];
+        for _ in 0..4_000 {
+            let length = random() % 120;
+            let dense = random() % 2 == 0;
+            let text: String = (0..length)
+                .map(|_| match random() as usize {
+                    n if dense || n % 16 == 0 => alphabet[n % alphabet.len()],
+                    n => char::from(b'a' + (n % 26) as u8),
+                })
+                .collect();
+            let mut out = Vec::new();
+            write_escaped(&mut out, &text);
+            let back: String =
+                serde_json::from_str(&format!("\"{}\"", String::from_utf8(out).unwrap())).unwrap();
+            assert_eq!(back, text);
+        }
+    }
+
+    #[test]
+    fn a_damaged_body_is_an_error_and_no_panic() {
+        let mut request = Sealer::new(6).request(&labels(), [entry(1, "x", "")]);
+        for at in 0..request.body.len() {
+            let mut body = request.body.to_vec();
+            body[at] ^= 0x55;
+            let damaged = Request {
+                body: body.into(),
+                ..request.clone()
+            };
+            drop(open(&damaged));
+        }
+        request.body = b"{}".as_slice().into();
+        request.gzip = false;
+        assert!(open(&request).is_err());
+    }
+
+    #[test]
+    fn decimals_are_written_as_loki_reads_them() {
+        for number in [0, 1, 9, 10, 1_700_000_000_123_456_789, i64::MAX, -5] {
+            let mut out = Vec::new();
+            write_decimal(&mut out, number);
+            assert_eq!(String::from_utf8(out).unwrap(), number.to_string());
+        }
+    }
+}

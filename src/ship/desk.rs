@@ -1,0 +1,290 @@
+//! The desk: what is under way, and which request may go next. Pure; told the time.
+//!
+//! Shipments go one after another. Only a stream that Loki has no place for (its limit of active
+//! streams can last half an hour) is put aside, so that its trouble stays its own: its requests
+//! keep their order and wait, while those of other streams go on. Shipments are settled in order
+//! all the same. Knows no socket and no text.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::backlog::Taken;
+use crate::labels::Labels;
+use crate::shipment::Request;
+
+/// How long a stream is tried for which Loki has no place.
+pub const PARKED_FOR: Duration = Duration::from_mins(1);
+
+/// A request under way.
+#[derive(Debug)]
+pub struct Parcel {
+    /// The request.
+    pub request: Request,
+    /// How often it was tried.
+    pub tries: u32,
+    /// How often in a row a rate limit held it back.
+    pub limited: u32,
+}
+
+impl Parcel {
+    /// A request that was not tried yet.
+    pub fn new(request: Request) -> Self {
+        Self {
+            request,
+            tries: 0,
+            limited: 0,
+        }
+    }
+}
+
+/// A shipment under way: its requests that are not settled.
+#[derive(Debug)]
+pub struct Tray {
+    /// The shipment, without its requests.
+    pub taken: Taken,
+    /// What is not settled.
+    pub parcels: Vec<Parcel>,
+    /// When it was begun.
+    pub began: Instant,
+    /// How many requests, entries and bytes it began with.
+    pub size: (usize, usize, usize),
+}
+
+/// A place on the desk: tray and parcel.
+pub type Place = (usize, usize);
+
+/// A stream that was put aside.
+#[derive(Debug)]
+struct Parked {
+    since: Instant,
+    due: Instant,
+}
+
+/// What is under way.
+#[derive(Debug, Default)]
+pub struct Desk {
+    trays: VecDeque<Tray>,
+    parked: HashMap<Arc<Labels>, Parked>,
+    /// Streams that stood aside for their whole time in vain: tried once for each request.
+    given_up: HashSet<Arc<Labels>>,
+}
+
+impl Desk {
+    /// Puts a shipment on the desk.
+    pub fn add(&mut self, mut taken: Taken, now: Instant) {
+        let requests = std::mem::take(&mut taken.shipment.requests);
+        let size = (
+            requests.len(),
+            requests.iter().map(|request| request.entries).sum(),
+            requests.iter().map(|request| request.body.len()).sum(),
+        );
+        let parcels = requests.into_iter().map(Parcel::new).collect();
+        self.trays.push_back(Tray {
+            taken,
+            parcels,
+            began: now,
+            size,
+        });
+    }
+
+    /// Whether nothing is under way.
+    pub fn is_empty(&self) -> bool {
+        self.trays.is_empty()
+    }
+
+    /// The requests that may go now, side by side: of the first shipment that has some, the first
+    /// of each stream; and of streams put aside whose time has come, the first.
+    pub fn ready(&self, now: Instant) -> Vec<Place> {
+        let mut ready = Vec::new();
+        let mut seen: HashSet<&Labels> = HashSet::new();
+        let mut from = None;
+        for (t, tray) in self.trays.iter().enumerate() {
+            for (p, parcel) in tray.parcels.iter().enumerate() {
+                let labels = &parcel.request.labels;
+                if !seen.insert(labels) {
+                    continue;
+                }
+                let may_go = match self.parked.get(labels) {
+                    Some(parked) => parked.due <= now,
+                    None => *from.get_or_insert(t) == t,
+                };
+                if may_go {
+                    ready.push((t, p));
+                }
+            }
+        }
+        ready
+    }
+
+    /// When the next stream that was put aside is to be tried.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.parked.values().map(|parked| parked.due).min()
+    }
+
+    /// Makes every stream that was put aside due, for a last try.
+    pub fn hurry(&mut self, now: Instant) {
+        self.parked.values_mut().for_each(|parked| parked.due = now);
+    }
+
+    /// How many entries were tried already.
+    pub fn retrying(&self) -> usize {
+        let parcels = self.trays.iter().flat_map(|tray| &tray.parcels);
+        let tried = parcels.filter(|parcel| parcel.tries > 0);
+        tried.map(|parcel| parcel.request.entries).sum()
+    }
+
+    /// The parcel at a place.
+    pub fn parcel(&self, (tray, parcel): Place) -> &Parcel {
+        &self.trays[tray].parcels[parcel]
+    }
+
+    /// The parcel at a place, to be changed.
+    pub fn parcel_mut(&mut self, (tray, parcel): Place) -> &mut Parcel {
+        &mut self.trays[tray].parcels[parcel]
+    }
+
+    /// The shipment of a place.
+    pub fn tray(&self, (tray, _): Place) -> &Tray {
+        &self.trays[tray]
+    }
+
+    /// Takes a settled request away and puts `instead` in its place. Places behind it in the same
+    /// tray move: settle from the last to the first.
+    pub fn settle(&mut self, (tray, parcel): Place, instead: Vec<Parcel>) -> Parcel {
+        let parcels = &mut self.trays[tray].parcels;
+        let settled = parcels.remove(parcel);
+        parcels.splice(parcel..parcel, instead);
+        settled
+    }
+
+    /// Whether this stream neither stands aside nor was given up.
+    pub fn is_new_trouble(&self, labels: &Labels) -> bool {
+        !self.parked.contains_key(labels) && !self.given_up.contains(labels)
+    }
+
+    /// Puts a stream aside, to be tried again at `due`. False when its time is over: then its
+    /// requests are to be given up, one by one.
+    pub fn park(&mut self, labels: &Arc<Labels>, now: Instant, due: Instant) -> bool {
+        if self.given_up.contains(labels) {
+            return false;
+        }
+        let parked = Parked { since: now, due };
+        let parked = self.parked.entry(Arc::clone(labels)).or_insert(parked);
+        parked.due = due;
+        if now.duration_since(parked.since) < PARKED_FOR {
+            return true;
+        }
+        self.parked.remove(labels);
+        self.given_up.insert(Arc::clone(labels));
+        false
+    }
+
+    /// A request of this stream passed: it is no longer aside.
+    pub fn unpark(&mut self, labels: &Labels) {
+        self.parked.remove(labels);
+        self.given_up.remove(labels);
+    }
+
+    /// The shipments that are settled, in order: those before which nothing is under way.
+    pub fn finished(&mut self) -> Option<Tray> {
+        self.trays.pop_front_if(|tray| tray.parcels.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::Marks;
+    use crate::shipment::Shipment;
+
+    fn labels(name: &str) -> Arc<Labels> {
+        Arc::new(Labels::new([("app", name)]))
+    }
+
+    fn taken(number: u64, streams: &[&str]) -> Taken {
+        let request = |name: &&str| Request {
+            labels: labels(name),
+            body: Box::default(),
+            gzip: false,
+            entries: 1,
+            bytes: 1,
+        };
+        let requests = streams.iter().map(request).collect();
+        Taken::alone(Shipment {
+            number,
+            requests,
+            marks: Marks::default(),
+        })
+    }
+
+    #[test]
+    fn shipments_go_one_after_another_and_a_stream_in_order() {
+        let now = Instant::now();
+        let mut desk = Desk::default();
+        desk.add(taken(0, &["a", "b", "a"]), now);
+        desk.add(taken(1, &["c"]), now);
+        assert_eq!(desk.ready(now), [(0, 0), (0, 1)]);
+        desk.settle((0, 1), Vec::new());
+        desk.settle((0, 0), Vec::new());
+        assert_eq!(desk.ready(now), [(0, 0)]);
+        assert!(desk.finished().is_none());
+        desk.settle((0, 0), Vec::new());
+        assert_eq!(
+            desk.finished().map(|tray| tray.taken.shipment.number),
+            Some(0)
+        );
+        assert_eq!(desk.ready(now), [(0, 0)]);
+    }
+
+    #[test]
+    fn a_stream_without_a_place_stands_aside_and_the_others_go_on() {
+        let now = Instant::now();
+        let mut desk = Desk::default();
+        desk.add(taken(0, &["a", "b"]), now);
+        desk.add(taken(1, &["a", "b"]), now);
+        let due = now + Duration::from_secs(5);
+        assert!(desk.park(&labels("a"), now, due));
+        assert_eq!(desk.ready(now), [(0, 1)]);
+        desk.settle((0, 1), Vec::new());
+        assert_eq!(
+            desk.ready(now),
+            [(1, 1)],
+            "the next shipment's other stream"
+        );
+        assert_eq!(desk.ready(due), [(0, 0), (1, 1)], "its own order is kept");
+        assert!(desk.finished().is_none(), "shipments are settled in order");
+        desk.unpark(&labels("a"));
+        assert_eq!(desk.ready(now), [(0, 0)]);
+    }
+
+    #[test]
+    fn after_a_minute_aside_a_stream_is_given_up_request_by_request() {
+        let now = Instant::now();
+        let mut desk = Desk::default();
+        assert!(desk.park(&labels("a"), now, now));
+        assert!(desk.park(&labels("a"), now + PARKED_FOR / 2, now));
+        assert!(!desk.park(&labels("a"), now + PARKED_FOR, now));
+        assert!(
+            !desk.park(&labels("a"), now + PARKED_FOR, now),
+            "no second minute"
+        );
+        desk.unpark(&labels("a"));
+        assert!(desk.park(&labels("a"), now + PARKED_FOR, now));
+    }
+
+    #[test]
+    fn halves_take_the_place_of_what_was_split() {
+        let now = Instant::now();
+        let mut desk = Desk::default();
+        desk.add(taken(0, &["a"]), now);
+        let halves = taken(9, &["a", "a"])
+            .shipment
+            .requests
+            .into_iter()
+            .map(Parcel::new)
+            .collect();
+        desk.settle((0, 0), halves);
+        assert_eq!(desk.ready(now), [(0, 0)], "one after the other");
+    }
+}

@@ -1,0 +1,277 @@
+//! Files read to their end, one after another, standard input among them.
+//!
+//! Beside `seal` the one user of flate2: a name that ends in `.gz` is decompressed here. One file
+//! that cannot be read does not hold up the others.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use flate2::read::MultiGzDecoder;
+
+use crate::entry::FileId;
+use crate::identity::Place;
+use crate::note::Message;
+use crate::source::generations::{self, Begin, Opened};
+use crate::source::leash::Collar;
+use crate::source::{Setting, names, pipe};
+use crate::stop::Phase;
+
+/// The name of standard input.
+pub const STDIN: &str = "-";
+
+/// Reads files to their end.
+pub struct Files {
+    setting: Setting,
+    collar: Collar,
+    next: FileId,
+    unreadable: u64,
+    /// What was read by name or as the predecessor of a name: not read again as another name's.
+    places: HashSet<Place>,
+    /// Files that are read to their end for good, unless they bear a name that is read too.
+    finished: HashMap<Place, (FileId, u64)>,
+    tee: Option<Box<dyn Write + Send>>,
+}
+
+/// How reading a file ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Whole,
+    /// A stop was asked for before its end.
+    Interrupted,
+}
+
+impl Files {
+    /// A reader that has read nothing. Pipes among the files are read until the leash is pulled.
+    pub fn new(setting: Setting, collar: Collar) -> Self {
+        Self {
+            setting,
+            collar,
+            next: 0,
+            unreadable: 0,
+            places: HashSet::new(),
+            finished: HashMap::new(),
+            tee: None,
+        }
+    }
+
+    /// Copies what is read to `tee` as well, unchanged (of a `.gz` what is inside).
+    #[must_use]
+    pub fn with_tee(self, tee: Option<Box<dyn Write + Send>>) -> Self {
+        Self { tee, ..self }
+    }
+
+    /// Reads what the names stand for, in order. Gives how many could not be read, or not to their
+    /// end.
+    pub fn read(mut self, given: &[PathBuf]) -> u64 {
+        for name in given {
+            let begin = self.begin(name);
+            let end = if name.as_os_str() == STDIN {
+                self.stdin();
+                End::Whole
+            } else if names::is_pattern(name) {
+                self.pattern(name, begin)
+            } else {
+                self.name(name, begin)
+            };
+            if end == End::Interrupted {
+                break;
+            }
+        }
+        if let Some(checkpoint) = &self.setting.checkpoint {
+            checkpoint.forget_gone();
+            for (id, end) in self.finished.values() {
+                checkpoint.finished(*id, *end);
+            }
+        }
+        self.unreadable
+    }
+
+    /// Where a file begins that no checkpoint knows. If an earlier run looked for it, it is new.
+    fn begin(&self, name: &Path) -> Begin {
+        match &self.setting.checkpoint {
+            Some(checkpoint) if checkpoint.watch(name) => Begin::Start,
+            _ => self.setting.begin,
+        }
+    }
+
+    fn pattern(&mut self, pattern: &Path, begin: Begin) -> End {
+        let mut paths = names::matches(pattern);
+        if let Some(checkpoint) = &self.setting.checkpoint {
+            paths.retain(|path| !checkpoint.owns(path));
+        }
+        if paths.is_empty() {
+            self.failed(pattern, "no file matches");
+        }
+        generations::oldest_first(&mut paths);
+        let all = paths.iter().map(|path| self.name(path, begin));
+        all.into_iter()
+            .find(|end| *end == End::Interrupted)
+            .unwrap_or(End::Whole)
+    }
+
+    /// Reads what bears a name, and what bore it when an earlier run was settled.
+    fn name(&mut self, name: &Path, begin: Begin) -> End {
+        let current = match Opened::open(name) {
+            Ok(file) => Some(file),
+            Err(error) => {
+                self.failed(name, &error.to_string());
+                None
+            }
+        };
+        if let Some(pipe) = current.as_ref().filter(|file| !file.meta.is_file()) {
+            // A named pipe, a terminal or a directory: nothing to come back to.
+            let (lines, gatherer) = (self.setting.lines(), self.setting.gatherer(name, None));
+            let (input, intake) = (&mut &pipe.file, &self.setting.intake);
+            let read = pipe::pump(
+                input,
+                &mut self.collar,
+                lines,
+                gatherer,
+                intake,
+                &mut self.tee,
+            );
+            return self.ended(name, read.map(|()| End::Whole));
+        }
+        let place = current.as_ref().map(Opened::place);
+        if let Some(known) = place.filter(|place| self.is_read(place)) {
+            self.finished.remove(&known);
+            return End::Whole;
+        }
+        let Setting {
+            checkpoint, note, ..
+        } = &self.setting;
+        for file in generations::at_start(name, current, checkpoint.as_deref(), begin, *note) {
+            let is_current = place == Some(file.place());
+            let result = self.regular(name, file, is_current);
+            if self.ended(name, result) == End::Interrupted {
+                return End::Interrupted;
+            }
+        }
+        End::Whole
+    }
+
+    /// Whether a file was read already, as the predecessor of another name. Without a checkpoint
+    /// nothing is: a name given twice is read twice, as by `cat`.
+    fn is_read(&self, place: &Place) -> bool {
+        self.setting.checkpoint.is_some() && self.places.contains(place)
+    }
+
+    fn regular(&mut self, name: &Path, opened: Opened, is_current: bool) -> io::Result<End> {
+        let id = self.next;
+        self.next += 1;
+        let mut state = opened.state(name);
+        let place = state.place;
+        self.places.insert(place);
+        let Opened {
+            mut file, offset, ..
+        } = opened;
+        let register = |state| {
+            if let Some(checkpoint) = &self.setting.checkpoint {
+                checkpoint.register(id, state);
+            }
+        };
+        let keep_rest = is_current && self.setting.checkpoint.is_some();
+        let end = if generations::is_gzip(name) {
+            let mut inside = MultiGzDecoder::new(file);
+            state.offset = io::copy(&mut (&mut inside).take(offset), &mut io::sink())?;
+            let offset = state.offset;
+            register(state);
+            self.run(name, Some(id), &mut inside, offset, keep_rest)?
+        } else {
+            register(state);
+            file.seek(SeekFrom::Start(offset))?;
+            self.run(name, Some(id), &mut file, offset, keep_rest)?
+        };
+        if let Some(end) = end.filter(|_| !is_current) {
+            self.finished.insert(place, (id, end));
+        }
+        Ok(end.map_or(End::Interrupted, |_| End::Whole))
+    }
+
+    /// Reads `input` from `offset` on to its end, and gives that, or None if a stop was asked for
+    /// before it. With `keep_rest` an unterminated last line is left for the next run.
+    fn run(
+        &mut self,
+        name: &Path,
+        id: Option<FileId>,
+        input: &mut impl Read,
+        offset: u64,
+        keep_rest: bool,
+    ) -> io::Result<Option<u64>> {
+        let Self { setting, tee, .. } = self;
+        let mut gatherer = setting.gatherer(name, id);
+        let mut lines = setting.lines();
+        lines.go_on(offset, false);
+        loop {
+            let view = setting.stop.view();
+            // The last words of a pipe are still read; a file stays where it is.
+            let stopped = id.is_some() && view.phase > Phase::Running;
+            if stopped || setting.is_over() {
+                gatherer.end();
+                gatherer.hand_in(&setting.intake, 0);
+                return Ok(None);
+            }
+            let read = lines.read(input);
+            let bytes = *read.as_ref().unwrap_or(&0);
+            tee.take_if(|out| !pipe::copy(lines.fresh(), out));
+            let now = Instant::now();
+            while let Some(piece) = lines.next_piece() {
+                gatherer.line(piece, now);
+            }
+            if bytes == 0 {
+                if let Some(piece) = lines.rest().filter(|_| !keep_rest) {
+                    gatherer.line(piece, now);
+                }
+                gatherer.end();
+            }
+            gatherer.hand_in(&setting.intake, bytes);
+            if bytes == 0 {
+                return read.map(|_| Some(lines.offset()));
+            }
+        }
+    }
+
+    fn stdin(&mut self) {
+        let Self {
+            setting,
+            collar,
+            tee,
+            ..
+        } = self;
+        if io::stdin().is_terminal() {
+            setting.note.say(&Message::Terminal);
+        }
+        let gatherer = setting.gatherer(Path::new(STDIN), None);
+        let lines = setting.lines();
+        let (input, intake) = (&mut io::stdin(), &setting.intake);
+        let read = pipe::pump(input, collar, lines, gatherer, intake, tee);
+        if let Err(error) = read {
+            self.failed(Path::new("standard input"), &error.to_string());
+        }
+    }
+
+    fn ended(&mut self, name: &Path, result: io::Result<End>) -> End {
+        match result {
+            // What a checkpoint covers, the next run reads.
+            Ok(End::Interrupted) if self.setting.checkpoint.is_none() => {
+                self.unreadable += 1;
+                let what = &*name.to_string_lossy();
+                self.setting.note.say(&Message::Interrupted { what });
+                End::Interrupted
+            }
+            Ok(end) => end,
+            Err(error) => {
+                self.failed(name, &error.to_string());
+                End::Whole
+            }
+        }
+    }
+
+    fn failed(&mut self, name: &Path, why: &str) {
+        self.unreadable += 1;
+        let what = &*name.to_string_lossy();
+        self.setting.note.say(&Message::Unreadable { what, why });
+    }
+}

@@ -1,0 +1,87 @@
+//! Names: what stands for a file on the command line, and the label its lines get.
+//!
+//! The one user of the crate `glob`. Looks into directories, opens nothing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::labels::MAX_VALUE;
+
+/// Whether a name is a quoted pattern: it has a wildcard, and no file bears it as it is.
+pub fn is_pattern(name: &Path) -> bool {
+    let bytes = name.as_os_str().as_encoded_bytes();
+    bytes.iter().any(|byte| b"*?[".contains(byte)) && fs::symlink_metadata(name).is_err()
+}
+
+/// Checks a pattern.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check(name: &Path) -> Result<(), String> {
+    let text = name.to_str().ok_or("a pattern must be UTF-8")?;
+    glob::Pattern::new(text)
+        .map(drop)
+        .map_err(|error| error.msg.to_owned())
+}
+
+/// The files that a pattern matches now, sorted by name; as in a shell, a wildcard matches no
+/// leading dot. What cannot be looked into has no match.
+pub fn matches(pattern: &Path) -> Vec<PathBuf> {
+    let options = glob::MatchOptions {
+        require_literal_leading_dot: true,
+        require_literal_separator: true,
+        ..glob::MatchOptions::new()
+    };
+    let paths = pattern
+        .to_str()
+        .and_then(|text| glob::glob_with(text, options).ok());
+    paths
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|path| !path.is_dir())
+        .collect()
+}
+
+/// The value of the label `filename`: the path, as far as Loki takes it as a label.
+pub fn label(path: &Path) -> String {
+    let text = path.to_string_lossy().replace('\u{FFFD}', "?");
+    // The end tells more than the beginning.
+    let from = text.len().saturating_sub(MAX_VALUE);
+    let from = (from..=text.len())
+        .find(|&at| text.is_char_boundary(at))
+        .unwrap_or(0);
+    text[from..].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn a_pattern_is_what_has_wildcards_and_is_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a.log", "b.log", "[x].log", ".hidden.log"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        fs::create_dir(dir.path().join("dir.log")).unwrap();
+        let at = |name: &str| dir.path().join(name);
+        assert!(is_pattern(&at("*.log")) && is_pattern(&at("?.log")));
+        assert!(!is_pattern(&at("a.log")) && !is_pattern(&at("[x].log")));
+        assert_eq!(matches(&at("*.log")), ["[x].log", "a.log", "b.log"].map(at));
+        assert_eq!(matches(&at("z*")), [] as [PathBuf; 0]);
+        assert!(check(&at("[a")).is_err() && check(&at("**.log")).is_err());
+        assert!(check(&at("*/[ab]?.log")).is_ok());
+    }
+
+    #[test]
+    fn every_path_gives_a_label_that_loki_takes() {
+        let strange = Path::new(std::ffi::OsStr::from_bytes(b"/a\xff"));
+        let long = "/ä".repeat(2_000);
+        for path in [strange, Path::new(&long), Path::new("/a b")] {
+            assert_eq!(crate::labels::check_value(&label(path)), Ok(()));
+        }
+        assert_eq!(label(strange), "/a?");
+    }
+}

@@ -1,0 +1,101 @@
+//! A pipe, read to its end: standard input, and what a command prints.
+//!
+//! Knows how to read without ever hurting whoever writes: when nobody takes entries any more, it
+//! goes on reading, so that the writer never meets a closed pipe.
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::gather::Gatherer;
+use crate::pipeline::Intake;
+use crate::source::calm::Calm;
+use crate::source::leash::{Collar, Woken};
+use crate::source::lines::Lines;
+
+/// What everybody may make of a pipe (`/proc/sys/fs/pipe-max-size`).
+const WIDE: usize = 1024 * 1024;
+
+/// Reads `input` to its end, or to where the leash is pulled. What is read is copied to `tee`
+/// first, unchanged and at once; a tee that is closed ends the copying, not the shipping.
+///
+/// # Errors
+/// If reading fails; what was read until then is handed in.
+pub fn pump(
+    input: &mut (impl Read + AsFd),
+    collar: &mut Collar,
+    mut lines: Lines,
+    mut gatherer: Gatherer,
+    intake: &Intake,
+    tee: &mut Option<Box<dyn Write + Send>>,
+) -> io::Result<()> {
+    // Whoever reads the tee waits for it; and what is read slowly is read in small pieces on purpose.
+    let mut calm = (tee.is_none() && !lines.is_slow()).then(Calm::default);
+    loop {
+        let asked = Instant::now();
+        let read = match collar.wait(input, gatherer.due()) {
+            Woken::Quiet => {
+                gatherer.pause();
+                gatherer.hand_in(intake, 0);
+                continue;
+            }
+            Woken::Over => Ok(0),
+            Woken::Readable => match lines.read(input) {
+                // Whoever gave us the pipe made it non-blocking, and another reader was faster.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                read => read,
+            },
+        };
+        let bytes = *read.as_ref().unwrap_or(&0);
+        if bytes > 0 {
+            tee.take_if(|out| !copy(lines.fresh(), out));
+        }
+        let now = Instant::now();
+        while let Some(piece) = lines.next_piece() {
+            gatherer.line(piece, now);
+        }
+        if bytes == 0 {
+            if let Some(piece) = lines.rest() {
+                gatherer.line(piece, now);
+            }
+            gatherer.end();
+        }
+        // Whether or not anybody takes them: the writer must never meet a closed pipe.
+        gatherer.hand_in(intake, bytes);
+        if bytes == 0 {
+            return read.map(drop);
+        }
+        if let Some(pause) = calm
+            .as_mut()
+            .and_then(|calm| calm.after(bytes, now - asked, || widen(input)))
+        {
+            rest(input, pause);
+        }
+    }
+}
+
+/// Waits, but not past the end of input: of no event but a hang-up, which poll always tells.
+fn rest(input: &impl AsFd, pause: Duration) {
+    let mut fds = [PollFd::new(input, PollFlags::empty())];
+    let pause = Timespec {
+        tv_sec: 0,
+        tv_nsec: pause.subsec_nanos().into(),
+    };
+    // Woken early by a signal: then we read a little early.
+    let _ = poll(&mut fds, Some(&pause));
+}
+
+/// Gives the pipe more room, so that its writer is not held up while we rest; gives how much it has
+/// now, 0 if this is no pipe.
+fn widen(input: &impl AsFd) -> usize {
+    // Not everybody may have so much; what it is after that counts.
+    let _ = rustix::pipe::fcntl_setpipe_size(input, WIDE);
+    rustix::pipe::fcntl_getpipe_size(input).unwrap_or(0)
+}
+
+/// Copies bytes out; false when nobody reads them any more.
+pub fn copy(bytes: &[u8], out: &mut impl Write) -> bool {
+    bytes.is_empty() || out.write_all(bytes).and_then(|()| out.flush()).is_ok()
+}

@@ -1,0 +1,303 @@
+//! A tail: one generation of a followed file, read as far as it goes now.
+//!
+//! Knows a handle, an offset and what the file began with; so it sees that the file was cut short
+//! and written anew. Knows nothing of names, nor of when to look.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+use std::time::Instant;
+
+use rustix::fs::SeekFrom;
+
+use crate::entry::FileId;
+use crate::gather::Gatherer;
+use crate::identity::{FileState, HEAD, Place, Signature};
+use crate::source::Setting;
+use crate::source::generations::{Opened, head_of};
+use crate::source::lines::Lines;
+
+/// How much is read of one file before the others have their turn.
+const TURN: u64 = 1024 * 1024;
+
+/// What a read found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing new.
+    Nothing,
+    /// New bytes, and its end.
+    News,
+    /// New bytes, and there are more.
+    More,
+    /// It was cut short: what it holds now begins anew.
+    Cut,
+}
+
+/// A size and time of writing: while they stay, so does the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Seen {
+    size: u64,
+    modified: (i64, i64),
+}
+
+impl Seen {
+    fn of(meta: &Metadata) -> Self {
+        Self {
+            size: meta.len(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+        }
+    }
+}
+
+/// One generation of a followed file.
+pub struct Tail {
+    /// Its number in this run.
+    pub id: FileId,
+    /// Where it lies.
+    pub place: Place,
+    /// When something new was last read.
+    pub changed: Instant,
+    file: File,
+    signature: Signature,
+    /// Everything before it was handed in; a line whose end has not come lies behind it.
+    offset: u64,
+    mid_line: bool,
+    /// It was cut short, and nothing was read of it since.
+    cut: bool,
+    seen: Option<Seen>,
+    gatherer: Gatherer,
+}
+
+impl Tail {
+    /// Follows an opened file from where it says. Tells the checkpoint of it.
+    pub fn new(id: FileId, name: &Path, opened: Opened, setting: &Setting, now: Instant) -> Self {
+        let state = opened.state(name);
+        let FileState {
+            place,
+            signature,
+            offset,
+            ..
+        } = state;
+        if let Some(checkpoint) = &setting.checkpoint {
+            checkpoint.register(id, state);
+        }
+        let mut tail = Self {
+            id,
+            place,
+            changed: now,
+            file: opened.file,
+            signature,
+            offset,
+            mid_line: false,
+            cut: false,
+            seen: None,
+            gatherer: setting.gatherer(name, Some(id)),
+        };
+        tail.mid_line = tail.is_mid_line(setting.delimiter);
+        tail
+    }
+
+    /// Follows what a file that was cut short holds now, under a new number: offsets of the old
+    /// content and the new must not be taken for each other.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn start_over(&mut self, id: FileId, name: &Path, setting: &Setting) -> io::Result<()> {
+        self.flush(setting, 0);
+        let head = head_of(&self.file, HEAD)?;
+        if let Some(checkpoint) = &setting.checkpoint {
+            checkpoint.forget(self.id);
+        }
+        let opened = Opened {
+            file: self.file.try_clone()?,
+            meta: self.file.metadata()?,
+            offset: 0,
+            head,
+        };
+        *self = Self::new(id, name, opened, setting, self.changed);
+        self.cut = true;
+        Ok(())
+    }
+
+    /// What is known of the file now.
+    ///
+    /// # Errors
+    /// Those of asking.
+    pub fn meta(&self) -> io::Result<Metadata> {
+        self.file.metadata()
+    }
+
+    /// How far it was handed in.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Whether a line lies at its end whose own end has not come.
+    pub fn is_unterminated(&self) -> bool {
+        self.seen.is_some_and(|seen| seen.size > self.offset)
+    }
+
+    /// Reads what is new up to the size that `meta` says, at most a turn of it. `lines` is lent: all
+    /// files share one buffer, and an unterminated line is read again when it has grown.
+    ///
+    /// # Errors
+    /// Those of reading; what was read is handed in.
+    pub fn read(
+        &mut self,
+        meta: &Metadata,
+        lines: &mut Lines,
+        setting: &Setting,
+        now: Instant,
+    ) -> io::Result<Found> {
+        let seen = Seen::of(meta);
+        if self.seen == Some(seen) {
+            // Lines that waited for others, or for a time, do so in bounds.
+            if self.gatherer.due().is_some_and(|due| due <= now) {
+                self.gatherer.pause();
+            }
+            self.gatherer.hand_in(&setting.intake, 0);
+            return Ok(Found::Nothing);
+        }
+        if seen.size < self.offset {
+            return Ok(Found::Cut);
+        }
+        if self.cut && seen.size > 0 {
+            self.offset = self.first_written(seen.size, setting.delimiter)?;
+            self.cut = false;
+        }
+        lines.go_on(self.offset, self.mid_line);
+        let (mut place, turn) = (self.offset, self.offset + TURN);
+        loop {
+            let before = place;
+            let read = lines.read(&mut self.at(&mut place, seen.size))?;
+            let same = self.is_same(setting)?;
+            // Bytes that lie behind the end of what is there now are of what was there before.
+            if same || self.file.metadata()?.len() < before {
+                self.hand_in(lines, setting, now);
+            } else {
+                lines.unread();
+            }
+            if !same {
+                return Ok(Found::Cut);
+            }
+            self.changed = now;
+            if read == 0 {
+                self.seen = Some(seen);
+                return Ok(Found::News);
+            }
+            if place > turn || setting.is_over() {
+                return Ok(Found::More);
+            }
+        }
+    }
+
+    /// Nothing more is waited for: hands in the line whose end has not come, too. If it goes on
+    /// after all, the rest is read as one.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn finish(&mut self, lines: &mut Lines, setting: &Setting, now: Instant) -> io::Result<()> {
+        let from = self.offset;
+        if self.is_unterminated() && self.is_same(setting)? {
+            let end = self.seen.unwrap_or_default().size;
+            lines.go_on(self.offset, self.mid_line);
+            let mut place = self.offset;
+            while lines.read(&mut self.at(&mut place, end))? > 0 {}
+            while let Some(piece) = lines.next_piece() {
+                self.gatherer.line(piece, now);
+            }
+            if let Some(piece) = lines.rest() {
+                self.gatherer.line(piece, now);
+            }
+            (self.offset, self.mid_line) = (lines.offset(), true);
+        }
+        self.flush(setting, (self.offset - from) as usize);
+        Ok(())
+    }
+
+    /// Nothing more comes in this run: hands in what is held back.
+    pub fn flush(&mut self, setting: &Setting, bytes: usize) {
+        self.gatherer.end();
+        self.gatherer.hand_in(&setting.intake, bytes);
+    }
+
+    /// The file from a place on, up to an end.
+    fn at<'a>(&'a self, place: &'a mut u64, end: u64) -> At<'a> {
+        At {
+            file: &self.file,
+            place,
+            end,
+        }
+    }
+
+    fn hand_in(&mut self, lines: &mut Lines, setting: &Setting, now: Instant) {
+        while let Some(piece) = lines.next_piece() {
+            self.gatherer.line(piece, now);
+        }
+        let bytes = (lines.offset() - self.offset) as usize;
+        (self.offset, self.mid_line) = (lines.offset(), lines.mid_line());
+        self.gatherer.hand_in(&setting.intake, bytes);
+    }
+
+    /// Whether the file still begins as it did. Signs more of a file that was short.
+    fn is_same(&mut self, setting: &Setting) -> io::Result<bool> {
+        let head = head_of(&self.file, HEAD)?;
+        if !self.signature.fits(&head) {
+            return Ok(false);
+        }
+        if head.len() > self.signature.len() {
+            self.signature = Signature::of(&head);
+            if let Some(checkpoint) = &setting.checkpoint {
+                checkpoint.refine(self.id, self.signature);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether the offset lies inside a line: then what follows goes on with it.
+    fn is_mid_line(&self, delimiter: u8) -> bool {
+        let mut before = [delimiter];
+        let read = match self.offset.checked_sub(1) {
+            Some(at) => self.file.read_at(&mut before, at),
+            None => Ok(0),
+        };
+        read.is_ok() && before[0] != delimiter
+    }
+
+    /// Where a file that was cut short really begins: whoever goes on writing where it was leaves a
+    /// hole before it.
+    fn first_written(&self, size: u64, delimiter: u8) -> io::Result<u64> {
+        if delimiter == 0 {
+            return Ok(0);
+        }
+        let data = rustix::fs::seek(&self.file, SeekFrom::Data(0)).unwrap_or(0);
+        let (mut place, mut buffer) = (data, vec![0; 4096]);
+        loop {
+            let before = place;
+            let read = self.at(&mut place, size).read(&mut buffer)?;
+            let found = buffer[..read].iter().position(|&byte| byte != 0);
+            if found.is_some() || read == 0 {
+                return Ok(before + found.unwrap_or(0) as u64);
+            }
+        }
+    }
+}
+
+/// Reads a file from a place on up to an end, and leaves its cursor alone.
+struct At<'a> {
+    file: &'a File,
+    place: &'a mut u64,
+    end: u64,
+}
+
+impl Read for At<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = (buffer.len() as u64).min(self.end.saturating_sub(*self.place));
+        let read = self
+            .file
+            .read_at(&mut buffer[..most as usize], *self.place)?;
+        *self.place += read as u64;
+        Ok(read)
+    }
+}
