@@ -1,0 +1,506 @@
+//! `-- COMMAND`: what it prints, its status, its signals, and what it leaves behind.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::support::{Dir, Finished, Loki, LokiPush, Running};
+
+fn sh(loki: &Loki, script: &str) -> LokiPush {
+    LokiPush::new(loki).args(["--", "sh", "-c", script])
+}
+
+/// What a command printed; the closing entry is not among it.
+fn printed(loki: &Loki, stream: &str) -> Vec<String> {
+    loki.lines_of(&[("stream", stream)])
+}
+
+/// The one closing entry and its level.
+#[track_caller]
+fn closing(loki: &Loki) -> (String, String) {
+    let mut entries = loki.entries();
+    entries.sort_by_key(|entry| entry.time);
+    let last = entries.pop().expect("a closing entry");
+    assert_eq!(
+        last.labels.get("stream").map(String::as_str),
+        Some("exit"),
+        "{loki:?}"
+    );
+    let others = entries.iter().filter(|e| e.labels["stream"] == "exit");
+    assert_eq!(others.count(), 0, "{loki:?}");
+    (
+        last.line,
+        last.labels.get("level").cloned().unwrap_or_default(),
+    )
+}
+
+fn has_field(line: &str, field: &str) -> bool {
+    line.split(' ').any(|word| word == field)
+}
+
+#[test]
+fn a_command_leaves_its_lines_its_end_and_its_status() {
+    let loki = Loki::start();
+    let run = sh(&loki, "echo out; echo err >&2; exit 7");
+    let done = run.arg("unused").run().expect(7).expect_silence();
+    assert_eq!(printed(&loki, "stdout"), ["out"]);
+    assert_eq!(printed(&loki, "stderr"), ["err"]);
+    let (line, level) = closing(&loki);
+    assert!(
+        line.starts_with("command exited | command=sh exit_code=7 duration_ms="),
+        "{line}"
+    );
+    assert!(line.ends_with(" lines_stdout=1 lines_stderr=1"), "{line}");
+    assert_eq!(level, "error");
+    assert!(
+        loki.entries()
+            .iter()
+            .all(|entry| entry.labels["app"] == "sh"),
+        "{done:?}"
+    );
+    loki.assert_clean();
+}
+
+#[test]
+fn success_is_info_and_the_closing_entry_can_be_left_out() {
+    let loki = Loki::start();
+    LokiPush::new(&loki)
+        .args(["-k", "host=a", "--", "true"])
+        .run()
+        .expect(0)
+        .expect_silence();
+    let (line, level) = closing(&loki);
+    assert!(
+        line.contains(" lines_stdout=0 lines_stderr=0 host=a"),
+        "{line}"
+    );
+    assert_eq!(level, "info");
+
+    let loki = Loki::start();
+    let run = LokiPush::new(&loki).args(["-a", "x", "--no-exit-entry", "--summary", "json"]);
+    let done = run
+        .args(["--", "sh", "-c", "echo one; exit 3"])
+        .run()
+        .expect(3);
+    assert_eq!(loki.lines(), ["one"]);
+    assert_eq!(loki.entries()[0].labels["app"], "x");
+    let summary = done.summary();
+    assert_eq!(
+        (summary.read, summary.delivered, summary.command_exit),
+        (1, 1, Some(3))
+    );
+}
+
+#[test]
+fn what_cannot_be_started_has_the_status_of_shells_and_is_in_loki_too() {
+    for (command, status) in [
+        ("/no/such/backup.sh", 127),
+        ("/etc/passwd", 126),
+        ("/", 126),
+    ] {
+        let loki = Loki::start();
+        let run = LokiPush::new(&loki).args(["--", command]);
+        run.run()
+            .expect(status)
+            .expect_stderr(["cannot run", command]);
+        let (line, level) = closing(&loki);
+        assert!(has_field(&line, &format!("exit_code={status}")), "{line}");
+        assert_eq!(level, "error");
+    }
+}
+
+#[test]
+fn wrong_usage_is_125_in_command_mode_and_help_is_not_wrong() {
+    for args in [
+        &["--nonsense", "--", "true"][..],
+        &["--batch-bytes", "0", "--", "true"],
+        &["--include", "a(", "--", "true"],
+        &["-m", "text", "--", "true"],
+        &["file.log", "--", "true"],
+        &["--url", "nonsense", "--", "true"],
+    ] {
+        LokiPush::bare().args(args).run().expect(125);
+    }
+    LokiPush::bare().args(["--nonsense"]).run().expect(2);
+    LokiPush::bare().args(["--nonsense", "--"]).run().expect(2);
+    LokiPush::bare()
+        .args(["--help", "--", "true"])
+        .run()
+        .expect(0);
+}
+
+#[test]
+fn a_script_without_a_first_line_is_run_as_everywhere() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let script = dir.write("job", "echo \"$0 $1\"\n");
+    assert!(
+        Command::new("chmod")
+            .arg("+x")
+            .arg(&script)
+            .status()
+            .unwrap()
+            .success()
+    );
+    LokiPush::new(&loki)
+        .arg("--")
+        .arg(&script)
+        .arg("x")
+        .run()
+        .expect(0);
+    assert_eq!(
+        printed(&loki, "stdout"),
+        [format!("{} x", script.display())]
+    );
+}
+
+#[test]
+fn standard_input_is_the_commands() {
+    let loki = Loki::start();
+    sh(&loki, "cat; echo end")
+        .stdin_bytes("one\ntwo\n")
+        .run()
+        .expect(0);
+    assert_eq!(printed(&loki, "stdout"), ["one", "two", "end"]);
+}
+
+#[test]
+fn much_on_both_pipes_blocks_neither_and_keeps_its_order() {
+    let loki = Loki::start();
+    let done = sh(
+        &loki,
+        "seq -f %0200g 1 20000 >&2; seq -f %0200g 1 20000; seq -f %0200g 1 20000 >&2",
+    )
+    .run()
+    .expect(0)
+    .expect_silence();
+    let expected: Vec<String> = (1..=20_000).map(|n| format!("{n:0200}")).collect();
+    let (out, err) = (printed(&loki, "stdout"), printed(&loki, "stderr"));
+    assert!(out == expected, "{} lines\n{done:?}", out.len());
+    assert!(
+        err == [expected.clone(), expected].concat(),
+        "{} lines\n{done:?}",
+        err.len()
+    );
+    assert!(
+        closing(&loki)
+            .0
+            .contains("lines_stdout=20000 lines_stderr=40000")
+    );
+    loki.assert_clean();
+}
+
+#[test]
+fn tee_gives_both_outputs_on_as_they_came() {
+    let loki = Loki::start();
+    let script = r"printf 'a\r\n\0\377'; printf 'e\n\nno end' >&2";
+    let run = LokiPush::new(&loki).args(["--tee", "--", "sh", "-c", script]);
+    let done = run.run().expect(0);
+    assert_eq!(done.stdout, b"a\r\n\0\xff");
+    assert_eq!(done.stderr, "e\n\nno end");
+    assert_eq!(printed(&loki, "stderr"), ["e", "", "no end"]);
+}
+
+#[test]
+fn one_who_stays_behind_does_not_keep_us() {
+    let loki = Loki::start();
+    let done = sh(&loki, "sleep 30 & echo $!; printf 'no end' >&2")
+        .run()
+        .expect(0);
+    let sleeper = printed(&loki, "stdout").remove(0);
+    assert!(
+        Command::new("kill")
+            .arg(sleeper)
+            .status()
+            .unwrap()
+            .success(),
+        "it still sleeps"
+    );
+    assert!(done.elapsed < Duration::from_secs(5), "{:?}", done.elapsed);
+    assert_eq!(printed(&loki, "stderr"), ["no end"]);
+    closing(&loki);
+}
+
+#[test]
+fn one_who_stays_behind_and_never_stops_talking_does_not_keep_us() {
+    let loki = Loki::start();
+    let script = "yes >&2 & echo $!";
+    let run = LokiPush::new(&loki).args(["--linger", "300ms", "--on-full", "drop-newest"]);
+    // It ends by SIGPIPE when we are gone.
+    let done = run
+        .args(["--exclude", "^y$", "--", "sh", "-c", script])
+        .run()
+        .expect(0);
+    assert!(done.elapsed < Duration::from_secs(5), "{:?}", done.elapsed);
+    assert_eq!(printed(&loki, "stdout").len(), 1);
+    closing(&loki);
+}
+
+#[test]
+fn a_loki_that_is_away_costs_the_flush_timeout_and_no_more() {
+    let loki = Loki::reserve();
+    let run = LokiPush::new(&loki).args(["--flush-timeout", "1s", "--summary", "json"]);
+    let done = run
+        .args(["--", "sh", "-c", "echo one; exit 3"])
+        .run()
+        .expect(3);
+    let summary = done.summary();
+    assert_eq!(
+        (summary.read, summary.left, summary.command_exit),
+        (2, 2, Some(3))
+    );
+    assert!(done.stderr.contains("2 entries not delivered"), "{done:?}");
+    // A last try may take a second, and so may its timeout.
+    assert!(done.elapsed < Duration::from_secs(4), "{:?}", done.elapsed);
+}
+
+#[test]
+fn a_loki_that_is_away_and_a_full_buffer_do_not_stop_a_command_that_may_drop() {
+    let loki = Loki::reserve();
+    let run = LokiPush::new(&loki)
+        .args([
+            "--flush-timeout",
+            "0",
+            "--on-full",
+            "drop-newest",
+            "--buffer",
+            "64KiB",
+        ])
+        .args([
+            "--batch-bytes",
+            "64KiB",
+            "--gzip-level",
+            "0",
+            "--summary",
+            "json",
+        ]);
+    let done = run
+        .args(["--", "seq", "-f", "%0200g", "1", "20000"])
+        .run()
+        .expect(0);
+    let summary = done.summary();
+    assert_eq!(summary.read, 20_001);
+    assert!(summary.dropped > 0, "{summary:?}");
+}
+
+#[test]
+fn a_command_blocked_by_a_full_buffer_can_be_stopped_and_does_not_keep_us() {
+    let loki = Loki::reserve();
+    let run = LokiPush::new(&loki)
+        .args([
+            "--flush-timeout",
+            "500ms",
+            "--linger",
+            "60s",
+            "--buffer",
+            "64KiB",
+        ])
+        .args([
+            "--batch-bytes",
+            "64KiB",
+            "--gzip-level",
+            "0",
+            "-v",
+            "--summary",
+            "json",
+        ]);
+    let run = run.args(["--", "sh", "-c", "echo go; exec yes"]).spawn();
+    run.wait_for_stderr("trying again");
+    run.signal("TERM");
+    let done = run.wait_to_end().expect(143);
+    assert!(done.elapsed < Duration::from_secs(20), "{done:?}");
+    assert!(done.summary().left > 0);
+}
+
+#[test]
+fn our_own_words_are_not_shipped() {
+    let loki = Loki::start();
+    loki.fault(crate::support::Fault::Status(503));
+    let run = LokiPush::new(&loki).args(["-v", "--retry-backoff", "10ms"]);
+    run.args(["--", "sh", "-c", "echo one"])
+        .run()
+        .expect(0)
+        .expect_stderr(["trying again"]);
+    assert_eq!(printed(&loki, "stderr"), [""; 0]);
+}
+
+#[test]
+fn a_child_can_be_waited_for_whatever_we_inherit() {
+    let loki = Loki::start();
+    sh(&loki, "exit 7").after("trap '' CHLD").run().expect(7);
+    assert!(has_field(&closing(&loki).0, "exit_code=7"));
+}
+
+/// A command that prints `ready` and then waits for the pipe `hold` to be let go; `trap` is what it
+/// does about signals.
+struct Held {
+    loki: Loki,
+    dir: Dir,
+    run: Running,
+}
+
+impl Held {
+    fn start(trap: &str, options: &[&str]) -> Self {
+        let (loki, dir) = (Loki::start(), Dir::new());
+        let made = Command::new("mkfifo").arg(dir.join("hold")).status();
+        assert!(made.unwrap().success());
+        let script = format!("{trap}; cat hold & echo ready; wait; wait; wait; echo end");
+        let run = LokiPush::new(&loki)
+            .args(["--flush-interval", "10ms"])
+            .args(options)
+            .args(["--", "sh", "-c", &script])
+            .cwd(dir.path())
+            .spawn();
+        loki.wait_for_entries(1);
+        Self { loki, dir, run }
+    }
+
+    fn let_go(&self) {
+        let mut hold = OpenOptions::new()
+            .write(true)
+            .open(self.dir.join("hold"))
+            .unwrap();
+        hold.write_all(b"let go\n").unwrap();
+    }
+}
+
+fn last_words(done: Finished, loki: &Loki) {
+    let lines = printed(loki, "stdout");
+    assert!(
+        lines.contains(&"last words".to_owned()),
+        "{lines:?}\n{done:?}"
+    );
+    loki.assert_clean();
+}
+
+#[test]
+fn a_signal_reaches_the_command_and_its_last_words_are_shipped() {
+    for signal in ["TERM", "INT", "HUP"] {
+        let held = Held::start(&format!("trap 'echo last words; exit 9' {signal}"), &[]);
+        held.run.signal(signal);
+        held.loki.wait_until("the end", |seen| {
+            seen.entries
+                .iter()
+                .any(|entry| entry.line.contains("exit_code=9"))
+        });
+        held.let_go();
+        let done = held.run.wait().expect(9);
+        last_words(done, &held.loki);
+    }
+}
+
+#[test]
+fn a_signal_that_ends_the_command_is_its_status() {
+    for (signal, status) in [("TERM", 143), ("HUP", 129)] {
+        let held = Held::start(":", &[]);
+        held.run.signal(signal);
+        let done = held.run.wait().expect(status).expect_silence();
+        let (line, level) = closing(&held.loki);
+        assert!(
+            has_field(&line, &format!("exit_code={status}")),
+            "{line}\n{done:?}"
+        );
+        assert_eq!(level, "error");
+    }
+}
+
+#[test]
+fn a_command_that_goes_on_after_a_signal_is_waited_for() {
+    let held = Held::start("trap 'echo still here' TERM", &[]);
+    held.run.signal("TERM");
+    held.loki.wait_for_entries(2);
+    held.let_go();
+    held.run.wait().expect(0).expect_silence();
+    assert_eq!(
+        printed(&held.loki, "stdout"),
+        ["ready", "still here", "let go", "end"]
+    );
+}
+
+#[test]
+fn hangups_are_the_commands_own_business() {
+    let held = Held::start("n=0; trap 'n=$((n+1)); echo reload $n' HUP", &[]);
+    for n in 1..=2 {
+        held.run.signal("HUP");
+        held.loki.wait_for_entries(1 + n);
+    }
+    held.let_go();
+    held.run.wait().expect(0).expect_silence();
+    assert_eq!(
+        printed(&held.loki, "stdout")[..3],
+        ["ready", "reload 1", "reload 2"]
+    );
+}
+
+#[test]
+fn a_second_signal_leaves_a_command_that_ignores_both() {
+    let held = Held::start("trap '' TERM", &[]);
+    held.run.signal("TERM");
+    // Two that wait at once are one: the answer to another shows that the first has come.
+    held.run.signal("USR1");
+    held.run.wait_for_stderr("read 1");
+    held.run.signal("TERM");
+    let loki = &held.loki;
+    let (run, dir) = (held.run, held.dir);
+    let done = run.wait().expect(143).expect_stderr(["leaving without it"]);
+    assert!(done.elapsed < Duration::from_secs(10), "{:?}", done.elapsed);
+    assert_eq!(printed(loki, "exit"), [""; 0]);
+    drop(OpenOptions::new().write(true).open(dir.join("hold")));
+}
+
+#[test]
+fn a_second_signal_that_ends_it_still_brings_its_status() {
+    let held = Held::start(
+        "trap 'trap \"echo last words; exit 9\" TERM; echo once more' TERM",
+        &[],
+    );
+    held.run.signal("TERM");
+    held.loki.wait_for_entries(2);
+    held.run.signal("TERM");
+    held.loki.wait_until("the end", |seen| {
+        seen.entries
+            .iter()
+            .any(|entry| entry.line.contains("exit_code=9"))
+    });
+    held.let_go();
+    let done = held.run.wait().expect(9);
+    last_words(done, &held.loki);
+}
+
+#[test]
+fn what_the_terminal_sends_is_not_sent_twice() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    assert!(
+        Command::new("mkfifo")
+            .arg(dir.join("hold"))
+            .status()
+            .unwrap()
+            .success()
+    );
+    let script = "trap 'echo int' INT; cat hold & echo ready; wait; wait; wait; echo end";
+    // A terminal of its own, and typed into it what Ctrl-C gives.
+    let binary = crate::support::run::BINARY;
+    let words = format!(
+        "'{binary}' -u {} --flush-interval 10ms -- sh -c \"$SCRIPT\"",
+        loki.url()
+    );
+    let mut terminal = Command::new("script")
+        .args(["-qec", &words, "/dev/null"])
+        .env("SCRIPT", script)
+        .current_dir(dir.path())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("script, of util-linux");
+    loki.wait_for_entries(1);
+    terminal.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
+    loki.wait_for_entries(2);
+    let mut hold = OpenOptions::new()
+        .write(true)
+        .open(dir.join("hold"))
+        .unwrap();
+    hold.write_all(b"let go\n").unwrap();
+    drop(hold);
+    assert!(terminal.wait().unwrap().success(), "{loki:?}");
+    assert_eq!(printed(&loki, "stdout"), ["ready", "int", "let go", "end"]);
+}

@@ -1,0 +1,348 @@
+//! The way to Loki: credentials, tenant, headers, TLS and proxies, each in both directions: what
+//! works, and what is said when it does not.
+
+use crate::support::loki::Auth;
+use crate::support::tls::{self, Authority, Flaw};
+use crate::support::{Dir, Finished, Loki, LokiPush, Proxy, stranger};
+
+/// A run that ends soon when it cannot deliver.
+fn push(loki: &Loki) -> LokiPush {
+    impatient(LokiPush::new(loki))
+}
+
+fn impatient(run: LokiPush) -> LokiPush {
+    run.args(["-m", "hello", "--flush-timeout", "0s", "--timeout", "20s"])
+}
+
+#[track_caller]
+fn arrives(run: LokiPush, loki: &Loki) -> Finished {
+    let finished = run.run().expect(0);
+    assert_eq!(loki.lines(), ["hello"], "{}", finished.report());
+    loki.assert_clean();
+    finished
+}
+
+#[track_caller]
+fn fails(run: LokiPush, words: &[&str]) {
+    run.run().expect(1).expect_stderr(words);
+}
+
+fn basic(user: &str, password: &str) -> Auth {
+    Auth::Basic {
+        user: user.into(),
+        password: password.into(),
+    }
+}
+
+#[test]
+fn basic_auth_comes_from_options_files_environment_and_the_address() {
+    let dir = Dir::new();
+    let file = dir.write("password", "p:w\n");
+    let with = |change: &dyn Fn(LokiPush, &Loki) -> LokiPush| {
+        let loki = Loki::start();
+        loki.require(basic("me", "p:w"));
+        arrives(change(push(&loki), &loki), &loki).expect_silence();
+    };
+    with(&|run, _| run.args(["--username", "me", "--password", "p:w"]));
+    with(&|run, _| run.args(["--username", "me", "--password-file"]).arg(&file));
+    with(&|run, _| run.env("LOKI_USERNAME", "me").env("LOKI_PASSWORD", "p:w"));
+    with(&|run, _| {
+        run.env("LOKI_PUSH_USERNAME", "me")
+            .env("LOKI_PUSH_PASSWORD", "p:w")
+            .env("LOKI_BEARER_TOKEN", "weaker")
+    });
+    with(&|_, loki| {
+        let address = format!("http://me:p%3Aw@127.0.0.1:{}", loki.port());
+        impatient(LokiPush::bare().env("LOKI_ADDR", address))
+    });
+}
+
+#[test]
+fn a_bearer_token_comes_from_an_option_a_file_and_the_environment() {
+    let dir = Dir::new();
+    let file = dir.write("token", "  t0ken\n");
+    let with = |change: &dyn Fn(LokiPush) -> LokiPush| {
+        let loki = Loki::start();
+        loki.require(Auth::Bearer("t0ken".into()));
+        arrives(change(push(&loki)), &loki).expect_silence();
+    };
+    with(&|run| run.args(["--bearer-token", "t0ken"]));
+    with(&|run| run.arg("--bearer-token-file").arg(&file));
+    with(&|run| run.env("LOKI_BEARER_TOKEN", "t0ken"));
+    with(&|run| run.env("LOKI_BEARER_TOKEN_FILE", &file));
+    with(&|run| {
+        run.args(["--bearer-token", "t0ken"])
+            .env("LOKI_USERNAME", "x")
+            .env("LOKI_PASSWORD", "y")
+    });
+}
+
+#[test]
+fn tenant_and_headers_go_with_every_request() {
+    let loki = Loki::start();
+    loki.require_tenant();
+    let run = push(&loki)
+        .env("LOKI_ORG_ID", "team-a")
+        .args(["--header", "X-One: 1"])
+        .args(["--header", "X-Two:a: b"]);
+    arrives(run, &loki);
+    let request = &loki.requests()[0];
+    assert_eq!(request.tenant, "team-a");
+    assert_eq!(request.headers.get("X-One"), Some("1"));
+    assert_eq!(request.headers.get("X-Two"), Some("a: b"));
+}
+
+#[test]
+fn an_own_authority_is_trusted_when_it_is_given() {
+    let authority = Authority::new();
+    let loki = authority.loki(Flaw::None, None);
+    fails(
+        push(&loki),
+        &[
+            "signed by an authority",
+            "--ca-cert FILE",
+            "--tls-skip-verify",
+        ],
+    );
+    let other = Authority::new();
+    fails(
+        push(&loki).arg("--ca-cert").arg(other.file()),
+        &["not signed by the authority in --ca-cert"],
+    );
+    let run = push(&loki).env("LOKI_CA_CERT_PATH", authority.file());
+    arrives(run, &loki).expect_silence();
+}
+
+#[test]
+fn the_systems_authorities_are_trusted() {
+    let authority = Authority::new();
+    let loki = authority.loki(Flaw::None, None);
+    let run = push(&loki).env("SSL_CERT_FILE", authority.file());
+    arrives(run, &loki).expect_silence();
+}
+
+#[test]
+fn a_self_signed_server_is_trusted_by_its_own_certificate() {
+    let dir = Dir::new();
+    let pair = tls::self_signed();
+    let loki = tls::serve(&pair, None);
+    fails(
+        push(&loki),
+        &["self-signed", "--ca-cert FILE", "--tls-skip-verify"],
+    );
+    let another = tls::file(&dir, "another.pem", &tls::self_signed().cert);
+    fails(
+        push(&loki).arg("--ca-cert").arg(another),
+        &["self-signed", "--ca-cert"],
+    );
+    let own = tls::file(&dir, "own.pem", &pair.cert);
+    arrives(push(&loki).arg("--ca-cert").arg(own), &loki).expect_silence();
+}
+
+#[test]
+fn verifying_can_be_skipped_and_unskipped() {
+    for flaw in [Flaw::None, Flaw::OtherHost, Flaw::Expired] {
+        let loki = Authority::new().loki(flaw, None);
+        arrives(push(&loki).arg("--tls-skip-verify"), &loki).expect_silence();
+    }
+    let loki = Authority::new().loki(Flaw::None, None);
+    let run = || push(&loki).env("LOKI_TLS_SKIP_VERIFY", "true");
+    fails(
+        run().env("LOKI_PUSH_TLS_SKIP_VERIFY", "false"),
+        &["authority"],
+    );
+    arrives(run(), &loki);
+}
+
+#[test]
+fn each_flaw_of_a_certificate_is_told_apart() {
+    let authority = Authority::new();
+    for (flaw, words) in [
+        (
+            Flaw::OtherHost,
+            &["is for loki.example, not for 127.0.0.1", "--url"][..],
+        ),
+        (Flaw::Expired, &["has expired", "days ago", "renew it"]),
+        (Flaw::NotYet, &["not valid yet", "clock"]),
+    ] {
+        let loki = authority.loki(flaw, None);
+        fails(push(&loki).arg("--ca-cert").arg(authority.file()), words);
+    }
+}
+
+#[test]
+fn a_client_certificate_is_shown_where_it_is_wanted() {
+    let (authority, theirs) = (Authority::new(), Authority::new());
+    let loki = authority.loki(Flaw::None, Some(&theirs));
+    let run = || push(&loki).arg("--ca-cert").arg(authority.file());
+    fails(run(), &["wants a client certificate", "--cert and --key"]);
+    let (cert, key) = authority.client_files("stranger");
+    fails(
+        run().arg("--cert").arg(cert).arg("--key").arg(key),
+        &["does not accept our certificate", "--cert"],
+    );
+    let (cert, key) = theirs.client_files("friend");
+    let friend = run()
+        .env("LOKI_CLIENT_CERT_PATH", cert)
+        .env("LOKI_CLIENT_KEY_PATH", key);
+    arrives(friend, &loki).expect_silence();
+}
+
+#[test]
+fn certificates_that_cannot_be_used_are_wrong_usage() {
+    let dir = Dir::new();
+    let (one, two) = (tls::self_signed(), tls::self_signed());
+    let cert = tls::file(&dir, "cert.pem", &one.cert);
+    let key = tls::file(&dir, "key.pem", &two.key);
+    let junk = tls::file(&dir, "junk.pem", "no pem\n");
+    let run = || LokiPush::at("https://127.0.0.1:1").args(["-m", "hello"]);
+    let pair = run().arg("--cert").arg(&cert).arg("--key").arg(&key).run();
+    pair.expect(2).expect_stderr(["do not belong together"]);
+    let pair = run().arg("--cert").arg(&cert).arg("--key").arg(&junk).run();
+    pair.expect(2).expect_stderr(["--key", "no private key"]);
+    let ca = run().arg("--ca-cert").arg(&junk).run();
+    ca.expect(2).expect_stderr(["--ca-cert", "no certificate"]);
+    let half = run().arg("--cert").arg(&cert).run();
+    half.expect(2).expect_stderr(["--cert", "--key"]);
+}
+
+#[test]
+fn http_and_https_are_told_apart() {
+    let go = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 48\r\n\r\n\
+               Client sent an HTTP request to an HTTPS server.\n";
+    for (scheme, words) in [
+        ("https", &["does not speak TLS", "http://"][..]),
+        ("http", &["wants TLS", "https://"]),
+    ] {
+        let address = format!("{scheme}://127.0.0.1:{}", stranger(go));
+        fails(impatient(LokiPush::at(address)), words);
+    }
+}
+
+#[test]
+fn a_proxy_is_used_as_options_and_environment_say() {
+    let with = |change: &dyn Fn(LokiPush, &Proxy) -> LokiPush, through: bool| {
+        let loki = Loki::start();
+        let proxy = Proxy::to(loki.port());
+        let run = impatient(LokiPush::at("http://loki.invalid:3100"));
+        let finished = change(run, &proxy).run();
+        let heads = proxy.heads();
+        assert_eq!(
+            finished.status,
+            i32::from(!through),
+            "{}",
+            finished.report()
+        );
+        assert_eq!(!heads.is_empty(), through, "{heads:?}");
+        if through {
+            assert!(
+                heads[0].starts_with("CONNECT loki.invalid:3100 HTTP/1.1\r\n"),
+                "{heads:?}"
+            );
+            assert_eq!(loki.lines(), ["hello"]);
+        } else {
+            finished.expect_stderr(["host not found: loki.invalid"]);
+        }
+    };
+    with(&|run, proxy| run.args(["--proxy-url", &proxy.url()]), true);
+    with(
+        &|run, proxy| run.env("LOKI_HTTP_PROXY_URL", proxy.url()),
+        true,
+    );
+    with(&|run, proxy| run.env("HTTP_PROXY", proxy.url()), true);
+    with(&|run, proxy| run.env("http_proxy", proxy.url()), true);
+    with(&|run, proxy| run.env("HTTPS_PROXY", proxy.url()), false);
+    let excepted = |list: &'static str| {
+        move |run: LokiPush, proxy: &Proxy| run.env("HTTP_PROXY", proxy.url()).env("NO_PROXY", list)
+    };
+    with(&excepted("a, .invalid"), false);
+    with(&excepted("example.com"), true);
+}
+
+#[test]
+fn tls_goes_through_a_proxy_untouched() {
+    let authority = Authority::new();
+    let loki = authority.loki(Flaw::None, None);
+    let proxy = Proxy::to(loki.port());
+    let address = proxy.url().replace("http://", "http://user:s3cret@");
+    let run = impatient(LokiPush::at("https://localhost.invalid:3100"))
+        .arg("--tls-skip-verify")
+        .env("HTTPS_PROXY", address);
+    arrives(run, &loki).expect_silence();
+    let heads = proxy.heads();
+    assert!(
+        heads[0].contains("\r\nProxy-Authorization: Basic dXNlcjpzM2NyZXQ=\r\n"),
+        "{heads:?}"
+    );
+}
+
+#[test]
+fn a_loopback_address_needs_no_proxy() {
+    let loki = Loki::start();
+    let proxy = Proxy::denying("403 Forbidden");
+    let run = push(&loki).args(["--proxy-url", &proxy.url()]);
+    arrives(run.env("HTTP_PROXY", proxy.url()), &loki).expect_silence();
+    assert_eq!(proxy.heads(), Vec::<String>::new());
+}
+
+#[test]
+fn a_proxy_that_denies_is_named_with_the_port() {
+    for (answer, words) in [
+        (
+            "403 Forbidden",
+            &[
+                "does not allow CONNECT to port 3100",
+                "403",
+                "NO_PROXY=loki.invalid",
+            ][..],
+        ),
+        ("407 Authenticate", &["wants credentials", "--proxy-url"]),
+        ("502 Bad Gateway", &["does not reach loki.invalid:3100"]),
+    ] {
+        let proxy = Proxy::denying(answer);
+        let address = proxy.url().replace("http://", "http://user:s3cret@");
+        let run = impatient(LokiPush::at("http://loki.invalid:3100"));
+        let finished = run.args(["-v", "--proxy-url", &address]).run().expect(1);
+        assert!(!finished.stderr.contains("s3cret"), "{}", finished.report());
+        finished.expect_stderr(words);
+    }
+    let nowhere = Loki::reserve();
+    let run = impatient(LokiPush::at("http://loki.invalid:3100"));
+    fails(
+        run.args(["--proxy-url", &nowhere.url()]),
+        &[&format!("the proxy 127.0.0.1:{} refuses", nowhere.port())],
+    );
+}
+
+#[test]
+fn secrets_are_nowhere() {
+    let loki = Loki::start();
+    loki.require(basic("other", "other"));
+    let finished = push(&loki)
+        .arg("-v")
+        .env("LOKI_PUSH_USERNAME", "me")
+        .env("LOKI_PUSH_PASSWORD", "s3cret")
+        .env("LOKI_PUSH_HEADER", "X-Key: s3cret")
+        .run()
+        .expect(1);
+    assert!(!finished.stderr.contains("s3cret"), "{}", finished.report());
+    finished.expect_stderr(["401", "--username and --password"]);
+    for help in ["-h", "--help", "--nonsense"] {
+        let said = LokiPush::bare()
+            .arg(help)
+            .env("LOKI_PUSH_PASSWORD", "s3cret")
+            .env("LOKI_PUSH_BEARER_TOKEN", "s3cret")
+            .run();
+        let said = said.stdout_text() + &said.stderr;
+        assert!(!said.contains("s3cret"), "{said}");
+    }
+}
+
+#[test]
+fn credentials_over_plain_http_are_warned_of() {
+    let loki = Loki::start();
+    let proxy = Proxy::to(loki.port());
+    let run = impatient(LokiPush::at("http://me:pw@loki.invalid:3100"));
+    let run = run.args(["--proxy-url", &proxy.url()]);
+    arrives(run, &loki).expect_stderr(["plain http", "https"]);
+}

@@ -1,0 +1,364 @@
+//! The end of a run: of its input, by a signal, without a Loki, and what a full buffer does until
+//! then. Nothing hangs, nothing read goes uncounted, no writer meets a closed pipe.
+
+use std::time::Duration;
+
+use crate::support::{Fault, Finished, Loki, LokiPush, Running};
+
+fn run(loki: &Loki) -> LokiPush {
+    LokiPush::new(loki).impatient().summed()
+}
+
+/// A run that hears signals and has read one line, which it ships at once only if asked to stop.
+fn listening(loki: &Loki, args: &[&str]) -> Running {
+    let run = run(loki)
+        .args(["--tee", "--flush-interval", "1h"])
+        .args(args);
+    let run = run.stdin_open().spawn();
+    run.write("first\n");
+    run.wait_for_stdout("first\n");
+    run
+}
+
+/// Lines of a hundred bytes with their ends.
+fn fat_lines(n: usize) -> Vec<String> {
+    (0..n).map(|i| format!("{i:099}")).collect()
+}
+
+/// A small buffer that fills as lines come.
+const SMALL: [&str; 6] = [
+    "--gzip-level",
+    "0",
+    "--buffer",
+    "256KiB",
+    "--batch-bytes",
+    "32KiB",
+];
+
+#[track_caller]
+fn assert_all_there(loki: &Loki, ended: Finished, lines: &[impl AsRef<str>]) {
+    let ended = ended.expect(0);
+    assert!(
+        loki.lines().iter().eq(lines.iter().map(AsRef::as_ref)),
+        "{}",
+        ended.report()
+    );
+    assert_eq!(ended.summary().delivered, lines.len() as u64);
+    loki.assert_clean();
+}
+
+#[test]
+fn without_any_loki_it_gives_up_in_time_and_says_what_to_do() {
+    let loki = Loki::reserve();
+    let run = run(&loki).args(["--flush-timeout", "500ms"]);
+    let ended = run.stdin_bytes("a\nb\nc\n").run().expect(1);
+    assert!(
+        ended.elapsed >= Duration::from_millis(500),
+        "{:?}",
+        ended.elapsed
+    );
+    let summary = ended.summary();
+    assert_eq!((summary.read, summary.left, summary.delivered), (3, 3, 0));
+    let target = format!("3 entries not delivered to {}", loki.url());
+    ended.expect_stderr([&target, "connection refused", "3 left", "--url", "--spool"]);
+}
+
+#[test]
+fn a_loki_that_never_answers_cannot_hold_up_the_end() {
+    let loki = Loki::start();
+    loki.always(Fault::Hang);
+    let args = ["--flush-timeout", "500ms", "--timeout", "1h"];
+    let ended = run(&loki).args(args).stdin_bytes("a\nb\n").run().expect(1);
+    let summary = ended.summary();
+    assert_eq!((summary.left, summary.delivered), (2, 0));
+    ended.expect_stderr(["2 entries not delivered", "no answer in time"]);
+}
+
+#[test]
+fn one_last_try_is_made_when_the_time_is_over() {
+    let loki = Loki::start();
+    loki.fault(Fault::Status(503));
+    let args = [
+        "--flush-timeout",
+        "700ms",
+        "--retry-backoff",
+        "1h",
+        "--max-backoff",
+        "1h",
+    ];
+    let ended = LokiPush::new(&loki)
+        .args(args)
+        .summed()
+        .stdin_bytes("a\n")
+        .run();
+    let requests = loki.requests();
+    assert!(requests[1].began - requests[0].began >= Duration::from_millis(500));
+    assert_all_there(&loki, ended, &["a"]);
+}
+
+#[test]
+fn a_slow_loki_that_accepts_is_not_given_up() {
+    let loki = Loki::start();
+    // Six answers take twice the time; each comes within a third of it.
+    loki.always(Fault::Slow(Duration::from_secs(1)));
+    let args = ["--flush-timeout", "3s", "--batch-size", "1"];
+    let ended = run(&loki)
+        .args(args)
+        .stdin_bytes("1\n2\n3\n4\n5\n6\n")
+        .run();
+    assert_all_there(&loki, ended, &["1", "2", "3", "4", "5", "6"]);
+}
+
+#[test]
+fn after_a_signal_the_last_words_are_shipped() {
+    for signal in ["INT", "TERM", "HUP"] {
+        let loki = Loki::start();
+        let run = listening(&loki, &["--linger", "1h"]);
+        assert!(loki.entries().is_empty());
+        run.signal(signal);
+        // What was read is sent at once, and so is what still comes.
+        loki.wait_for_entries(1);
+        run.write("last words\n");
+        loki.wait_for_entries(2);
+        assert!(run.is_running());
+        run.write("without a newline");
+        assert_all_there(
+            &loki,
+            run.wait().expect_no_message(),
+            &["first", "last words", "without a newline"],
+        );
+    }
+}
+
+#[test]
+fn a_pipe_that_stays_open_after_a_signal_is_read_for_the_linger() {
+    let loki = Loki::start();
+    let run = listening(&loki, &["--linger", "400ms"]);
+    run.signal("TERM");
+    loki.wait_for_entries(1);
+    let ended = run.wait_to_end().expect_no_message();
+    assert!(ended.elapsed >= Duration::from_millis(400));
+    assert_all_there(&loki, ended, &["first"]);
+}
+
+#[test]
+fn after_a_signal_the_flush_timeout_is_the_total() {
+    let loki = Loki::start();
+    loki.always(Fault::Status(503));
+    let run = listening(&loki, &["--linger", "0s", "--flush-timeout", "500ms"]);
+    run.signal("INT");
+    let ended = run
+        .wait_to_end()
+        .expect(1)
+        .expect_stderr(["1 entry not delivered"]);
+    assert_eq!(ended.summary().left, 1);
+}
+
+#[test]
+fn a_second_signal_stops_at_once() {
+    let loki = Loki::start();
+    loki.always(Fault::Hang);
+    let args = ["--linger", "1h", "--flush-timeout", "1h", "--timeout", "1h"];
+    let run = listening(&loki, &args);
+    run.signal("TERM");
+    // Its request shows that the first signal was heard.
+    loki.wait_for_held(1);
+    run.signal("INT");
+    let ended = run
+        .wait_to_end()
+        .expect(1)
+        .expect_stderr(["1 entry not delivered", "1 left"]);
+    let summary = ended.summary();
+    assert_eq!((summary.read, summary.left), (1, 1));
+}
+
+#[test]
+fn ctrl_c_hits_the_application_too_and_its_last_words_are_shipped() {
+    let loki = Loki::start();
+    let app = "trap : INT
+        (trap 'echo last words; exit 0' INT; echo ready; while :; do sleep 1; done) | \"$@\"";
+    let run = run(&loki)
+        .args(["--flush-interval", "10ms"])
+        .in_shell(app)
+        .own_group();
+    let run = run.spawn();
+    loki.wait_for_entries(1);
+    run.signal_group("INT");
+    let ended = run.wait().expect_no_message();
+    assert_all_there(&loki, ended, &["ready", "last words"]);
+}
+
+#[test]
+fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
+    for signal in ["HUP", "INT"] {
+        let loki = Loki::start();
+        let run = run(&loki).args(["--tee", "--flush-interval", "1h", "--linger", "0s"]);
+        let run = run.after(&format!("trap '' {signal}")).stdin_open().spawn();
+        run.write("one\n");
+        run.wait_for_stdout("one\n");
+        run.signal(signal);
+        run.write("two\n");
+        run.wait_for_stdout("two\n");
+        assert_all_there(&loki, run.wait().expect_no_message(), &["one", "two"]);
+        assert_eq!(loki.requests().len(), 1, "nothing was hurried");
+    }
+}
+
+#[test]
+fn a_signal_ends_the_wait_between_retries() {
+    let loki = Loki::start();
+    loki.fault(Fault::Status(503));
+    let slow = [
+        "--retry-backoff",
+        "1h",
+        "--max-backoff",
+        "1h",
+        "--flush-timeout",
+        "1h",
+    ];
+    let run = LokiPush::new(&loki)
+        .args(slow)
+        .args(["-v", "--flush-interval", "1ms"])
+        .summed();
+    let run = run.stdin_open().spawn();
+    run.write("a\n");
+    run.wait_for_stderr("trying again in");
+    run.signal("TERM");
+    loki.wait_for_entries(1);
+    assert_all_there(&loki, run.wait(), &["a"]);
+}
+
+#[test]
+fn sigusr1_asks_for_the_summary_so_far() {
+    let loki = Loki::start();
+    let run = listening(&loki, &[]);
+    run.signal("USR1");
+    run.wait_for_stderr("\"read\":1,");
+    run.write("second\n");
+    let ended = run.wait().expect_no_message();
+    let reads: Vec<(u64, u64)> = ended.summaries().iter().map(|s| (s.read, s.left)).collect();
+    assert_eq!(reads, [(1, 1), (2, 0)]);
+    assert_all_there(&loki, ended, &["first", "second"]);
+
+    let run = LokiPush::new(&loki).args(["--tee"]).stdin_open().spawn();
+    run.write("third\n");
+    run.wait_for_stdout("third\n");
+    run.signal("USR1");
+    run.wait_for_stderr("read 1, delivered ");
+    let ended = run.wait().expect(0);
+    assert_eq!(ended.messages().len(), 1, "{}", ended.report());
+}
+
+#[test]
+fn it_never_exits_before_its_pipe_ends_nor_holds_up_a_hopeless_one() {
+    for status in [401, 404] {
+        let loki = Loki::start();
+        loki.always(Fault::Status(status));
+        let run = run(&loki).args(SMALL).args(["--flush-interval", "10ms"]);
+        let run = run.stdin_open().spawn();
+        let lines = fat_lines(40_000);
+        run.write(lines.join("\n") + "\n");
+        // The writer is through, though nothing was taken.
+        run.wait_for_fed(4_000_000);
+        run.wait_for_stderr("dropping the newest");
+        assert!(run.is_running() && loki.entries().is_empty());
+        loki.clear();
+        loki.wait_until("deliveries", |seen| !seen.entries.is_empty());
+        run.write("last\n");
+        let ended = run.wait().expect(1).expect_stderr(["dropped"]);
+        let summary = ended.summary();
+        assert_eq!((summary.read, summary.left), (40_001, 0));
+        assert_eq!(summary.reasons["buffer full"], summary.dropped);
+        let arrived = loki.lines();
+        assert_eq!(arrived.len() as u64, summary.delivered);
+        assert!(arrived[..1_000] == lines[..1_000], "the oldest were kept");
+        loki.assert_clean();
+    }
+}
+
+/// What stands beside the buffer in memory, in KiB. A debug build takes a little more than the
+/// 16 MiB that are promised.
+const BESIDE: u64 = 20 << 10;
+
+#[track_caller]
+fn assert_little_memory(ended: &Finished, buffer_kib: u64) {
+    if let Some(peak) = ended.peak_kib {
+        assert!(peak < buffer_kib + BESIDE, "{peak} KiB\n{}", ended.report());
+    }
+}
+
+#[test]
+fn block_makes_the_writer_wait_and_loses_nothing() {
+    let loki = Loki::reserve();
+    let lines = fat_lines(100_000);
+    let run = run(&loki).args(SMALL).watch_memory().stdin_open().spawn();
+    run.write(lines.join("\n"));
+    run.wait_for_stderr("cannot deliver");
+    // What fits into the pipe, the queues and the buffer.
+    run.wait_for_fed(256 << 10);
+    assert!(run.fed() < 6_000_000, "{} bytes were taken", run.fed());
+    loki.restart();
+    let ended = run.wait();
+    assert_little_memory(&ended, 256);
+    assert_all_there(&loki, ended, &lines);
+}
+
+/// Ten megabytes with Loki away, then Loki comes back.
+fn overrun(policy: &str) -> (Loki, Finished, Vec<String>) {
+    let loki = Loki::reserve();
+    let lines = fat_lines(100_000);
+    let run = run(&loki).args(SMALL).args(["--on-full", policy]);
+    let run = run.watch_memory().stdin_open().spawn();
+    run.write(lines[..1_000].join("\n") + "\n");
+    // The first batch is under way.
+    run.wait_for_stderr("cannot deliver");
+    run.write(lines[1_000..].join("\n"));
+    run.wait_for_fed(9_999_999);
+    run.wait_for_stderr("the buffer of 256 KiB is full");
+    assert!(loki.entries().is_empty());
+    loki.restart();
+    let ended = run.wait().expect(1);
+    assert_little_memory(&ended, 256);
+    let summary = ended.summary();
+    assert_eq!(
+        (summary.read, summary.left),
+        (100_000, 0),
+        "{}",
+        ended.report()
+    );
+    assert_eq!(summary.delivered, loki.entries().len() as u64);
+    assert!(summary.dropped > 70_000, "{}", ended.report());
+    let reasons: Vec<_> = summary.reasons.into_iter().collect();
+    assert_eq!(reasons, [("buffer full".to_owned(), summary.dropped)]);
+    assert!(loki.lines().is_sorted());
+    loki.assert_clean();
+    (loki, ended, lines)
+}
+
+#[test]
+fn drop_newest_keeps_what_came_first_and_counts_the_rest() {
+    let (loki, ended, lines) = overrun("drop-newest");
+    ended.expect_stderr(["dropping the newest entries"]);
+    assert!(loki.lines()[..1_000] == lines[..1_000]);
+}
+
+#[test]
+fn drop_oldest_keeps_what_came_last_and_counts_the_rest() {
+    let (loki, ended, lines) = overrun("drop-oldest");
+    ended.expect_stderr(["dropping the oldest entries"]);
+    let arrived = loki.lines();
+    assert!(arrived.ends_with(&lines[99_000..]));
+    // What was under way is not dropped.
+    assert_eq!(arrived[0], lines[0]);
+}
+
+#[test]
+fn an_empty_buffer_takes_a_batch_of_any_size() {
+    let lines = fat_lines(2_000);
+    for policy in ["block", "drop-newest", "drop-oldest"] {
+        let loki = Loki::start();
+        let args = ["--buffer", "1", "--gzip-level", "0", "--on-full", policy];
+        let ended = run(&loki).args(args).stdin_bytes(lines.join("\n")).run();
+        assert_all_there(&loki, ended.expect_no_message(), &lines);
+    }
+}

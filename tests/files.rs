@@ -1,0 +1,690 @@
+//! Files: read to their end, followed through whatever happens to them, and gone on with after a
+//! stop or a kill.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use crate::support::{Dir, Fault, Finished, Loki, LokiPush, Running, assert_law};
+
+/// A writer's lines a second, and how often it writes.
+const RATE: usize = 5_000;
+const BEAT: Duration = Duration::from_millis(4);
+
+fn numbered(range: std::ops::Range<usize>) -> String {
+    range.map(|n| format!("line {n:07}\n")).collect()
+}
+
+fn lines(range: std::ops::Range<usize>) -> Vec<String> {
+    numbered(range).lines().map(str::to_owned).collect()
+}
+
+/// Calls `write` with the numbers of the lines that are due, until there were `total`.
+fn at_rate(total: usize, mut write: impl FnMut(std::ops::Range<usize>)) {
+    let (_never, beats) = mpsc::channel::<()>();
+    let began = Instant::now();
+    let mut written = 0;
+    while written < total {
+        let due = (began.elapsed().as_secs_f64() * RATE as f64) as usize;
+        // After a pause the writer catches up in steps.
+        let due = due.clamp(written, total).min(written + RATE / 50);
+        write(written..due);
+        written = due;
+        // A beat, not a wait for something to happen.
+        _ = beats.recv_timeout(BEAT);
+    }
+}
+
+fn follow(loki: &Loki, files: &[&Path], more: &[&str]) -> LokiPush {
+    LokiPush::new(loki)
+        .args(["-f", "--flush-interval", "100ms", "--summary", "json", "-v"])
+        .args(more)
+        .args(files)
+}
+
+fn stop(running: Running) -> Finished {
+    running.signal("TERM");
+    let finished = running.wait();
+    assert_law(&finished.summary());
+    finished
+}
+
+/// Every line once, in order.
+#[track_caller]
+fn assert_each_once(loki: &Loki, expected: &[String]) {
+    let seen = loki.lines();
+    let first = seen.iter().zip(expected).position(|(a, b)| a != b);
+    assert!(
+        seen == expected,
+        "{} lines of {}; the first that differs is number {first:?}: {:?}",
+        seen.len(),
+        expected.len(),
+        first.map(|at| (&seen[at], &expected[at]))
+    );
+    loki.assert_clean();
+}
+
+#[test]
+fn files_are_read_in_order_and_one_that_cannot_be_read_is_said() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let first = dir.write("a.log", "one\ntwo");
+    let second = dir.write("b.log", "four\r\n\nsix\n");
+    let missing = dir.join("missing.log");
+    let run = LokiPush::new(&loki)
+        .args([&first, Path::new("-"), &missing, dir.path(), &second])
+        .args(["--summary", "json"])
+        .stdin_bytes("three\n")
+        .run()
+        .expect(1)
+        .expect_stderr(["missing.log: No such file", "Is a directory"]);
+    assert_eq!(loki.lines(), ["one", "two", "three", "four", "", "six"]);
+    let name = first.to_string_lossy();
+    assert_eq!(loki.lines_of(&[("filename", &name)]), ["one", "two"]);
+    assert_eq!(loki.lines_of(&[("filename", "-")]), ["three"]);
+    assert_eq!(run.summary().delivered, 6);
+    loki.assert_clean();
+}
+
+#[test]
+fn one_file_has_no_filename_and_a_quoted_pattern_has() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let file = dir.write("a.log", "one\n");
+    LokiPush::new(&loki)
+        .arg(&file)
+        .run()
+        .expect(0)
+        .expect_silence();
+    assert!(loki.streams().iter().all(|s| s.get("filename").is_none()));
+    LokiPush::new(&loki)
+        .arg(dir.join("*.log"))
+        .run()
+        .expect(0)
+        .expect_silence();
+    let name = file.to_string_lossy();
+    assert_eq!(loki.lines_of(&[("filename", &name)]), ["one"]);
+    LokiPush::new(&loki)
+        .arg(dir.join("*.nothing"))
+        .run()
+        .expect(1)
+        .expect_stderr(["no file matches"]);
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn gzip_is_read_member_by_member_and_a_damaged_one_is_said() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let whole = dir.write("a.log.gz", [gzip("one\ntw"), gzip("o\nthree")].concat());
+    let text: String = numbered(0..20_000);
+    let packed = gzip(&text);
+    let damaged = dir.write("b.log.gz", &packed[..packed.len() / 2]);
+    let after = dir.write("c.log", "after\n");
+    LokiPush::new(&loki)
+        .args([&whole, &damaged, &after])
+        .run()
+        .expect(1)
+        .expect_stderr(["b.log.gz: "]);
+    let seen = loki.lines();
+    assert_eq!(seen[..3], ["one", "two", "three"]);
+    assert_eq!(seen.last().unwrap(), "after");
+    assert!(
+        seen.len() > 1_000,
+        "what could be read was shipped: {}",
+        seen.len()
+    );
+    loki.assert_clean();
+}
+
+#[test]
+fn files_end_at_once_when_loki_will_never_take_them() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    loki.always(Fault::Status(401));
+    let file = dir.write("a.log", numbered(0..50_000));
+    let run = LokiPush::new(&loki)
+        .arg(&file)
+        .args(["--summary", "json", "--batch-size", "100"])
+        .deadline(Duration::from_secs(10))
+        .run()
+        .expect(1);
+    let summary = run.summary();
+    assert_law(&summary);
+    assert_eq!((summary.delivered, summary.left), (0, summary.read));
+}
+
+#[test]
+fn a_checkpoint_makes_no_success_of_what_loki_will_never_take() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    loki.always(Fault::Status(401));
+    let file = dir.write("a.log", "one\n");
+    let run = LokiPush::new(&loki)
+        .arg(&file)
+        .arg("--checkpoint")
+        .arg(dir.join("state"))
+        .deadline(Duration::from_secs(10))
+        .run();
+    run.expect(1).expect_stderr(["401"]);
+    loki.clear();
+    loki.client_restarted();
+    let again = LokiPush::new(&loki).arg(&file).arg("--checkpoint");
+    again.arg(dir.join("state")).run().expect(0);
+    assert_eq!(loki.lines(), ["one"]);
+}
+
+#[test]
+fn a_file_that_a_stop_cuts_off_is_said_and_no_success() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    loki.always(Fault::Hang);
+    let file = dir.write("a.log", numbered(0..1_000_000));
+    let limits = [
+        "--buffer",
+        "1KiB",
+        "--batch-size",
+        "1000",
+        "--linger",
+        "100ms",
+    ];
+    let run = LokiPush::new(&loki)
+        .arg(&file)
+        .args(limits)
+        .args(["--flush-timeout", "100ms", "--summary", "json"])
+        .spawn();
+    loki.wait_for_held(1);
+    run.signal("TERM");
+    let finished = run.wait().expect(1);
+    let summary = finished.summary();
+    assert_law(&summary);
+    assert!(summary.read < 1_000_000 && summary.left == summary.read);
+    loki.release();
+}
+
+#[test]
+fn one_file_under_two_names_is_followed_once() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    dir.write("app.log", "one\n");
+    std::os::unix::fs::symlink(dir.join("app.log"), dir.join("current.log")).unwrap();
+    let run = follow(&loki, &[&dir.join("*.log")], &["--from", "start"]).spawn();
+    loki.wait_for_entries(1);
+    dir.append("app.log", "two\n");
+    loki.wait_for_entries(2);
+    stop(run).expect(0);
+    assert_each_once(&loki, &["one", "two"].map(String::from));
+}
+
+#[test]
+fn a_pattern_with_a_checkpoint_reads_rotated_files_once() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let (path, state) = (dir.write("app.log", numbered(0..10)), dir.join("state"));
+    let ship = || {
+        loki.client_restarted();
+        let run = LokiPush::new(&loki)
+            .arg(dir.join("app.log*"))
+            .arg("--checkpoint");
+        run.arg(&state).run().expect(0).expect_silence()
+    };
+    ship();
+    dir.append("app.log", numbered(10..20));
+    dir.rename("app.log", "app.log.1");
+    dir.write("app.log", numbered(20..30));
+    // A late write makes the rotated one the newer of the two.
+    File::options()
+        .append(true)
+        .open(dir.join("app.log.1"))
+        .unwrap()
+        .set_modified(std::time::SystemTime::now() + Duration::from_secs(9))
+        .unwrap();
+    ship();
+    ship();
+    assert!(path.exists());
+    assert_each_once(&loki, &lines(0..30));
+}
+
+#[test]
+fn followed_files_begin_at_their_end_and_later_ones_at_their_start() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let (old, new) = (dir.write("old.log", "before\n"), dir.join("new.log"));
+    let run = follow(&loki, &[&old, &new], &[]).spawn();
+    run.wait_for_stderr("new.log to appear");
+    dir.append("old.log", "after\n");
+    dir.write("new.log", "new\n");
+    loki.wait_for_entries(2);
+    stop(run).expect(0);
+    let mut seen = loki.lines();
+    seen.sort();
+    assert_eq!(seen, ["after", "new"]);
+    loki.assert_clean();
+}
+
+#[test]
+fn a_pattern_takes_files_that_appear_later() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    dir.write("a.log", "a\n");
+    let run = follow(&loki, &[&dir.join("*.log")], &["--from", "start"]).spawn();
+    loki.wait_for_entries(1);
+    let later = dir.write("b.log", "b\n");
+    dir.write("c.txt", "c\n");
+    loki.wait_for_entries(2);
+    stop(run).expect(0);
+    assert_eq!(
+        loki.lines_of(&[("filename", &later.to_string_lossy())]),
+        ["b"]
+    );
+    assert_eq!(loki.lines().len(), 2);
+}
+
+#[test]
+fn an_unterminated_line_waits_for_its_end_and_is_shipped_at_the_stop() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let file = dir.write("a.log", "one\ntw");
+    let run = follow(&loki, &[&file], &["--from", "start"]).spawn();
+    loki.wait_for_entries(1);
+    dir.append("a.log", "o\nthr");
+    loki.wait_for_entries(2);
+    stop(run).expect(0);
+    assert_eq!(loki.lines(), ["one", "two", "thr"]);
+    loki.assert_clean();
+}
+
+#[test]
+fn with_a_checkpoint_an_unterminated_line_is_left_for_the_next_run() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let (file, state) = (dir.write("a.log", "one\ntw"), dir.join("state"));
+    let options = ["--from", "start", "--checkpoint", state.to_str().unwrap()];
+    let run = follow(&loki, &[&file], &options).spawn();
+    loki.wait_for_entries(1);
+    stop(run).expect(0);
+    assert_eq!(loki.lines(), ["one"]);
+    loki.client_restarted();
+    dir.append("a.log", "o\nthree");
+    // The same holds for a file that is read to its end.
+    let plain = ["--checkpoint", state.to_str().unwrap()];
+    LokiPush::new(&loki)
+        .arg(&file)
+        .args(plain)
+        .run()
+        .expect(0)
+        .expect_silence();
+    assert_eq!(loki.lines(), ["one", "two"]);
+    loki.client_restarted();
+    dir.append("a.log", "\n");
+    LokiPush::new(&loki)
+        .arg(&file)
+        .args(plain)
+        .run()
+        .expect(0)
+        .expect_silence();
+    loki.client_restarted();
+    LokiPush::new(&loki)
+        .arg(&file)
+        .args(plain)
+        .run()
+        .expect(0)
+        .expect_silence();
+    assert_each_once(&loki, &["one", "two", "three"].map(String::from));
+}
+
+/// A log that is written at the rate and turned over `turns` times by `turn`, every `part` lines.
+fn written_and_turned(
+    turns: usize,
+    part: usize,
+    path: &Path,
+    mut turn: impl FnMut(usize, usize, &Path),
+) -> usize {
+    let total = part * (turns + 1);
+    let mut turned = 0;
+    at_rate(total, |due| {
+        let mut log = File::options()
+            .append(true)
+            .create(true)
+            .open(path)
+            .unwrap();
+        log.write_all(numbered(due.clone()).as_bytes()).unwrap();
+        if due.end / part > turned && turned < turns {
+            turned += 1;
+            turn(turned, due.end, path);
+        }
+    });
+    assert_eq!(turned, turns);
+    total
+}
+
+#[test]
+fn ten_rename_rotations_under_constant_writing_lose_and_repeat_nothing() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let path = dir.write("app.log", "");
+    let run = follow(&loki, &[&path], &["--from", "start"]).spawn();
+    let total = written_and_turned(10, RATE / 5, &path, |n, _, path| {
+        fs::rename(path, path.with_extension(format!("log.{n}"))).unwrap();
+    });
+    loki.wait_for_entries(total);
+    stop(run).expect(0);
+    assert_each_once(&loki, &lines(0..total));
+}
+
+#[test]
+fn rotations_in_a_row_that_nobody_saw_lose_nothing_that_still_exists() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let path = dir.write("app.log", numbered(0..10));
+    let run = follow(&loki, &[&path], &["--from", "start"]).spawn();
+    loki.wait_for_entries(10);
+    run.signal("STOP");
+    dir.append("app.log", numbered(10..20));
+    for n in 2..5 {
+        // As logrotate does it: each older one goes up by one number.
+        for old in (1..n - 1).rev() {
+            dir.rename(format!("app.log.{old}"), format!("app.log.{}", old + 1));
+        }
+        dir.rename("app.log", "app.log.1");
+        dir.write("app.log", numbered(n * 10..n * 10 + 10));
+    }
+    run.signal("CONT");
+    loki.wait_for_entries(50);
+    stop(run).expect(0);
+    assert_each_once(&loki, &lines(0..50));
+}
+
+#[test]
+fn names_of_a_pattern_that_files_are_rotated_through_give_each_line_once() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let path = dir.write("app.log", "");
+    let pattern = dir.join("app.log*");
+    let run = follow(&loki, &[&pattern], &["--from", "start"]).spawn();
+    let total = written_and_turned(10, RATE / 5, &path, |n, _, path| {
+        for old in (1..n).rev() {
+            let name = |n| path.with_extension(format!("log.{n}"));
+            fs::rename(name(old), name(old + 1)).unwrap();
+        }
+        fs::rename(path, path.with_extension("log.1")).unwrap();
+    });
+    loki.wait_for_entries(total);
+    stop(run).expect(0);
+    let mut seen = loki.lines();
+    seen.sort();
+    assert!(seen == lines(0..total), "{} of {total}", seen.len());
+}
+
+#[test]
+fn ten_copy_truncates_lose_no_line_that_was_seen_and_repeat_none() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let path = dir.write("app.log", "");
+    let run = follow(&loki, &[&path], &["--from", "start"]).spawn();
+    for n in 0..10 {
+        // The second half is longer than what was there: the size alone would not tell.
+        let (from, to) = (n * 1_000, n * 1_000 + 100 + n * 50);
+        dir.append("app.log", numbered(from..to));
+        let so_far: usize = (0..=n).map(|n| 100 + n * 50).sum();
+        loki.wait_for_entries(so_far);
+        dir.write(format!("app.log.{n}"), dir.read("app.log"));
+        File::options()
+            .write(true)
+            .truncate(true)
+            .open(&path)
+            .unwrap();
+    }
+    stop(run).expect(0);
+    let expected = (0..10).flat_map(|n| lines(n * 1_000..n * 1_000 + 100 + n * 50));
+    assert_each_once(&loki, &expected.collect::<Vec<_>>());
+}
+
+#[test]
+fn a_removed_file_is_followed_again_when_it_comes_back() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let path = dir.write("app.log", "one\n");
+    let run = follow(&loki, &[&path], &["--from", "start"]).spawn();
+    loki.wait_for_entries(1);
+    dir.remove("app.log");
+    run.wait_for_stderr("to appear");
+    dir.write("app.log", "two\n");
+    loki.wait_for_entries(2);
+    stop(run).expect(0);
+    assert_each_once(&loki, &["one", "two"].map(String::from));
+}
+
+#[test]
+fn a_hole_that_truncating_left_is_no_line() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let path = dir.join("app.log");
+    // Not for appending: it goes on where it was.
+    let mut writer = File::create(&path).unwrap();
+    writer.write_all(numbered(0..1_000).as_bytes()).unwrap();
+    let run = follow(&loki, &[&path], &["--from", "start"]).spawn();
+    loki.wait_for_entries(1_000);
+    File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(0)
+        .unwrap();
+    run.wait_for_stderr("was cut short");
+    writer.write_all(numbered(1_000..1_010).as_bytes()).unwrap();
+    loki.wait_for_entries(1_010);
+    stop(run).expect(0);
+    assert_each_once(&loki, &lines(0..1_010));
+}
+
+#[test]
+fn a_reused_inode_is_not_taken_for_the_file_it_was() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let (path, state) = (dir.write("app.log", "old one\n"), dir.join("state"));
+    let options = ["--checkpoint", state.to_str().unwrap()];
+    LokiPush::new(&loki)
+        .arg(&path)
+        .args(options)
+        .run()
+        .expect(0);
+    // In place, so that the inode is surely the same.
+    dir.write("app.log", "new one, and longer\n");
+    loki.client_restarted();
+    LokiPush::new(&loki)
+        .arg(&path)
+        .args(options)
+        .run()
+        .expect(0)
+        .expect_stderr(["is not the file it was"]);
+    assert_each_once(&loki, &["old one", "new one, and longer"].map(String::from));
+}
+
+#[test]
+fn a_damaged_or_foreign_checkpoint_is_refused_and_kept() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let (path, state) = (dir.write("app.log", "one\n"), dir.write("state", "{\"x\":"));
+    let run = || {
+        let run = LokiPush::new(&loki)
+            .arg(&path)
+            .arg("--checkpoint")
+            .arg(&state);
+        run.run().expect(2).expect_stderr(["state", "move it away"])
+    };
+    run();
+    assert_eq!(dir.read_text("state"), "{\"x\":");
+    dir.write("state", "my diary");
+    run();
+    assert_eq!(loki.requests().len(), 0);
+}
+
+#[test]
+fn one_checkpoint_serves_one_process() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let (path, state) = (dir.write("app.log", "one\n"), dir.join("state"));
+    let options = ["--from", "start", "--checkpoint", state.to_str().unwrap()];
+    let run = follow(&loki, &[&path], &options).spawn();
+    loki.wait_for_entries(1);
+    let other = follow(&loki, &[&path], &options).run();
+    other
+        .expect(2)
+        .expect_stderr(["in use by another loki-push"]);
+    stop(run).expect(0);
+}
+
+#[test]
+fn what_is_left_is_safe_in_a_file_that_a_checkpoint_covers() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let (path, state) = (dir.write("app.log", numbered(0..100)), dir.join("state"));
+    let options = ["--checkpoint", state.to_str().unwrap(), "--summary", "json"];
+    loki.always(Fault::Status(503));
+    let run = LokiPush::new(&loki)
+        .arg(&path)
+        .args(options)
+        .args(["--flush-timeout", "200ms", "--retry-backoff", "50ms"])
+        .run()
+        .expect(0);
+    assert_eq!(run.summary().left, 100);
+    loki.clear();
+    loki.client_restarted();
+    LokiPush::new(&loki)
+        .arg(&path)
+        .args(options)
+        .run()
+        .expect(0);
+    assert_each_once(&loki, &lines(0..100));
+}
+
+#[test]
+fn a_rotated_predecessor_is_read_first_after_a_restart() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let (path, state) = (dir.write("app.log", numbered(0..10)), dir.join("state"));
+    let options = ["--checkpoint", state.to_str().unwrap(), "--from", "start"];
+    let run = follow(&loki, &[&path], &options).spawn();
+    loki.wait_for_entries(10);
+    stop(run).expect(0);
+    dir.append("app.log", numbered(10..20));
+    dir.rename("app.log", "app.log.1");
+    dir.write("app.log", numbered(20..30));
+    dir.rename("app.log.1", "app.log.2");
+    dir.rename("app.log", "app.log.1");
+    dir.write("app.log", numbered(30..40));
+    loki.client_restarted();
+    let run = follow(&loki, &[&path], &options).spawn();
+    loki.wait_for_entries(40);
+    stop(run).expect(0);
+    loki.client_restarted();
+    // Without --follow it goes on just so.
+    dir.rename("app.log", "app.log.0");
+    dir.write("app.log", numbered(40..50));
+    LokiPush::new(&loki)
+        .arg(&path)
+        .args(options)
+        .run()
+        .expect(0)
+        .expect_silence();
+    assert_each_once(&loki, &lines(0..50));
+}
+
+#[test]
+fn twelve_kills_lose_nothing_and_repeat_only_the_last_unsettled_second() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let (path, state) = (dir.write("app.log", ""), dir.join("state"));
+    let options = ["--checkpoint", state.to_str().unwrap(), "--from", "start"];
+    let start = || follow(&loki, &[&path], &options).spawn();
+    let mut running = Some(start());
+    let mut kills = Vec::new();
+    let total = written_and_turned(12, RATE / 2, &path, |n, written, path| {
+        let before = loki.look(|seen| seen.requests.len());
+        loki.wait_for_answers(before + 1);
+        running.take().unwrap().kill();
+        kills.push(written);
+        if n % 3 == 0 {
+            fs::rename(path, path.with_extension(format!("log.{n}"))).unwrap();
+        }
+        loki.client_restarted();
+        running = Some(start());
+    });
+    let expected = lines(0..total);
+    loki.wait_until("every line", |seen| {
+        let last = expected.last().unwrap();
+        seen.entries.iter().any(|entry| entry.line == *last)
+    });
+    stop(running.take().unwrap()).expect(0);
+
+    let mut times: HashMap<String, usize> = HashMap::new();
+    for line in loki.lines() {
+        *times.entry(line).or_default() += 1;
+    }
+    let missing = expected.iter().filter(|line| !times.contains_key(*line));
+    assert_eq!(missing.count(), 0, "lines are missing");
+    assert_eq!(times.len(), total, "there are others");
+    // A second between two writes of the checkpoint, and what it takes to settle a batch.
+    let unsettled = RATE + RATE / 2;
+    for (n, line) in expected
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| times[*line] > 1)
+    {
+        let kill = kills
+            .iter()
+            .find(|kill| n < **kill)
+            .expect("a kill after it");
+        assert!(
+            kill - n <= unsettled,
+            "{line} came {} times, killed at {kill}",
+            times[line]
+        );
+    }
+    let repeats: usize = times.values().map(|times| times - 1).sum();
+    assert!(repeats <= kills.len() * unsettled, "{repeats} repeats");
+    loki.assert_clean();
+}
+
+#[test]
+fn a_clean_stop_ships_nothing_twice() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let (path, state) = (dir.write("app.log", ""), dir.join("state"));
+    let options = ["--checkpoint", state.to_str().unwrap(), "--from", "start"];
+    let start = || follow(&loki, &[&path], &options).spawn();
+    let mut running = Some(start());
+    let total = written_and_turned(6, RATE / 5, &path, |_, _, _| {
+        // A signal that comes before the program listens just ends it.
+        let before = loki.look(|seen| seen.requests.len());
+        loki.wait_for_answers(before + 1);
+        stop(running.take().unwrap()).expect(0);
+        loki.client_restarted();
+        running = Some(start());
+    });
+    loki.wait_for_entries(total);
+    stop(running.take().unwrap()).expect(0);
+    assert_each_once(&loki, &lines(0..total));
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_is_said_once_and_waited_for() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let path = dir.join("app.log");
+    fs::create_dir(&path).unwrap();
+    let run = follow(&loki, &[&path], &["--from", "start"]).spawn();
+    run.wait_for_stderr("no regular file");
+    fs::remove_dir(&path).unwrap();
+    dir.write("app.log", "one\n");
+    loki.wait_for_entries(1);
+    let finished = stop(run).expect(0);
+    assert_eq!(finished.stderr.matches("no regular file").count(), 1);
+}
+
+#[test]
+fn many_files_need_no_higher_limit_from_the_user() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let paths: Vec<PathBuf> = (0..60)
+        .map(|n| dir.write(format!("{n}.log"), "x\n"))
+        .collect();
+    let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+    // The soft limit is raised to the hard one …
+    let run = follow(&loki, &paths, &["--from", "start"])
+        .after("ulimit -Sn 40")
+        .spawn();
+    loki.wait_for_entries(60);
+    stop(run).expect(0);
+    // … and past that the files are said once, and wait.
+    let run = follow(&loki, &paths, &["--from", "start"])
+        .after("ulimit -n 40")
+        .spawn();
+    run.wait_for_stderr("ulimit -n");
+    loki.wait_for_entries(61);
+    let finished = stop(run).expect(1);
+    assert_eq!(finished.stderr.matches("ulimit -n").count(), 1);
+    assert_eq!(finished.summary().delivered, 40 - 32);
+}

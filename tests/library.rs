@@ -1,0 +1,539 @@
+//! The library in a program of few lines, against the strict stand-in and against transports of
+//! its own: nothing is lost uncounted, nothing waits for Loki, nothing shows a secret.
+
+use std::error::Error;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use loki_push::{Answer, Auth, Config, Level, Loki, OnFull, Push, Record, Request, Stats};
+
+use crate::support::loki::{Auth as Wanted, Fault, Loki as StandIn};
+
+/// No test waits longer.
+const LONG: Duration = Duration::from_secs(30);
+
+fn config(loki: &StandIn) -> Config {
+    Config::new(loki.url())
+        .app("api")
+        .flush_timeout(LONG)
+        .retry_backoff(Duration::from_millis(10))
+}
+
+fn adds_up(stats: &Stats) {
+    let known = stats.sent + stats.errors + stats.dropped + stats.pending;
+    assert_eq!(stats.logged, known, "{stats}");
+    assert!(stats.retrying <= stats.pending, "{stats:?}");
+}
+
+/// Waits until it is so.
+fn until(so: impl Fn() -> bool) {
+    let deadline = Instant::now() + LONG;
+    while !so() {
+        assert!(Instant::now() < deadline, "waited {LONG:?} in vain");
+        thread::yield_now();
+    }
+}
+
+/// A transport that keeps what it is given, and can hold everything up.
+#[derive(Default)]
+struct Kept {
+    lines: Mutex<Vec<String>>,
+    held: Mutex<bool>,
+    released: Condvar,
+}
+
+impl Kept {
+    fn holding() -> Arc<Self> {
+        let kept = Self::default();
+        *kept.held.lock().expect("a lock") = true;
+        Arc::new(kept)
+    }
+
+    fn release(&self) {
+        *self.held.lock().expect("a lock") = false;
+        self.released.notify_all();
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.lines.lock().expect("a lock").clone()
+    }
+}
+
+impl Push for Kept {
+    fn push(&self, request: &Request, _timeout: Duration) -> Answer {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.released.wait_while(held, |held| *held));
+        let lines = request.lines();
+        assert_eq!(lines.len(), request.entries());
+        self.lines.lock().expect("a lock").extend(lines);
+        Answer::status(204)
+    }
+}
+
+/// What a program does, in as many lines as the promise has.
+fn program(url: String) -> Result<Stats, Box<dyn Error>> {
+    let config = Config::new(url)
+        .app("api")
+        .environment("prod")
+        .flush_timeout(Duration::from_millis(300));
+    let loki = Loki::new(config)?;
+    loki.info("user logged in", &[("user_id", &42), ("path", &"/a b")]);
+    loki.error("payment failed", &[("order", &"A-17")]);
+    #[cfg(feature = "log")]
+    {
+        let logger = loki.logger();
+        let record = log::Record::builder().args(format_args!("paid")).build();
+        log::Log::log(&logger, &record);
+    }
+    loki.log(Record::new(Level::Critical, "disk is full").metadata("trace_id", "0af7"));
+    let _ = loki.flush();
+    Ok(loki.stop())
+}
+
+const LOGGED: u64 = if cfg!(feature = "log") { 4 } else { 3 };
+
+#[test]
+fn a_program_of_few_lines_logs() {
+    let loki = StandIn::start();
+    let stats = program(loki.url()).expect("a configuration");
+    assert_eq!((stats.logged, stats.sent), (LOGGED, LOGGED), "{stats}");
+    adds_up(&stats);
+    let of = |level| loki.lines_of(&[("app", "api"), ("env", "prod"), ("level", level)]);
+    let first = r#"user logged in | user_id=42 path="/a b""#;
+    assert_eq!(of("info")[0], first);
+    assert_eq!(of("error"), ["payment failed | order=A-17"]);
+    assert_eq!(of("critical"), ["disk is full"]);
+    let entries = loki.entries();
+    let disk = entries.iter().find(|entry| entry.line == "disk is full");
+    assert_eq!(disk.expect("an entry").metadata["trace_id"], "0af7");
+    loki.assert_clean();
+}
+
+#[test]
+fn a_program_is_hurt_by_nothing_when_loki_is_away() {
+    let away = StandIn::reserve();
+    let began = Instant::now();
+    let stats = program(away.url()).expect("a configuration");
+    assert!(began.elapsed() < Duration::from_secs(10));
+    assert_eq!((stats.sent, stats.dropped), (0, LOGGED), "{stats}");
+    assert_eq!(stats.reasons["left at the stop"], LOGGED);
+    assert_eq!(stats.trouble.as_deref(), Some("connection refused"));
+    adds_up(&stats);
+}
+
+#[test]
+fn what_was_logged_while_loki_was_away_arrives_later() {
+    let stand_in = StandIn::reserve();
+    let loki = Loki::new(config(&stand_in).flush_timeout(Duration::from_millis(200))).unwrap();
+    loki.info("early", &[]);
+    let error = loki.flush().expect_err("nobody is there");
+    assert_eq!(error.pending(), 1);
+    assert!(error.to_string().contains("connection refused"), "{error}");
+    let stats = loki.stats();
+    assert_eq!((stats.pending, stats.retrying), (1, 1), "{stats:?}");
+    stand_in.restart();
+    stand_in.wait_for_entries(1);
+    loki.info("late", &[]);
+    drop(loki);
+    assert_eq!(stand_in.lines(), ["early", "late"]);
+}
+
+#[test]
+fn dropping_the_last_clone_delivers() {
+    let stand_in = StandIn::start();
+    let loki = Loki::new(config(&stand_in).flush_interval(LONG)).unwrap();
+    let clone = loki.clone();
+    loki.info("one", &[]);
+    drop(loki);
+    clone.info("two", &[]);
+    drop(clone);
+    assert_eq!(stand_in.lines(), ["one", "two"]);
+}
+
+#[test]
+fn stopping_twice_is_stopping_once() {
+    let stand_in = StandIn::start();
+    let loki = Loki::new(config(&stand_in)).unwrap();
+    loki.info("one", &[]);
+    let first = loki.stop();
+    assert_eq!(loki.stop(), first);
+    loki.info("too late", &[]);
+    let stats = loki.stats();
+    assert_eq!((stats.logged, stats.sent, stats.dropped), (2, 1, 1));
+    assert_eq!(stats.reasons["stopped"], 1);
+    assert!(loki.flush().is_ok(), "nothing waits");
+    assert_eq!(stand_in.lines(), ["one"]);
+}
+
+#[test]
+fn a_flush_sends_at_once_and_waits_until_all_is_settled() {
+    let kept = Kept::holding();
+    let config = Config::new("http://loki").flush_interval(LONG);
+    let loki = Loki::with_transport(config.flush_timeout(LONG), kept.clone()).unwrap();
+    loki.info("one", &[]);
+    loki.warn("two", &[]);
+    thread::scope(|scope| {
+        let flush = scope.spawn(|| (loki.flush(), kept.lines().len()));
+        until(|| loki.stats().flushes == 1);
+        adds_up(&loki.stats());
+        assert_eq!(loki.stats().pending, 2);
+        kept.release();
+        assert_eq!(flush.join().expect("a thread"), (Ok(()), 2));
+    });
+    let stats = loki.stats();
+    assert_eq!((stats.sent, stats.pending, stats.flushes), (2, 0, 1));
+    assert!(loki.flush().is_ok(), "there is nothing to do");
+}
+
+#[test]
+fn many_threads_lose_nothing_and_keep_their_order() {
+    const THREADS: usize = 8;
+    const EACH: usize = 5_000;
+    let stand_in = StandIn::start();
+    let loki = Loki::new(config(&stand_in)).unwrap();
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let loki = &loki;
+            scope.spawn(move || {
+                for n in 0..EACH {
+                    loki.info("work", &[("thread", &thread), ("n", &n)]);
+                    if n % 1_000 == 0 {
+                        adds_up(&loki.stats());
+                    }
+                }
+            });
+        }
+    });
+    loki.flush().expect("a flush");
+    let stats = loki.stop();
+    assert_eq!(stats.sent, (THREADS * EACH) as u64, "{stats}");
+    adds_up(&stats);
+    // By time, as a query shows them.
+    let lines = stand_in.lines();
+    for thread in 0..THREADS {
+        let own = format!("work | thread={thread} n=");
+        let order = lines.iter().filter_map(|line| line.strip_prefix(&own));
+        assert!(
+            order.map(|n| n.parse::<usize>().unwrap()).eq(0..EACH),
+            "{thread}"
+        );
+    }
+    stand_in.assert_clean();
+}
+
+#[test]
+fn a_full_buffer_drops_and_counts_and_never_blocks() {
+    for policy in [OnFull::DropNewest, OnFull::DropOldest] {
+        let kept = Kept::holding();
+        let config = Config::new("http://loki")
+            .buffer(8 * 1024)
+            .batch_size(10)
+            .gzip_level(0)
+            .on_full(policy)
+            .flush_timeout(LONG);
+        let loki = Loki::with_transport(config, kept.clone()).unwrap();
+        for n in 0..2_000 {
+            loki.info("work", &[("n", &n)]);
+        }
+        let before = loki.stats();
+        adds_up(&before);
+        assert_eq!(before.logged, 2_000);
+        kept.release();
+        loki.flush().expect("a flush");
+        let stats = loki.stats();
+        adds_up(&stats);
+        assert!(stats.dropped > 0 && stats.sent > 0, "{stats}");
+        assert_eq!((stats.pending, stats.sent), (0, kept.lines().len() as u64));
+        assert_eq!(stats.reasons["buffer full"], stats.dropped);
+    }
+}
+
+#[test]
+fn a_caller_that_asked_for_it_waits_for_room() {
+    let kept = Kept::holding();
+    let config = Config::new("http://loki")
+        .buffer(8 * 1024)
+        .batch_size(10)
+        .gzip_level(0)
+        .on_full(OnFull::Block)
+        .flush_timeout(LONG);
+    let loki = Loki::with_transport(config, kept.clone()).unwrap();
+    thread::scope(|scope| {
+        let log = || (0..2_000).for_each(|n| loki.info("work", &[("n", &n)]));
+        let callers = [scope.spawn(log), scope.spawn(log)];
+        until(|| loki.stats().logged >= 50);
+        assert!(!callers[0].is_finished(), "{}", loki.stats());
+        kept.release();
+    });
+    let stats = loki.stop();
+    assert_eq!((stats.sent, stats.dropped), (4_000, 0), "{stats}");
+}
+
+#[test]
+fn a_stop_frees_callers_that_wait() {
+    let kept = Kept::holding();
+    let config = Config::new("http://loki")
+        .buffer(1024)
+        .on_full(OnFull::Block)
+        .flush_timeout(Duration::from_millis(50));
+    let loki = Loki::with_transport(config, kept.clone()).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| (0..1_000).for_each(|n| loki.info("work", &[("n", &n)])));
+        until(|| loki.stats().logged > 0);
+        adds_up(&loki.stop());
+    });
+    let stats = loki.stats();
+    assert_eq!((stats.logged, stats.pending), (1_000, 0), "{stats}");
+    adds_up(&stats);
+    kept.release();
+}
+
+#[test]
+fn refusals_are_errors_and_say_why() {
+    struct No;
+    impl Push for No {
+        fn push(&self, _: &Request, _: Duration) -> Answer {
+            Answer::status(400).with_text("no such thing")
+        }
+    }
+    let loki = Loki::with_transport(Config::new("http://loki"), Arc::new(No)).unwrap();
+    loki.error("one", &[]);
+    loki.flush().expect("a refusal settles");
+    let stats = loki.stats();
+    assert_eq!((stats.errors, stats.sent), (1, 0), "{stats}");
+    assert_eq!(stats.reasons["status 400"], 1);
+    adds_up(&stats);
+}
+
+#[test]
+fn retries_come_to_an_end_where_they_are_told_to() {
+    struct Down;
+    impl Push for Down {
+        fn push(&self, _: &Request, _: Duration) -> Answer {
+            Answer::failed("down")
+        }
+    }
+    let config = Config::new("http://loki")
+        .max_retries(2)
+        .retry_backoff(Duration::from_millis(1))
+        .flush_timeout(LONG);
+    let loki = Loki::with_transport(config, Arc::new(Down)).unwrap();
+    loki.info("one", &[]);
+    loki.flush().expect("given up is settled");
+    let stats = loki.stats();
+    assert_eq!((stats.dropped, stats.retries), (1, 2), "{stats}");
+    assert_eq!(stats.reasons["retries exhausted"], 1);
+}
+
+#[test]
+fn credentials_tenant_and_own_times_arrive() {
+    let stand_in = StandIn::start();
+    stand_in.require(Wanted::Bearer("t0ken".into()));
+    stand_in.require_tenant();
+    let config = config(&stand_in)
+        .auth(Auth::bearer("t0ken"))
+        .tenant("acme")
+        .label("host", "web-1");
+    let loki = Loki::new(config).unwrap();
+    assert!(loki.warnings().is_empty(), "this machine is no other host");
+    let time = SystemTime::now() - Duration::from_secs(60);
+    loki.log(Record::new(Level::Info, "then").at(time));
+    loki.log(Record::new(Level::Info, "then").at(time));
+    loki.flush().expect("a flush");
+    let entries = stand_in.entries();
+    let nanoseconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    assert_eq!(entries[0].time, nanoseconds.as_nanos() as i64);
+    assert_eq!(entries[1].time, entries[0].time + 1, "equal ones are two");
+    assert_eq!(entries[0].labels["host"], "web-1");
+    assert_eq!(stand_in.requests()[0].tenant, "acme");
+    stand_in.assert_clean();
+}
+
+#[test]
+fn a_long_message_loses_nothing() {
+    let kept = Arc::new(Kept::default());
+    let config = Config::new("http://loki").max_message_size(100);
+    let loki = Loki::with_transport(config, kept.clone()).unwrap();
+    loki.info(&"0123456789".repeat(30), &[("k", &"v")]);
+    loki.flush().expect("a flush");
+    let lines = kept.lines();
+    assert!(
+        lines
+            .iter()
+            .all(|line| line.len() <= 100 && line.ends_with(" | k=v"))
+    );
+    let text: String = lines.iter().map(|line| &line[..line.len() - 6]).collect();
+    assert_eq!(text, "0123456789".repeat(30));
+    assert_eq!(loki.stats().logged, lines.len() as u64);
+}
+
+#[test]
+fn secrets_show_nowhere() {
+    let config = Config::new("http://bob:s3cret@loki.example.com");
+    let loki = Loki::new(config.clone()).unwrap();
+    let other = Config::new("http://loki.example.com").auth(Auth::basic("bob", "s3cret"));
+    let both = config.clone().auth(Auth::bearer("s3cret"));
+    let bad = other.clone().auth(Auth::bearer("s3cret\n"));
+    let texts = [
+        format!("{config:?} {loki:?} {other:?} {both:?} {bad:?}"),
+        format!("{:?}", Auth::basic("bob", "s3cret")),
+        format!("{:?}", loki.warnings()),
+        Loki::new(both).expect_err("two of them").to_string(),
+        Loki::new(bad).expect_err("a line end").to_string(),
+    ];
+    assert!(
+        texts.iter().all(|text| !text.contains("s3cret")),
+        "{texts:?}"
+    );
+    let warned = "credentials go to loki.example.com over plain http";
+    assert!(texts[2].contains(warned), "{}", texts[2]);
+}
+
+#[test]
+fn errors_name_the_setting_and_the_remedy() {
+    let base = || Config::new("http://localhost:3100");
+    for (config, setting, remedy) in [
+        (Config::new("localhost:3100"), "endpoint", "http://"),
+        (base().app("a\u{FFFD}"), "app", "UTF-8"),
+        (base().environment("x".repeat(3000)), "environment", "2048"),
+        (base().label("a-b", "c"), "label", "letters"),
+        (base().label("level", "info"), "label", "leave it out"),
+        (base().batch_size(0), "batch_size", "at least 1"),
+        (base().max_batch_bytes(0), "max_batch_bytes", "at least 1"),
+        (base().buffer(0), "buffer", "at least 1"),
+        (base().max_message_size(9), "max_message_size", "at least"),
+        (
+            base().max_message_size(2 << 30),
+            "max_message_size",
+            "1 GiB",
+        ),
+        (base().gzip_level(10), "gzip_level", "1 (fast) to 9"),
+        (base().timeout(Duration::ZERO), "timeout", "more than 0"),
+        (
+            base().max_backoff(Duration::from_millis(1)),
+            "max_backoff",
+            "give it more",
+        ),
+        (base().tenant("a\nb"), "tenant", "trim"),
+        (base().auth(Auth::bearer("")), "auth", "leave auth out"),
+        (base().auth(Auth::basic("a:b", "c")), "auth", "`:`"),
+    ] {
+        let error = Loki::new(config).expect_err(setting);
+        assert_eq!(error.setting(), setting);
+        let text = error.to_string();
+        assert!(text.starts_with(setting) && text.contains(remedy), "{text}");
+    }
+}
+
+#[test]
+fn a_wrong_password_blocks_nobody() {
+    let stand_in = StandIn::start();
+    stand_in.always(Fault::Status(401));
+    let config = config(&stand_in)
+        .on_full(OnFull::Block)
+        .buffer(1024)
+        .flush_timeout(Duration::from_millis(100));
+    let loki = Loki::new(config).unwrap();
+    for n in 0..500 {
+        loki.info("work", &[("n", &n)]);
+    }
+    let stats = loki.stop();
+    assert_eq!((stats.logged, stats.sent), (500, 0), "{stats}");
+    assert!(stats.trouble.is_some_and(|why| why.starts_with("401")));
+}
+
+#[cfg(feature = "log")]
+mod bridge {
+    //! The bridge from the `log` crate.
+
+    use super::*;
+    use log::{Log, RecordBuilder};
+
+    fn bridged() -> (Arc<Kept>, Loki) {
+        let kept = Arc::new(Kept::default());
+        let loki = Loki::with_transport(Config::new("http://loki"), kept.clone()).unwrap();
+        (kept, loki)
+    }
+
+    #[test]
+    fn a_record_has_its_level_and_fields() {
+        let stand_in = StandIn::start();
+        let loki = Loki::new(config(&stand_in)).unwrap();
+        let logger = loki.logger();
+        let pairs = [("user_id", "42"), ("path", "/a b")];
+        for level in log::Level::iter() {
+            logger.log(
+                &RecordBuilder::new()
+                    .level(level)
+                    .target("shop")
+                    .module_path(Some("shop::cart"))
+                    .line(Some(7))
+                    .key_values(&pairs)
+                    .args(format_args!("bought {level}"))
+                    .build(),
+            );
+        }
+        logger.flush();
+        let expected = [
+            ("error", "ERROR"),
+            ("warn", "WARN"),
+            ("info", "INFO"),
+            ("debug", "DEBUG"),
+            ("trace", "TRACE"),
+        ];
+        for (level, shown) in expected {
+            let line = format!(
+                "bought {shown} | user_id=42 path=\"/a b\" target=shop module=shop::cart line=7"
+            );
+            assert_eq!(stand_in.lines_of(&[("level", level)]), [line]);
+        }
+    }
+
+    #[test]
+    fn it_cannot_feed_itself() {
+        let (kept, loki) = bridged();
+        let logger = loki.logger();
+        for target in ["loki_push", "ureq::run", "ureq_proto", "rustls::client"] {
+            let record = RecordBuilder::new().target(target).build();
+            assert!(!logger.enabled(record.metadata()));
+            logger.log(&record);
+        }
+        let record = RecordBuilder::new()
+            .target("mine")
+            .module_path(Some("rustls::client"))
+            .build();
+        logger.log(&record);
+        logger.flush();
+        assert_eq!(kept.lines(), [""; 0]);
+        assert_eq!(loki.stats().logged, 0);
+    }
+
+    #[test]
+    fn it_keeps_no_client_alive() {
+        let (kept, loki) = bridged();
+        let logger = loki.logger();
+        logger.log(&RecordBuilder::new().args(format_args!("one")).build());
+        drop(loki);
+        assert_eq!(kept.lines().len(), 1);
+        logger.log(&RecordBuilder::new().args(format_args!("two")).build());
+        logger.flush();
+        assert_eq!(kept.lines().len(), 1);
+    }
+
+    #[test]
+    fn it_stands_alone_for_the_macros() {
+        let stand_in = StandIn::start();
+        let loki = loki_push::log::init(config(&stand_in)).expect("the only logger here");
+        log::info!(target: "shop", order = 7, price = 9.5; "paid");
+        log::debug!("below the level");
+        drop(loki);
+        let lines = stand_in.lines();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        let begin =
+            "paid | order=7 price=9.5 target=shop module=integration::library::bridge line=";
+        assert!(lines[0].starts_with(begin), "{lines:?}");
+        let again = loki_push::log::init(config(&stand_in)).expect_err("one is there");
+        assert!(again.to_string().contains("logger"), "{again}");
+    }
+}

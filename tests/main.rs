@@ -1,0 +1,24 @@
+//! Drives the real program against a strict stand-in for Loki.
+
+mod check;
+mod command;
+mod connection;
+mod delivery;
+mod docs;
+mod ending;
+mod fields;
+mod files;
+mod help;
+mod house;
+mod library;
+mod multiline;
+mod once;
+mod output;
+mod pipe;
+mod progress;
+mod real;
+mod recipes;
+mod spool;
+mod standin;
+mod support;
+mod usage;

@@ -1,0 +1,24 @@
+//! What every test stands on: the strict stand-in for Loki, the real binary in a clean
+//! environment, and a directory that goes away. Nothing here sleeps; every wait is for a
+//! condition, with a deadline that ends in a full picture.
+#![allow(dead_code, unused_imports, reason = "no test needs all of it")]
+
+pub mod dir;
+pub mod finished;
+pub mod loki;
+mod pipes;
+pub mod proxy;
+pub mod run;
+pub mod running;
+mod stranger;
+pub mod summary;
+pub mod tls;
+
+pub use dir::Dir;
+pub use finished::Finished;
+pub use loki::{Fault, Loki};
+pub use proxy::Proxy;
+pub use run::LokiPush;
+pub use running::Running;
+pub use stranger::stranger;
+pub use summary::{Summary, assert_law};

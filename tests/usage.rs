@@ -1,0 +1,365 @@
+//! The command line and the environment: what is wrong is said with its option before anything is
+//! read, what stands nearer wins, and every option has its variable.
+
+use loki_push::cli;
+
+use crate::support::loki::Labels;
+use crate::support::{Finished, Loki, LokiPush};
+
+/// Runs with input that nobody should read, and shows on stdout what is left of it.
+fn run_unread(run: LokiPush) -> Finished {
+    let run = run.in_shell("\"$@\"; status=$?; cat; exit $status");
+    run.stdin_bytes("unread\n").run()
+}
+
+/// Ends with status 2, a message that names the option, and nothing read or sent.
+#[track_caller]
+fn assert_refused(loki: &Loki, run: LokiPush, named: &str) -> Finished {
+    let ended = run_unread(run).expect(2).expect_stderr([named]);
+    assert!(
+        ended.stdout_text().ends_with("unread\n"),
+        "{}",
+        ended.report()
+    );
+    assert!(ended.messages().len() <= 8, "{}", ended.report());
+    assert_eq!(loki.connections(), 0, "{named}");
+    ended
+}
+
+#[test]
+fn what_is_wrong_is_refused_with_its_option_before_anything_is_read() {
+    let loki = Loki::start();
+    for (args, named) in [
+        (&["--nonsense"][..], "--nonsense"),
+        (&["-Z"], "-Z"),
+        (&["--app"], "--app"),
+        (&["-l", "a-b=c"], "--label"),
+        (&["-l", "1a=c"], "--label"),
+        (&["-l", "__x=c"], "--label"),
+        (&["-l", "x"], "--label"),
+        (&["-l", "=x"], "--label"),
+        (&["-l", "é=x"], "--label"),
+        (&["-l", "x=a\u{fffd}"], "--label"),
+        (&["-l", r#"{a="b""#], "--label"),
+        (&["-l", r"{a=b}"], "--label"),
+        (&["-a", "x\u{fffd}"], "--app"),
+        (&["-e", "x\u{fffd}"], "--env"),
+        (&["-k", "x"], "--field"),
+        (&["-k", "1x=2"], "--field"),
+        (&["-k", "a b=2"], "--field"),
+        (&["-k", "=2"], "--field"),
+        (&["--level", "loud"], "--level"),
+        (&["--label-field", "__x"], "--label-field"),
+        (&["--max-streams", "0"], "--max-streams"),
+        (&["--parse", "xml"], "--parse"),
+        (&["--layout", "wide"], "--layout"),
+        (&["--time", ""], "--time"),
+        (&["--parse", "none", "--time", "ts"], "--time"),
+        (&["--parse", "none", "--label-field", "x"], "--label-field"),
+        (&["--max-line-size", "3"], "--max-line-size"),
+        (&["--max-line-size", "x"], "--max-line-size"),
+        (&["--batch-size", "0"], "--batch-size"),
+        (&["--batch-size", "1.5"], "--batch-size"),
+        (&["--batch-bytes", "0"], "--batch-bytes"),
+        (&["--batch-bytes", "1 parsec"], "--batch-bytes"),
+        (&["--batch-bytes", "-1"], "--batch-bytes"),
+        (&["--buffer", "1XB"], "--buffer"),
+        (&["--buffer", "0"], "--buffer"),
+        (&["--limit-rate", "0"], "--limit-rate"),
+        (&["--flush-interval", "5"], "--flush-interval"),
+        (&["--flush-interval", "-5s"], "--flush-interval"),
+        (&["--flush-interval", ""], "--flush-interval"),
+        (&["--flush-timeout", "soon"], "--flush-timeout"),
+        (&["--linger", "5 parsecs"], "--linger"),
+        (&["--timeout", "0"], "--timeout"),
+        (&["--retry-backoff", "0s"], "--retry-backoff"),
+        (&["--max-retries", "-1"], "--max-retries"),
+        (&["--connections", "0"], "--connections"),
+        (&["--gzip-level", "10"], "--gzip-level"),
+        (&["--on-full", "panic"], "--on-full"),
+        (&["--summary", "xml"], "--summary"),
+        (&["--header", "no colon"], "--header"),
+        (&["--header", "bad name: x"], "bad name"),
+        (&["-q", "-v"], "--quiet"),
+        (&["--tee", "--dry-run"], "--tee"),
+        (&["-m", "text", "file"], "--message"),
+        (&["--username", "me"], "--password"),
+        (&["--password", "me"], "--username"),
+        (
+            &["--username", "a", "--password", "b", "--bearer-token", "c"],
+            "bearer",
+        ),
+        (&["--ca-cert", "/nonexistent/ca.pem"], "--ca-cert"),
+        (
+            &["--password-file", "/nonexistent/p", "--username", "a"],
+            "--password-file",
+        ),
+        (&["--cert", "/dev/null"], "--key"),
+    ] {
+        assert_refused(&loki, LokiPush::new(&loki).args(args), named);
+    }
+}
+
+#[test]
+fn what_is_no_address_is_refused() {
+    let loki = Loki::start();
+    for address in [
+        "",
+        "localhost:3100",
+        "localhost",
+        "ftp://localhost",
+        "http://",
+        "http://:3100",
+        "http://local host",
+        "http://localhost:99999",
+        "http://localhost:port",
+    ] {
+        assert_refused(&loki, LokiPush::at(address), "--url");
+        if !address.is_empty() {
+            assert_refused(
+                &loki,
+                LokiPush::bare().env("LOKI_ADDR", address),
+                "LOKI_ADDR",
+            );
+        }
+    }
+}
+
+#[test]
+fn help_and_version_are_no_failure_and_read_nothing() {
+    for (arg, text) in [
+        ("--help", "LOKI_PUSH_FLUSH_INTERVAL"),
+        ("-h", "--flush-interval"),
+        (
+            "--version",
+            concat!("loki-push ", env!("CARGO_PKG_VERSION"), "\n"),
+        ),
+        ("-V", concat!("loki-push ", env!("CARGO_PKG_VERSION"), "\n")),
+    ] {
+        let ended = run_unread(LokiPush::bare().arg(arg))
+            .expect(0)
+            .expect_silence();
+        let out = ended.stdout_text();
+        assert!(out.contains(text) && out.ends_with("unread\n"), "{out}");
+        assert!(arg != "-h" || out.lines().count() <= 111, "{out}");
+    }
+}
+
+#[test]
+fn every_option_has_its_variable() {
+    let command = cli::command();
+    let mut options = 0;
+    for arg in command.get_arguments() {
+        let Some(long) = arg.get_long() else { continue };
+        if ["help", "version"].contains(&long) {
+            continue;
+        }
+        let name = format!("LOKI_PUSH_{}", long.replace('-', "_").to_uppercase());
+        assert_eq!(
+            arg.get_env().map(|env| env.to_string_lossy()),
+            Some(name.into())
+        );
+        options += 1;
+    }
+    assert!(options > 50, "{options} options");
+}
+
+/// The variables of all options.
+fn variables() -> Vec<String> {
+    let command = cli::command();
+    let longs = command.get_arguments().filter_map(|arg| arg.get_long());
+    longs.map(cli::env_name).collect()
+}
+
+#[test]
+fn an_empty_variable_is_an_absent_one() {
+    let loki = Loki::start();
+    let mut run = LokiPush::bare().env("LOKI_ADDR", loki.url());
+    for name in variables() {
+        run = run.env(name, "");
+    }
+    for name in [
+        "LOKI_USERNAME",
+        "LOKI_PASSWORD",
+        "LOKI_BEARER_TOKEN",
+        "LOKI_ORG_ID",
+    ] {
+        run = run.env(name, "");
+    }
+    let ended = run.stdin_bytes("a\nb\n").run().expect(0).expect_silence();
+    assert!(ended.stdout.is_empty());
+    assert_eq!(loki.lines(), ["a", "b"]);
+    assert_eq!(loki.requests()[0].headers.get("Authorization"), None);
+    loki.assert_clean();
+}
+
+fn labels(pairs: &[(&str, &str)]) -> Labels {
+    let pairs = pairs.iter().map(|(k, v)| ((*k).into(), (*v).into()));
+    pairs.collect()
+}
+
+#[test]
+fn options_come_from_the_environment() {
+    let loki = Loki::start();
+    let ended = LokiPush::bare()
+        .env("LOKI_PUSH_URL", loki.url())
+        .env("LOKI_ADDR", "http://127.0.0.1:1")
+        .env("LOKI_PUSH_APP", "api")
+        .env("LOKI_PUSH_ENV", "prod")
+        .env("LOKI_PUSH_LABEL", "a=1\n{b=\"2\",c=\"3\"}\n\n")
+        .env("LOKI_PUSH_FIELD", "x=1\ny=two words")
+        .env("LOKI_PUSH_HEADER", "X-One: 1\nX-Two: 2")
+        .env("LOKI_PUSH_BATCH_SIZE", "1")
+        .env("LOKI_PUSH_GZIP_LEVEL", "0")
+        .env("LOKI_PUSH_NULL", "true")
+        .env("LOKI_PUSH_TEE", "1")
+        .env("LOKI_PUSH_VERBOSE", "false")
+        .env("LOKI_PUSH_QUIET", "0")
+        .env("LOKI_PUSH_SUMMARY", "json")
+        .stdin_bytes("one\0two\0")
+        .run()
+        .expect(0)
+        .expect_no_message();
+    assert_eq!(ended.stdout, b"one\0two\0");
+    assert_eq!(ended.summary().delivered, 2);
+    let tail = " | x=1 y=\"two words\"";
+    assert_eq!(loki.lines(), [format!("one{tail}"), format!("two{tail}")]);
+    let expected = [
+        ("app", "api"),
+        ("env", "prod"),
+        ("a", "1"),
+        ("b", "2"),
+        ("c", "3"),
+    ];
+    assert_eq!(loki.streams(), [labels(&expected)]);
+    let requests = loki.requests();
+    assert_eq!((requests.len(), requests[0].encoding.as_deref()), (2, None));
+    assert_eq!(requests[0].headers.get("X-One"), Some("1"));
+    assert_eq!(requests[0].headers.get("X-Two"), Some("2"));
+    loki.assert_clean();
+}
+
+#[test]
+fn the_command_line_wins_over_the_environment() {
+    let loki = Loki::start();
+    let ended = LokiPush::new(&loki)
+        .env("LOKI_PUSH_URL", "http://127.0.0.1:1")
+        .env("LOKI_PUSH_APP", "theirs")
+        .env("LOKI_PUSH_LABEL", "theirs=1")
+        .env("LOKI_PUSH_TEE", "false")
+        .env("LOKI_PUSH_QUIET", "true")
+        .env("LOKI_PUSH_FLUSH_INTERVAL", "1h")
+        .args([
+            "--app",
+            "ours",
+            "-l",
+            "ours=1",
+            "--tee",
+            "-v",
+            "--flush-interval",
+            "10ms",
+        ])
+        .stdin_bytes("a\n")
+        .run()
+        .expect(0)
+        .expect_stderr(["batch 0: 1 entry"]);
+    assert_eq!(ended.stdout_text(), "a\n");
+    assert_eq!(loki.streams(), [labels(&[("app", "ours"), ("ours", "1")])]);
+}
+
+#[test]
+fn of_two_that_exclude_each_other_the_one_on_the_command_line_wins() {
+    let loki = Loki::start();
+    let run = LokiPush::bare().env("LOKI_PUSH_MESSAGE", "theirs");
+    let ended = run.args(["--dry-run", "-"]).stdin_bytes("ours\n");
+    let ended = ended.run().expect(0);
+    assert!(ended.stdout_text().ends_with("} ours\n"), "{ended:?}");
+    let run = LokiPush::new(&loki).env("LOKI_PUSH_TEE", "1");
+    let ended = run.arg("--dry-run").stdin_bytes("a\n").run().expect(0);
+    assert_eq!(ended.stdout_text().matches("a\n").count(), 1);
+    let run = LokiPush::new(&loki).env("LOKI_PUSH_DRY_RUN", "1");
+    let ended = run.arg("--tee").stdin_bytes("a\n").run().expect(0);
+    assert_eq!(ended.stdout_text(), "a\n");
+    let run = LokiPush::new(&loki).env("LOKI_PUSH_VERBOSE", "1");
+    run.args(["-q", "-m", "b"]).run().expect(0).expect_silence();
+    assert_eq!(loki.lines(), ["a", "b"]);
+    let run = LokiPush::new(&loki).env("LOKI_PUSH_VERBOSE", "1");
+    assert_refused(&Loki::reserve(), run.env("LOKI_PUSH_QUIET", "1"), "--quiet");
+}
+
+#[test]
+fn a_wrong_variable_is_refused_with_its_option() {
+    let loki = Loki::start();
+    for (name, value, named) in [
+        ("LOKI_PUSH_BATCH_SIZE", "many", "--batch-size"),
+        ("LOKI_PUSH_FLUSH_INTERVAL", "5", "--flush-interval"),
+        ("LOKI_PUSH_LABEL", "a=1\nb", "--label"),
+        ("LOKI_PUSH_ON_FULL", "panic", "--on-full"),
+        ("LOKI_PUSH_LEVEL", "loud", "--level"),
+    ] {
+        assert_refused(&loki, LokiPush::new(&loki).env(name, value), named);
+    }
+}
+
+#[test]
+fn the_address_is_that_of_logcli_or_of_this_machine() {
+    let loki = Loki::start();
+    let run = LokiPush::bare()
+        .env("LOKI_ADDR", loki.url())
+        .args(["-m", "x"]);
+    run.run().expect(0).expect_silence();
+    assert_eq!(loki.lines(), ["x"]);
+    // Whether anything listens on this machine is not the test's to know.
+    let help = LokiPush::bare().arg("--help").run().expect(0).stdout_text();
+    assert!(help.contains("[default: http://localhost:3100]"));
+}
+
+#[test]
+fn secrets_show_neither_in_the_help_nor_in_messages() {
+    let loki = Loki::start();
+    let with_secrets = |mut run: LokiPush| {
+        for name in ["PASSWORD", "BEARER_TOKEN", "USERNAME", "ORG_ID"] {
+            run = run.env(format!("LOKI_PUSH_{name}"), "s3cret");
+            run = run.env(format!("LOKI_{name}"), "s3cret");
+        }
+        run = run.env("LOKI_PUSH_HEADER", "X-Key: s3cret");
+        run.env("LOKI_PUSH_PROXY_URL", "http://u:s3cret@proxy")
+            .env("LOKI_PUSH_URL", "http://u:s3cret@loki")
+    };
+    for arg in ["--help", "-h"] {
+        let ended = with_secrets(LokiPush::bare()).arg(arg).run().expect(0);
+        assert!(!ended.stdout_text().contains("s3cret"));
+    }
+    for args in [
+        &["--nonsense"][..],
+        &[
+            "--password",
+            "s3cret",
+            "--bearer-token",
+            "s3cret",
+            "--username",
+            "u",
+        ],
+        &["--password", "s3cret"],
+        &["--header", "s3cret without a colon"],
+        &["--header", "X-Key: s3cr\u{7}et s3cret"],
+        &["-u", "http://u:s3cret@"],
+        &["-u", "http://u:s3cret@host:port"],
+        &["-u", "u:s3cret@host"],
+        &[
+            "--proxy-url",
+            "nonsense://u:s3cret@",
+            "-u",
+            "http://loki.example",
+        ],
+    ] {
+        let ended = assert_refused(&loki, LokiPush::bare().args(args), "loki-push");
+        assert!(!ended.stderr.contains("s3cret"), "{}", ended.report());
+    }
+}
+
+#[test]
+fn a_message_in_a_pipe_has_no_colours() {
+    let ended = LokiPush::bare().arg("--nonsense").run().expect(2);
+    assert!(!ended.stderr.contains('\u{1b}'), "{}", ended.stderr);
+}
