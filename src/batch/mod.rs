@@ -161,11 +161,7 @@ impl Batcher {
             .get_or_insert_with(|| Open::new(number, chunk.read_at));
         let place = open.batch.chunks.len() as u32;
         open.batch.chunks.push(Arc::clone(chunk));
-        let groups: Vec<usize> = chunk
-            .streams()
-            .iter()
-            .map(|labels| open.group(labels))
-            .collect();
+        let groups: Vec<usize> = chunk.streams().map(|labels| open.group(labels)).collect();
         let mut at = from;
         while at < chunk.len() && open.entries < limits.entries {
             let cost = chunk.cost(at);

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::ansi;
-use crate::entry::{Chunk, FileId, UNSTAMPED};
+use crate::entry::{Chunk, FileId, Fill, UNSTAMPED};
 use crate::fields::{self, Field, Parse};
 use crate::labels::Labels;
 use crate::level::{self, Level};
@@ -30,9 +30,6 @@ const HELD_LINES: usize = 10_000;
 const HELD_BYTES: usize = 1024 * 1024;
 /// … and for how long; then they take the time of their arrival.
 const HELD_TIME: Duration = Duration::from_secs(1);
-
-/// The most room that is made in a new chunk beforehand, in bytes and in entries.
-const USUAL: usize = 256 * 1024;
 
 /// Where an entry's time comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,8 +114,8 @@ pub struct Shaper {
     /// Whether lines without a time no longer wait for the first one.
     hurried: bool,
     chunk: Option<Chunk>,
-    /// What the last chunk held, in bytes and entries.
-    usual: (usize, usize),
+    /// What the last chunk held.
+    usual: Fill,
     filtered: usize,
     bytes: usize,
     read_to: u64,
@@ -146,7 +143,7 @@ impl Shaper {
             last_time: None,
             hurried: shape.time == TimeSource::Arrival,
             chunk: None,
-            usual: (0, 0),
+            usual: Fill::default(),
             filtered: 0,
             bytes: 0,
             read_to: 0,
@@ -226,10 +223,7 @@ impl Shaper {
         };
         chunk.read_to(self.read_to);
         // The next one will be much like it.
-        self.usual = (
-            chunk.bytes().min(USUAL) * 17 / 16,
-            chunk.len().min(USUAL) * 5 / 4,
-        );
+        self.usual = chunk.fill();
         intake.push(chunk, filtered, bytes);
     }
 
@@ -346,10 +340,10 @@ impl Shaper {
             metadata,
         } = &self.reading;
         let file = self.file;
-        let usual = self.usual;
+        let usual = &self.usual;
         let chunk = self.chunk.get_or_insert_with(|| {
             let mut chunk = Chunk::new(file, now);
-            chunk.reserve(usual.0, usual.1);
+            chunk.reserve(usual);
             chunk
         });
         let stream = chunk.stream(labels);

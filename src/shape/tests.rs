@@ -46,7 +46,7 @@ fn shaped(shape: Shape, lines: &[&[u8]]) -> Vec<String> {
     (0..chunk.len())
         .map(|at| {
             let entry = chunk.entry(at);
-            let labels = &chunk.streams()[chunk.stream_of(at)];
+            let labels = chunk.streams().nth(chunk.stream_of(at)).unwrap();
             let time = if entry.time == UNSTAMPED {
                 String::new()
             } else {
