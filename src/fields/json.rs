@@ -11,12 +11,14 @@ use super::text::{Text, quoted};
 
 /// The line without white space around it, if it begins and ends as a JSON object does.
 pub(super) fn braced(line: &str) -> Option<&str> {
-    let object = line.trim_matches(is_json_space);
-    (object.len() >= 2 && object.starts_with('{') && object.ends_with('}')).then_some(object)
-}
-
-fn is_json_space(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\n' | '\r')
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    let start = line.bytes().position(|byte| !is_space(&byte))?;
+    // Most lines are turned away here.
+    if line.as_bytes()[start] != b'{' {
+        return None;
+    }
+    let end = line.bytes().rposition(|byte| !is_space(&byte))?;
+    (start < end && line.as_bytes()[end] == b'}').then(|| &line[start..=end])
 }
 
 /// Whether the text is one JSON value. `serde_json` skips values without recursing, so no depth of

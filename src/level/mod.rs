@@ -4,6 +4,7 @@
 //! taken apart into fields (`fields` asks here what a field's name and value mean) and nothing of
 //! labels.
 
+mod glance;
 mod head;
 mod place;
 mod shapes;

@@ -6,11 +6,9 @@
 use memchr::memchr;
 
 use super::Level;
+use super::glance::{HEAD, may_hold_level};
 use super::head::Head;
 use super::shapes::{erlang, is_json_start, priority, redis, ruby, tornado};
-
-/// How much of a line is searched, in bytes (colour codes not counted).
-const HEAD: usize = 128;
 
 /// How many bytes are looked at to fill the head of a coloured line.
 const COLOURED_HEAD: usize = 4 * HEAD;
@@ -79,5 +77,9 @@ fn guess(head: &[u8], cut: bool) -> Option<Level> {
         b'A'..=b'Z' => ruby(text),
         _ => None,
     };
-    special.or_else(|| Head::new(text, cut).level())
+    special.or_else(|| {
+        may_hold_level(text)
+            .then(|| Head::new(text, cut).level())
+            .flatten()
+    })
 }

@@ -24,7 +24,7 @@ pub(super) enum Use {
     Value,
 }
 
-/// The words that mean a level, ordered by length.
+/// The words that mean a level.
 pub(super) const WORDS: &[(&str, Level, Use)] = &[
     ("dbg", Level::Debug, Use::Plain),
     ("err", Level::Error, Use::Plain),
@@ -73,50 +73,66 @@ pub(super) const WORDS: &[(&str, Level, Use)] = &[
 
 const LONGEST_WORD: usize = 13;
 
-/// For each length the first letters of the words of that length, a bit a letter: most words of a
-/// line are turned away by one look at this.
-static INITIALS: [u32; LONGEST_WORD + 1] = {
-    let mut initials = [0; LONGEST_WORD + 1];
+/// Which lengths, first and last letters go together in level words, a bit each.
+static LOOKS: [u64; (LONGEST_WORD + 1) << 4] = {
+    let mut looks = [0; (LONGEST_WORD + 1) << 4];
     let mut at = 0;
     while at < WORDS.len() {
         let word = WORDS[at].0.as_bytes();
-        initials[word.len()] |= 1 << (word[0] - b'a');
+        let look = look(word.len(), word[0], word[word.len() - 1]);
+        looks[look >> 6] |= 1 << (look & 63);
         at += 1;
     }
-    initials
+    looks
 };
 
-/// For each length how many words are shorter: where its words begin in [`WORDS`].
-static BY_LENGTH: [usize; LONGEST_WORD + 2] = {
-    let mut shorter = [0; LONGEST_WORD + 2];
-    let mut at = 0;
-    while at < WORDS.len() {
-        let length = WORDS[at].0.len();
-        assert!(
-            at == 0 || WORDS[at - 1].0.len() <= length,
-            "WORDS is not ordered by length"
-        );
-        let mut longer = length + 1;
-        while longer < shorter.len() {
-            shorter[longer] = at + 1;
-            longer += 1;
-        }
-        at += 1;
-    }
-    shorter
-};
+/// The number of a look: of a letter in either case, the low five bits are its own.
+const fn look(length: usize, first: u8, last: u8) -> usize {
+    length << 10 | (first as usize & 31) << 5 | (last as usize & 31)
+}
+
+/// Whether there are level words of this length with such a first and last letter: nearly all words
+/// of a line are turned away by this one look.
+#[inline]
+pub(super) fn looks_like_one(length: usize, first: u8, last: u8) -> bool {
+    let look = look(length, first, last);
+    LOOKS
+        .get(look >> 6)
+        .is_some_and(|looks| looks >> (look & 63) & 1 != 0)
+}
 
 /// The level that a word of letters means, and where it means it.
 pub(super) fn lookup(word: &[u8]) -> Option<(Level, Use)> {
-    let length = word.len();
-    let initials = *INITIALS.get(length)?;
-    let initial = (word.first()? | 0x20).wrapping_sub(b'a');
-    if initial >= 26 || initials & (1 << initial) == 0 {
+    let [first, .., last] = word else {
+        return None;
+    };
+    if !looks_like_one(word.len(), *first, *last) {
         return None;
     }
-    let same_length = &WORDS[BY_LENGTH[length]..BY_LENGTH[length + 1]];
-    let (_, level, usage) = same_length
-        .iter()
-        .find(|(text, ..)| text.as_bytes().eq_ignore_ascii_case(word))?;
-    Some((*level, *usage))
+    let key = key(word);
+    let at = KEYS.iter().position(|known| *known == key)?;
+    let (_, level, usage) = WORDS[at];
+    Some((level, usage))
+}
+
+/// The words of [`WORDS`] as numbers.
+static KEYS: [u128; WORDS.len()] = {
+    let mut keys = [0; WORDS.len()];
+    let mut at = 0;
+    while at < keys.len() {
+        keys[at] = key(WORDS[at].0.as_bytes());
+        at += 1;
+    }
+    keys
+};
+
+/// A word as a number, the same in either case; of bytes that are no letters, that of no word.
+const fn key(word: &[u8]) -> u128 {
+    let mut bytes = [0; 16];
+    let mut at = 0;
+    while at < word.len() && at < LONGEST_WORD {
+        bytes[at] = word[at] | 0x20;
+        at += 1;
+    }
+    u128::from_le_bytes(bytes)
 }
