@@ -2,16 +2,23 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 /// What came.
 #[derive(Default)]
 pub struct Seen {
     requests: AtomicU64,
     bytes: AtomicU64,
+    last_answer: Mutex<Option<Instant>>,
+    keeps: AtomicBool,
+    kept: Mutex<Vec<Kept>>,
 }
+
+/// A body, and when it had come.
+type Kept = (Instant, Vec<u8>);
 
 /// A server on this machine, for as long as the process lives.
 pub struct Sink {
@@ -39,6 +46,22 @@ impl Sink {
     /// Its address.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Requests since they were last taken.
+    pub fn requests(&self) -> u64 {
+        self.seen.requests.load(Ordering::SeqCst)
+    }
+
+    /// When the last answer was given.
+    pub fn last_answer(&self) -> Option<Instant> {
+        *lock(&self.seen.last_answer)
+    }
+
+    /// Keeps the bodies that come from now on, or no longer; gives those it kept.
+    pub fn keep(&self, keeps: bool) -> Vec<Kept> {
+        self.seen.keeps.store(keeps, Ordering::SeqCst);
+        std::mem::take(&mut lock(&self.seen.kept))
     }
 
     /// Requests and bytes of bodies since the last time.
@@ -72,9 +95,21 @@ fn serve(stream: &TcpStream, seen: &Seen) -> Option<()> {
                 length = value.trim().parse().ok()?;
             }
         }
-        io::copy(&mut (&mut reader).take(length), &mut io::sink()).ok()?;
+        let mut body = (&mut reader).take(length);
+        if seen.keeps.load(Ordering::SeqCst) {
+            let mut kept = Vec::new();
+            body.read_to_end(&mut kept).ok()?;
+            lock(&seen.kept).push((Instant::now(), kept));
+        } else {
+            io::copy(&mut body, &mut io::sink()).ok()?;
+        }
         seen.requests.fetch_add(1, Ordering::SeqCst);
         seen.bytes.fetch_add(length, Ordering::SeqCst);
         writer.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").ok()?;
+        *lock(&seen.last_answer) = Some(Instant::now());
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

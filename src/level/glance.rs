@@ -78,11 +78,14 @@ fn letters(part: &[u8; PART]) -> u64 {
 fn letters_of(eight: [u8; 8]) -> u64 {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     const HIGH: u64 = ONES << 7;
+    // What takes `a`, and what comes behind `z`, over the high bit.
+    const FROM_A: u64 = ONES * (0x80 - 0x61);
+    const BEHIND_Z: u64 = ONES * (0x80 - 0x7b);
     let bytes = u64::from_le_bytes(eight);
     // Of seven bits each, so that no sum runs over into the next byte; capitals made small.
     let small = (bytes | (ONES * 0x20)) & !HIGH;
-    let from_a = small + ONES * (0x80 - b'a' as u64);
-    let behind_z = small + ONES * (0x7f - b'z' as u64);
+    let from_a = small + FROM_A;
+    let behind_z = small + BEHIND_Z;
     let letters = from_a & !behind_z & !bytes & HIGH;
     // Gathers the high bits: each lands in the top byte, at its own place.
     (letters >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
