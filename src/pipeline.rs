@@ -22,7 +22,7 @@ use crate::push::{Push, dry};
 use crate::queue::{Pop, Queue};
 use crate::rate::Rate;
 use crate::retry::Jitter;
-use crate::ship::{Delivery, Ship};
+use crate::ship::{Delivery, LastTrouble, Ship};
 use crate::spool::Spool;
 use crate::stamp::Stamper;
 use crate::stop::{Phase, Stop};
@@ -199,7 +199,7 @@ pub struct Pipeline {
     chunks: Queue<Chunk>,
     intake: Intake,
     backlog: Arc<Backlog>,
-    trouble: Arc<Mutex<Option<String>>>,
+    trouble: LastTrouble,
 }
 
 impl Pipeline {
@@ -236,7 +236,7 @@ impl Pipeline {
                 move |count| after.checkpointed(count),
             );
         }
-        let trouble = Arc::new(Mutex::new(None));
+        let trouble = LastTrouble::default();
         let intake = Intake {
             chunks: chunks.clone(),
             singles: Arc::default(),
@@ -273,7 +273,7 @@ impl Pipeline {
         spawn("ship", {
             let (stop, ledger) = (Arc::clone(stop), Arc::clone(ledger));
             let backlog = Arc::clone(&backlog);
-            let trouble = Arc::clone(&trouble);
+            let trouble = trouble.clone();
             move || {
                 let _ended = Ended(Some(|| ended(Stage::Ship)));
                 match destination {
@@ -332,10 +332,7 @@ impl Pipeline {
 
     /// The trouble that was on last, if it still is.
     pub fn trouble(&self) -> Option<String> {
-        self.trouble
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.trouble.get()
     }
 }
 
