@@ -3,6 +3,7 @@
 use super::*;
 use crate::entry::{Mark, Marks};
 use crate::labels::Labels;
+use crate::ledger::Fate;
 use crate::note::Loudness;
 use crate::shipment::Request;
 
@@ -290,5 +291,31 @@ mod on_disk {
         }
         assert_eq!(taken, [0, 1, 2, 3]);
         assert_eq!(ledger.counts().delivered, 40);
+    }
+
+    #[test]
+    fn what_is_being_read_back_when_the_run_ends_stays_in_the_spool() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = spool(dir.path(), 1 << 20);
+        let (backlog, ledger, _) = on_disk(&spool, 1, OnFull::Block, None);
+        backlog.put(shipment(0, Marks::default()));
+        let first = next(&backlog).unwrap();
+        backlog.put(shipment(1, Marks::default()));
+        // A pipe in the place of the file holds whoever reads it.
+        let folder = std::fs::read_dir(dir.path()).unwrap().next().unwrap();
+        let file = folder.unwrap().path().join("00000000000000000001.batch");
+        std::fs::remove_file(&file).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&file).status();
+        assert!(made.unwrap().success());
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| next(&backlog).is_none());
+            let writer = std::fs::File::options().write(true).open(&file).unwrap();
+            backlog.abandon();
+            assert_eq!(ledger.counts().spooled, 20);
+            drop(writer);
+            assert!(reader.join().unwrap());
+        });
+        drop(first);
+        assert_eq!(ledger.counts().spooled, 20, "nothing has two fates");
     }
 }
