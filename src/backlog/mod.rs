@@ -252,6 +252,13 @@ impl Backlog {
         }
     }
 
+    /// Whether what was taken and is not settled takes all the memory there is for shipments. More
+    /// could be read back from the spool, but has to wait.
+    pub fn is_hand_full(&self) -> bool {
+        let held = self.under_way.memory() as u64;
+        held > 0 && held >= self.accounts.size(Place::Memory)
+    }
+
     /// How far the shipments of this run are settled.
     pub fn settlement(&self) -> &Settlement {
         &self.accounts.settlement

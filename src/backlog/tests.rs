@@ -318,4 +318,23 @@ mod on_disk {
         drop(first);
         assert_eq!(ledger.counts().spooled, 20, "nothing has two fates");
     }
+
+    #[test]
+    fn what_is_held_back_lets_no_more_be_read_than_memory_is_meant_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = spool(dir.path(), 1 << 20);
+        let (backlog, ..) = on_disk(&first, 1, OnFull::Block, None);
+        (0..4).for_each(|n| backlog.put(shipment(n, Marks::default())));
+        drop((backlog, first));
+        let spool = spool(dir.path(), 1 << 20);
+        let room = 2 * shipment(0, Marks::default()).footprint();
+        let (backlog, ..) = on_disk(&spool, room, OnFull::Block, None);
+        let mut held = Vec::new();
+        while !backlog.is_hand_full() {
+            held.push(next(&backlog).unwrap());
+        }
+        assert_eq!(held.len(), 2);
+        held.remove(0).ticket.settle_all(Fate::Delivered);
+        assert!(!backlog.is_hand_full());
+    }
 }

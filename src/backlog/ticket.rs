@@ -147,6 +147,12 @@ impl Stub {
         self.0.strong_count() > 0
     }
 
+    /// Bytes of memory that the shipment takes.
+    pub fn memory(&self) -> usize {
+        let inner = self.0.upgrade();
+        inner.map_or(0, |inner| inner.lock().memory)
+    }
+
     /// Takes the entries out of the hands of whoever holds the ticket.
     pub fn take_back(&self) {
         if let Some(inner) = self.0.upgrade() {

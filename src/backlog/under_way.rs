@@ -27,6 +27,11 @@ impl UnderWay {
         !state.over
     }
 
+    /// Bytes of memory that is in use for what is under way.
+    pub fn memory(&self) -> usize {
+        self.lock().stubs.iter().map(Stub::memory).sum()
+    }
+
     /// Takes all tickets back, and hands none out from now on.
     pub fn take_back(&self) {
         let mut state = self.lock();

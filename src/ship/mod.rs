@@ -11,6 +11,8 @@ mod delivery;
 mod desk;
 mod fates;
 mod halves;
+#[cfg(test)]
+mod tests;
 mod vigil;
 mod voice;
 
@@ -151,14 +153,19 @@ impl Shipping {
 
     /// Nothing may go now: takes the next shipment, or waits for a stream that was put aside.
     fn take_next(&mut self) -> Wake {
-        match self.backlog.take(self.desk.next_due()) {
+        let due = self.desk.next_due();
+        // A spool may hold far more for that stream than memory.
+        if let Some(due) = due.filter(|_| self.backlog.is_hand_full()) {
+            return self.vigil.wait(due);
+        }
+        match self.backlog.take(due) {
             Pop::Item(taken) => {
                 self.desk.add(taken, Instant::now());
                 Wake::Retry
             }
             Pop::Kicked if self.vigil.is_over() => Wake::Stop,
             Pop::Kicked | Pop::TimedOut => Wake::Retry,
-            Pop::Ended => match self.desk.next_due() {
+            Pop::Ended => match due {
                 Some(due) => self.vigil.wait(due),
                 None => Wake::Stop,
             },
