@@ -3,10 +3,11 @@
 //!
 //! Knows how single entries share a chunk, and how a flush is asked for. Knows nothing of who logs.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
+use super::clock::now;
 use super::{Intake, Pipeline};
 use crate::entry::{Chunk, Entry, UNSTAMPED};
 use crate::labels::Labels;
@@ -30,7 +31,8 @@ impl Intake {
             || waits,
             |newest| {
                 self.singles.fetch_add(1, Ordering::Relaxed);
-                let time = now.map_or(entry.time, |now| self.stamp_at(now));
+                // Stamped under the queue's lock, so that stamps rise along the queue.
+                let time = now.map_or(entry.time, |now| self.clock.one(now));
                 if let Some(chunk) = newest.filter(|chunk| chunk.bytes() < FULL) {
                     put(chunk, labels, time, entry);
                     return None;
@@ -46,12 +48,6 @@ impl Intake {
             Err(Denied::Gone(())) => "stopped",
         };
         self.ledger.settle(1, Fate::Dropped(why), false);
-    }
-
-    /// A stamp of its own; given under the queue's lock, so that stamps rise along the queue.
-    fn stamp_at(&self, now: i64) -> i64 {
-        let mut stamper = self.stamper.lock().unwrap_or_else(PoisonError::into_inner);
-        stamper.take(now, 1).first
     }
 }
 
@@ -78,9 +74,4 @@ fn put(chunk: &mut Chunk, labels: &Arc<Labels>, time: i64, entry: Entry<'_>) {
         text.push_str(entry.metadata);
         entry.metadata.len()
     });
-}
-
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.unwrap_or_default().as_nanos() as i64
 }
