@@ -300,7 +300,7 @@ impl Name {
             // A predecessor's unterminated line is not waited for any more.
             then += PATIENCE;
         }
-        for tail in &mut self.tails {
+        for tail in self.tails.iter_mut().chain(&mut self.late) {
             if room.setting.checkpoint.is_some() || room.setting.is_over() {
                 tail.flush(&room.setting, 0);
             } else {
