@@ -90,6 +90,7 @@ fn a_hopeless_answer_turns_waiting_into_dropping() {
 mod on_disk {
     use super::*;
     use crate::spool::{Destination, Options, Spool};
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
     use serde_json::json;
     use std::path::Path;
 
@@ -305,8 +306,7 @@ mod on_disk {
         let folder = std::fs::read_dir(dir.path()).unwrap().next().unwrap();
         let file = folder.unwrap().path().join("00000000000000000001.batch");
         std::fs::remove_file(&file).unwrap();
-        let made = std::process::Command::new("mkfifo").arg(&file).status();
-        assert!(made.unwrap().success());
+        mknodat(CWD, &file, FileType::Fifo, Mode::RWXU, 0).unwrap();
         std::thread::scope(|scope| {
             let reader = scope.spawn(|| next(&backlog).is_none());
             let writer = std::fs::File::options().write(true).open(&file).unwrap();
@@ -322,13 +322,10 @@ mod on_disk {
     #[test]
     fn what_is_held_back_lets_no_more_be_read_than_memory_is_meant_for() {
         let dir = tempfile::tempdir().unwrap();
-        let first = spool(dir.path(), 1 << 20);
-        let (backlog, ..) = on_disk(&first, 1, OnFull::Block, None);
-        (0..4).for_each(|n| backlog.put(shipment(n, Marks::default())));
-        drop((backlog, first));
         let spool = spool(dir.path(), 1 << 20);
         let room = 2 * shipment(0, Marks::default()).footprint();
         let (backlog, ..) = on_disk(&spool, room, OnFull::Block, None);
+        (0..4).for_each(|n| backlog.put(shipment(n, Marks::default())));
         let mut held = Vec::new();
         while !backlog.is_hand_full() {
             held.push(next(&backlog).unwrap());
