@@ -3,7 +3,7 @@
 
 use crate::cli::{self};
 use crate::source::child;
-use crate::source::generations::{self, Begin};
+use crate::source::opened::Begin;
 use crate::source::{file, names};
 use anyhow::{Result, anyhow, ensure};
 use std::os::unix::ffi::OsStringExt;
@@ -102,7 +102,7 @@ fn files(input: cli::Input, tee: bool) -> Result<Files> {
             names::check(name).map_err(|why| anyhow!("the pattern {}: {why}", name.display()))?;
         }
         ensure!(
-            !follow || patterns > 0 || !generations::is_gzip(name),
+            !follow || patterns > 0 || !names::is_gzip(name),
             "--follow: {} is compressed and will not grow; ship it without --follow",
             name.display()
         );

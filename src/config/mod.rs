@@ -25,7 +25,7 @@ use crate::push::http::Connection;
 use crate::retry::{Backoff, Patience};
 use crate::shape::{Shape, TimeSource};
 use crate::ship::Delivery;
-use crate::source::generations::Begin;
+use crate::source::opened::Begin;
 use crate::spool;
 
 /// The gzip level that is used when none is given, and the backend (flate2's zlib-rs), by this table
