@@ -9,7 +9,7 @@ mod accounts;
 mod disk;
 mod gate;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 mod ticket;
 mod under_way;
 mod waiting;
