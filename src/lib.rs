@@ -89,6 +89,7 @@ mod spool;
 mod stamp;
 mod stop;
 mod time;
+mod turnstile;
 
 /// The pure stages, for `benches/stages.rs`.
 #[cfg(feature = "bench")]
