@@ -53,6 +53,7 @@ pub mod cli;
 mod client;
 mod config;
 mod deadletter;
+mod defaults;
 mod entry;
 mod extent;
 mod fields;

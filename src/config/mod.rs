@@ -29,8 +29,6 @@ use crate::shape::{Shape, TimeSource};
 use crate::spool;
 pub use input::Input;
 
-pub use sending::GZIP_LEVEL;
-
 /// What is said at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Summary {
