@@ -13,11 +13,11 @@ use anyhow::{Context, Result};
 use super::reading::{Opened, Run, spawn};
 use super::{Event, command};
 use crate::config::{Config, Input};
+use crate::lines::Piece;
 use crate::rate::Rate;
 use crate::shape::Shaper;
 use crate::source::follow::Follow;
 use crate::source::leash;
-use crate::source::lines::Piece;
 use crate::source::opened::Begin;
 use crate::source::{Setting, file};
 

@@ -11,7 +11,6 @@ pub mod follow;
 mod generations;
 mod late;
 pub mod leash;
-pub mod lines;
 mod name;
 pub mod names;
 pub mod opened;
@@ -26,11 +25,11 @@ use std::sync::Arc;
 use crate::checkpoint::Checkpoint;
 use crate::entry::FileId;
 use crate::gather::{Gather, Gatherer};
+use crate::lines::Lines;
 use crate::note::Note;
 use crate::pipeline::Intake;
 use crate::shape::{Shape, Shaper};
 use crate::stop::{Phase, Stop};
-use lines::Lines;
 
 /// What the readers of files are given.
 pub struct Setting {

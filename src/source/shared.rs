@@ -11,9 +11,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::entry::FileId;
 use crate::identity::Place;
+use crate::lines::Lines;
 use crate::note::Message;
 use crate::source::Setting;
-use crate::source::lines::Lines;
 use crate::source::opened::Opened;
 use crate::source::tail::Tail;
 
