@@ -8,23 +8,22 @@
 mod accounts;
 mod disk;
 mod gate;
+mod orphans;
 #[cfg(test)]
 pub mod tests;
 mod ticket;
 mod under_way;
 mod waiting;
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 pub use disk::{Describe, Disk};
 pub use gate::OnFull;
 pub use ticket::Ticket;
 
-use crate::entry::Marks;
 use crate::ledger::Ledger;
-use crate::note::{Message, Note};
+use crate::note::Note;
 use crate::queue::{Pop, Queue};
 use crate::room::Room;
 use crate::settlement::Settlement;
@@ -33,6 +32,7 @@ use crate::spool::{Stored, Unreadable};
 use crate::stop::{Phase, Stop};
 use accounts::{Accounts, Place};
 use gate::Gate;
+use orphans::Orphans;
 use under_way::UnderWay;
 use waiting::Waiting;
 
@@ -59,7 +59,7 @@ impl Taken {
 pub struct Backlog {
     queue: Queue<Waiting>,
     /// Those of earlier runs; they go first.
-    adopted: Mutex<VecDeque<Waiting>>,
+    orphans: Orphans,
     under_way: UnderWay,
     accounts: Arc<Accounts>,
     gate: Gate,
@@ -93,14 +93,14 @@ impl Backlog {
         let backlog = Self {
             gate: Gate::new(on_full, &accounts, &queue, stop, note),
             queue,
-            adopted: Mutex::default(),
+            orphans: Orphans::default(),
             under_way: UnderWay::default(),
             accounts,
             drain: false,
             stop: Arc::clone(stop),
             note,
         };
-        backlog.adopt();
+        backlog.orphans.adopt(&backlog.accounts, note);
         backlog
     }
 
@@ -109,40 +109,6 @@ impl Backlog {
     pub fn draining(mut self, drain: bool) -> Self {
         self.drain = drain;
         self
-    }
-
-    /// Takes over what earlier runs left; tells how many shipments.
-    fn adopt(&self) -> usize {
-        let Some(disk) = &self.accounts.disk else {
-            return 0;
-        };
-        let found = disk.spool.adopt();
-        let entries: usize = found.iter().map(|stored| stored.entries).sum();
-        let shipments = found.len();
-        for stored in found {
-            disk.room.occupy(stored.bytes as usize);
-            if stored.entries == 0 {
-                // A receipt: all there is to do is to wait for the checkpoint.
-                disk.settled(stored);
-                continue;
-            }
-            let entries = stored.entries;
-            let ticket = Ticket::new(&self.accounts, entries, 0, Some(stored), true);
-            let waiting = Waiting {
-                shipment: None,
-                marks: Marks::default(),
-                ticket,
-            };
-            self.orphans().push_back(waiting);
-        }
-        if entries > 0 {
-            self.accounts.ledger.adopted(entries);
-            let spool = disk.spool.dir().display().to_string();
-            let spool = spool.as_str();
-            self.note.say(&Message::Adopting { entries, spool });
-        }
-        disk.measure();
-        shipments
     }
 
     /// Takes a shipment in, or gives one up, as the policy says. What finds no room because the
@@ -208,10 +174,10 @@ impl Backlog {
             if self.accounts.disk.is_some() && self.stop.view().phase == Phase::Now {
                 return Pop::Ended;
             }
-            let orphan = self.orphans().pop_front();
+            let orphan = self.orphans.next();
             let waiting = match orphan.map_or_else(|| self.queue.pop(until), Pop::Item) {
                 Pop::Item(waiting) => waiting,
-                Pop::Ended if self.drain && self.adopt() > 0 => continue,
+                Pop::Ended if self.drain && self.finds_more() => continue,
                 Pop::Ended => return Pop::Ended,
                 Pop::Kicked => return Pop::Kicked,
                 Pop::TimedOut => return Pop::TimedOut,
@@ -224,6 +190,10 @@ impl Backlog {
                 return Pop::Item(taken);
             }
         }
+    }
+
+    fn finds_more(&self) -> bool {
+        self.orphans.adopt(&self.accounts, self.note) > 0
     }
 
     /// The shipment, from the spool if it is not in memory.
@@ -300,13 +270,9 @@ impl Backlog {
     pub fn abandon(&self) {
         self.accounts.rooms().for_each(Room::close);
         drop(self.queue.abandon());
-        self.orphans().clear();
+        self.orphans.abandon();
         self.under_way.take_back();
         self.accounts.settlement.end();
-    }
-
-    fn orphans(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
-        self.adopted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
