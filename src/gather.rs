@@ -8,11 +8,11 @@ use std::sync::{Arc, Once};
 use std::time::Instant;
 
 use crate::filter::Filter;
+use crate::lines::Piece;
 use crate::multiline::{Joiner, Multiline};
 use crate::note::Message;
 use crate::pipeline::Intake;
 use crate::shape::Shaper;
-use crate::source::lines::Piece;
 
 /// How lines become what is shaped; the same for all sources.
 #[derive(Debug, Clone)]

@@ -53,6 +53,7 @@ pub mod cli;
 mod client;
 mod config;
 mod deadletter;
+mod defaults;
 mod entry;
 mod extent;
 mod fields;
@@ -62,6 +63,7 @@ mod identity;
 mod labels;
 mod ledger;
 mod level;
+mod lines;
 #[cfg(feature = "log")]
 pub mod log;
 mod multiline;
@@ -89,6 +91,7 @@ mod spool;
 mod stamp;
 mod stop;
 mod time;
+mod turnstile;
 
 /// The pure stages, for `benches/stages.rs`.
 #[cfg(feature = "bench")]
@@ -99,8 +102,8 @@ pub mod bench {
     pub use crate::fields::{Parse, parse, read_level};
     pub use crate::labels::Labels;
     pub use crate::level::from_text as level_of_text;
+    pub use crate::lines::Lines;
     pub use crate::seal::{Sealer, write_escaped};
-    pub use crate::source::lines::Lines;
 }
 
 use std::ffi::OsString;

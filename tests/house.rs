@@ -1,6 +1,7 @@
 //! The house keeps its rules: who may know what, read off the sources. An architecture that is a
 //! test stays true.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -73,12 +74,14 @@ fn what_is_pure_knows_no_clock_no_file_and_no_thread() {
         "address.rs",
         "ansi.rs",
         "batch/",
+        "checkpoint/known.rs",
         "entry.rs",
         "fields/",
         "filter.rs",
         "identity.rs",
         "labels.rs",
         "level/",
+        "lines.rs",
         "multiline.rs",
         "outcome.rs",
         "pace.rs",
@@ -120,7 +123,7 @@ fn waits_stand_where_they_belong_and_nobody_sleeps() {
     for (name, text) in sources() {
         let code = code(&text);
         assert!(!code.contains("thread::sleep"), "{name} sleeps");
-        let may = ["queue.rs", "room.rs", "stop.rs"].contains(&name.as_str());
+        let may = ["queue.rs", "room.rs", "stop.rs", "turnstile.rs"].contains(&name.as_str());
         assert!(may || !code.contains("Condvar"), "{name} waits on its own");
     }
 }
@@ -141,6 +144,37 @@ fn sources_know_nothing_of_what_comes_behind_them() {
             );
         }
     }
+}
+
+#[test]
+fn no_room_knows_one_that_knows_it() {
+    let mut knows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (name, text) in sources() {
+        if is_test(&name) || name.contains("/tests/") {
+            continue;
+        }
+        let room = name.split(['/', '.']).next().unwrap().to_owned();
+        let code = code(&text);
+        let named = code.split("crate::").skip(1).map(|rest| {
+            let end = rest.find(|c: char| !c.is_ascii_lowercase() && c != '_');
+            rest[..end.unwrap_or(rest.len())].to_owned()
+        });
+        let others = named.filter(|other| *other != room);
+        knows.entry(room.clone()).or_default().extend(others);
+    }
+    // The crate's root names what is public, and nobody takes a room from it.
+    knows.remove("lib");
+    while let Some(lowest) = knows
+        .iter()
+        .find(|(_, others)| others.iter().all(|other| !knows.contains_key(other)))
+        .map(|(room, _)| room.clone())
+    {
+        knows.remove(&lowest);
+    }
+    assert!(
+        knows.is_empty(),
+        "these stand in a circle or above one: {knows:?}"
+    );
 }
 
 #[test]

@@ -3,40 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::mpsc;
-use std::time::Duration;
 
-use crate::support::{Dir, Fault, Loki, LokiPush, Running};
-
-/// Steele and Vigna's SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % end
-    }
-
-    fn fault(&mut self) -> Fault {
-        match self.below(8) {
-            0 => Fault::LostAnswer,
-            1 => Fault::Reset,
-            2 => Fault::ResetMidBody,
-            3 => Fault::Status(503),
-            4 => Fault::store_then(500),
-            _ => Fault::Pass,
-        }
-    }
-
-    /// Lets a random time go by, so that a kill hits any moment: there is nothing to wait for.
-    fn moment(&mut self) {
-        let (_sender, never) = mpsc::channel::<()>();
-        let _ = never.recv_timeout(Duration::from_micros(self.below(60_000)));
-    }
-}
+use crate::support::{Dir, Loki, LokiPush, Random, Running};
 
 /// A follower with a spool and a checkpoint, and little batches.
 fn follow(loki: &Loki, dir: &Dir, log: &Path) -> Running {
@@ -68,12 +36,12 @@ fn shown(loki: &Loki) -> BTreeMap<String, usize> {
 fn kill_at_random(kills: usize, seed: u64) {
     let (loki, dir) = (Loki::start(), Dir::new());
     let log = dir.write("app.log", "");
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let levels = ["INFO", "WARN", "ERROR"];
     let mut written = 0;
     let mut write = |random: &mut Random| {
         for _ in 0..random.below(30) {
-            let level = levels[random.below(3) as usize];
+            let level = levels[random.below(3)];
             dir.append("app.log", format!("{level} line {written:06}\n"));
             written += 1;
         }

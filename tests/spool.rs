@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::support::loki::PATIENCE;
-use crate::support::{Dir, Fault, Finished, Loki, LokiPush};
+use crate::support::{Dir, Fault, Finished, Loki, LokiPush, Random};
 
 /// A run with a spool that gives up soon.
 fn with_spool(loki: &Loki, dir: &Dir) -> LokiPush {
@@ -402,29 +402,6 @@ fn what_loki_refuses_goes_to_the_dead_letter_file() {
         .expect_stderr(["--dead-letter"]);
 }
 
-/// A small source of random numbers.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, most: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 33) as usize % most
-    }
-
-    fn fault(&mut self) -> Fault {
-        match self.below(8) {
-            0 => Fault::LostAnswer,
-            1 => Fault::Reset,
-            2 => Fault::ResetMidBody,
-            3 => Fault::Status(503),
-            4 => Fault::store_then(500),
-            _ => Fault::Pass,
-        }
-    }
-}
-
 /// Kills a run at random moments again and again; more often with KILLS=300.
 #[test]
 fn kills_at_any_moment_lose_nothing_sealed_and_show_nothing_twice() {
@@ -433,7 +410,7 @@ fn kills_at_any_moment_lose_nothing_sealed_and_show_nothing_twice() {
         .and_then(|kills| kills.parse().ok());
     let kills: usize = kills.unwrap_or(30);
     let seed = 0x5eed ^ u64::from(std::process::id());
-    let mut random = Random(seed | 1);
+    let mut random = Random::new(seed);
     let (loki, dir) = (Loki::start(), Dir::new());
     let quick = |loki: &Loki, dir: &Dir| {
         LokiPush::new(loki)
@@ -526,7 +503,7 @@ fn a_killed_follower_with_a_checkpoint_ships_every_line_once() {
         .and_then(|kills| kills.parse().ok());
     let kills: usize = kills.unwrap_or(12);
     let seed = (0xf011 ^ u64::from(std::process::id())) | 1;
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let (loki, dir) = (Loki::start(), Dir::new());
     let log = dir.write("app.log", "");
     let start = || {

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use super::Event;
-use super::inputs::{Opened, Run, spawn};
+use super::reading::{Opened, Run, spawn};
 use crate::attend::Attended;
 use crate::config::Config;
 use crate::gather::Gatherer;
+use crate::lines::Lines;
 use crate::note::Message;
 use crate::pipeline::Intake;
 use crate::rate::Rate;
@@ -19,7 +20,6 @@ use crate::shape::Shaper;
 use crate::signals;
 use crate::source::child::{self, Exit, NotStarted};
 use crate::source::leash::{self, Leash};
-use crate::source::lines::Lines;
 use crate::source::pipe;
 
 /// Starts the command, and the threads that read what it prints.

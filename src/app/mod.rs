@@ -5,6 +5,7 @@
 mod command;
 mod conductor;
 mod inputs;
+mod reading;
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::extent::{self, Extent};
 use crate::identity::FileState;
 use crate::ledger::Ledger;
 use crate::note::{Loudness, Message, Note};
-use crate::pipeline::{Destination, Pipeline, Stage, Stores};
+use crate::pipeline::{Destination, Pipeline, Plan, Stage, Stores};
 use crate::progress::Progress;
 use crate::push::http::Http;
 use crate::queue::Queue;
@@ -30,7 +31,8 @@ use crate::source::child::Exit;
 use crate::spool::Spool;
 use crate::stop::Stop;
 use conductor::Conductor;
-use inputs::{Run, ends_by_itself, has_pipe, open};
+use inputs::{ends_by_itself, has_pipe, open};
+use reading::Run;
 
 /// What the conductor hears.
 enum Event {
@@ -76,15 +78,15 @@ pub fn run(config: &Config) -> Result<u8> {
     let has_pipe = has_pipe(&config.input);
     let mut settings = config.settings.clone();
     settings.delivery.end_when_hopeless = ends_by_itself(&config.input) && !has_pipe;
-    let pipeline = Pipeline::start(
+    let plan = Plan {
         settings,
         destination,
         stores,
-        &stop,
-        &ledger,
+        stop: Arc::clone(&stop),
+        ledger: Arc::clone(&ledger),
         note,
-        move |stage| through(Event::Through(stage)),
-    );
+    };
+    let pipeline = plan.start(move |stage| through(Event::Through(stage)));
     let run = Run {
         intake: pipeline.intake(),
         stop: Arc::clone(&stop),

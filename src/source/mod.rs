@@ -3,16 +3,20 @@
 //! A source reads, cuts lines, has them shaped, and hands chunks in. It knows nothing of batching,
 //! sealing, pushing or counting fates; where to start is given to it.
 
+mod absence;
 mod calm;
 pub mod child;
 pub mod file;
 pub mod follow;
-pub mod generations;
+mod generations;
+mod late;
 pub mod leash;
-pub mod lines;
 mod name;
 pub mod names;
+pub mod opened;
 pub mod pipe;
+mod rotation;
+mod shared;
 mod tail;
 
 use std::path::Path;
@@ -21,11 +25,11 @@ use std::sync::Arc;
 use crate::checkpoint::Checkpoint;
 use crate::entry::FileId;
 use crate::gather::{Gather, Gatherer};
+use crate::lines::Lines;
 use crate::note::Note;
 use crate::pipeline::Intake;
 use crate::shape::{Shape, Shaper};
 use crate::stop::{Phase, Stop};
-use lines::Lines;
 
 /// What the readers of files are given.
 pub struct Setting {
@@ -40,7 +44,7 @@ pub struct Setting {
     /// Whether lines carry the label `filename`.
     pub labelled: bool,
     /// Where a file without a checkpoint begins.
-    pub begin: generations::Begin,
+    pub begin: opened::Begin,
     /// Where to go on, and where to tell of files.
     pub checkpoint: Option<Arc<Checkpoint>>,
     /// Where chunks are handed in.

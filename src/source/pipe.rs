@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::gather::Gatherer;
+use crate::lines::Lines;
 use crate::pipeline::Intake;
 use crate::source::calm::Calm;
 use crate::source::leash::{Collar, Woken};
-use crate::source::lines::Lines;
 
 /// What everybody may make of a pipe (`/proc/sys/fs/pipe-max-size`).
 const WIDE: usize = 1024 * 1024;
