@@ -6,6 +6,7 @@
 mod connection;
 mod entry;
 mod input;
+mod overrule;
 mod patterns;
 
 use std::ffi::OsString;
@@ -144,7 +145,7 @@ impl Config {
     /// What is wrong, naming the option, in words for the person who typed it.
     pub fn new(mut typed: Typed, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Self> {
         let mut warnings = Vec::new();
-        overrule(&mut typed);
+        overrule::settle(&mut typed);
         let loudness = loudness(&typed.cli.output)?;
         let delivery = delivery(&typed.cli)?;
         check_stands_alone(&typed.cli)?;
@@ -231,23 +232,6 @@ impl Config {
             loudness,
             warnings,
         })
-    }
-}
-
-/// Of two options that exclude each other, one on the command line wins over one in the
-/// environment.
-fn overrule(typed: &mut Typed) {
-    let [quiet, verbose, tee, dry_run] =
-        ["quiet", "verbose", "tee", "dry_run"].map(|id| typed.on_command_line(id));
-    let message = typed.on_command_line("message");
-    let output = &mut typed.cli.output;
-    output.quiet &= quiet || !verbose;
-    output.verbose &= verbose || !quiet;
-    output.tee &= tee || !dry_run;
-    output.dry_run &= dry_run || !tee;
-    let input = &mut typed.cli.input;
-    if !input.files.is_empty() || !input.command.is_empty() {
-        input.message = input.message.take().filter(|_| message);
     }
 }
 
