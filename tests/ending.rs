@@ -362,3 +362,18 @@ fn an_empty_buffer_takes_a_batch_of_any_size() {
         assert_all_there(&loki, ended.expect_no_message(), &lines);
     }
 }
+
+#[test]
+fn what_is_given_up_is_not_waited_for() {
+    let loki = Loki::start();
+    loki.always(Fault::Status(503));
+    let args = ["--max-retries", "0", "--retry-backoff", "30s", "-m", "x"];
+    let ended = LokiPush::new(&loki).args(args).summed().run().expect(1);
+    assert!(
+        ended.elapsed < Duration::from_secs(15),
+        "{}",
+        ended.report()
+    );
+    let summary = ended.summary();
+    assert_eq!((summary.requests, summary.dropped), (1, 1));
+}

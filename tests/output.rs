@@ -175,7 +175,7 @@ fn the_summary_in_words_is_one_line() {
     assert_eq!(ended.stderr.lines().count(), 1);
     ended.expect_stderr([
         "loki-push: read 2, delivered 2, refused 0, dropped 0, spooled 0, filtered 0, left 0;",
-        " 1 requests, 0 retries, 4 B read,",
+        " 1 request, 0 retries, 4 B read,",
     ]);
 }
 
@@ -211,7 +211,7 @@ fn verbose_tells_retries_and_batches() {
     assert!(retry.starts_with("loki-push: trying again in "), "{retry}");
     assert!(retry.ends_with(": 503 busy[31m second line"), "{retry}");
     assert!(
-        batch.starts_with("loki-push: batch 0: 1 entry, 1 requests, "),
+        batch.starts_with("loki-push: batch 0: 1 entry, 1 request, "),
         "{batch}"
     );
 }
@@ -265,4 +265,42 @@ fn a_terminal_on_stdin_gets_a_hint() {
     run.wait().expect(0);
     assert_eq!(loki.lines(), ["typed"]);
     loki.assert_clean();
+}
+
+#[test]
+fn a_refusal_without_words_ends_where_its_words_would_begin() {
+    for status in [400, 422, 503] {
+        let loki = Loki::start();
+        loki.always(Fault::Answer(Answer::new(status)));
+        let args = ["-v", "-m", "x", "--max-retries", "1"];
+        let ended = LokiPush::new(&loki).impatient().args(args).run().expect(1);
+        let blank = |line: &&str| {
+            let mut bytes = line.bytes().rev();
+            let hangs = matches!(bytes.next(), Some(b' ' | b':'));
+            hangs || line.contains(" ;") || line.contains(" )") || line.contains(": ;")
+        };
+        let said = ended.messages();
+        assert!(
+            !said.is_empty() && !said.iter().any(blank),
+            "{status}: {}",
+            ended.report()
+        );
+    }
+}
+
+#[test]
+fn a_dry_run_onto_a_full_disk_speaks_of_the_disk() {
+    let run = LokiPush::bare().args(["--dry-run", "--batch-size", "1"]);
+    let run = run.in_shell("\"$@\" >/dev/full");
+    let ended = run.stdin_bytes("a\nb\n").run().expect(1);
+    let said = &ended.stderr;
+    assert_eq!(
+        said.matches("cannot write standard output").count(),
+        1,
+        "{said}"
+    );
+    assert!(said.contains("2 entries not printed"), "{said}");
+    for word in ["Loki", "--url", "--spool", "--flush-timeout"] {
+        assert!(!said.contains(word), "{word}: {said}");
+    }
 }

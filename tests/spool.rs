@@ -608,3 +608,43 @@ fn a_killed_follower_with_a_checkpoint_ships_every_line_once() {
     assert_eq!(batches(&dir), Vec::<PathBuf>::new(), "seed {seed}");
     loki.assert_clean();
 }
+
+#[test]
+fn a_spool_that_was_too_small_is_what_the_advice_is_about() {
+    let (loki, dir) = (Loki::reserve(), Dir::new());
+    let ended = with_spool(&loki, &dir)
+        .args(["--gzip-level", "0", "--batch-size", "1"])
+        .args(["--spool-size", "1KiB", "--buffer", "1KiB"])
+        .stdin_bytes(text(&lines("a line of some length", 100)))
+        .run()
+        .expect(1);
+    let summary = ended.summary();
+    assert!(
+        summary.left > 0 && summary.spooled > 0,
+        "{}",
+        ended.report()
+    );
+    let advice = ended
+        .messages()
+        .into_iter()
+        .find(|said| said.contains("not delivered to"));
+    let advice = advice.expect("an advice");
+    assert!(advice.contains("--spool-size"), "{advice}");
+    assert!(!advice.contains("--spool DIR"), "{advice}");
+}
+
+#[test]
+fn entries_for_another_place_are_hinted_at_when_all_is_told() {
+    let (away, loki, dir) = (Loki::reserve(), Loki::start(), Dir::new());
+    let left = with_spool(&away, &dir).args(["--org-id", "red", "-m", "x"]);
+    left.run().expect(0);
+    let run = || with_spool(&loki, &dir).args(["-m", "y"]);
+    run().run().expect(0).expect_no_message();
+    let ended = run().arg("-v").run().expect(0);
+    let hint = format!(
+        "also keeps entries for {}/loki/api/v1/push, tenant red",
+        away.url()
+    );
+    assert_eq!(ended.stderr.matches(&hint).count(), 1, "{}", ended.report());
+    assert_eq!(loki.lines(), ["y", "y"]);
+}

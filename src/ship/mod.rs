@@ -180,7 +180,7 @@ impl Shipping {
             if last_try || hopeless || self.ship.stop.view().phase == Phase::Now {
                 return;
             }
-            match self.wait(Instant::now() + hold.wait) {
+            match self.wait_for_more(Instant::now() + hold.wait) {
                 Wake::Retry => {}
                 Wake::LastTry => {
                     last_try = true;
@@ -455,6 +455,28 @@ impl Shipping {
             .ends(view, self.ship.ledger.last_accepted())
     }
 
+    /// Waits for the next try. What was given up is waited for no longer than until there is
+    /// nothing more to try.
+    fn wait_for_more(&mut self, due: Instant) -> Wake {
+        self.settle_finished();
+        while self.desk.is_empty() {
+            match self.ship.backlog.take(Some(due)) {
+                Pop::Item(taken) => self.desk.add(taken, Instant::now()),
+                Pop::Kicked => {
+                    let phase = self.ship.stop.view().phase;
+                    if phase == Phase::Now {
+                        return Wake::Stop;
+                    }
+                    if std::mem::replace(&mut self.phase, phase) < phase {
+                        return Wake::Retry;
+                    }
+                }
+                Pop::TimedOut | Pop::Ended => return Wake::Retry,
+            }
+        }
+        self.wait(due)
+    }
+
     /// Waits for the next try.
     fn wait(&mut self, due: Instant) -> Wake {
         let mut view = self.ship.stop.view();
@@ -509,6 +531,7 @@ impl Shipping {
                     status: *status,
                     text,
                 },
+                None if *lasting => Message::Barred { target, why: text },
                 _ => Message::TroubleBegan {
                     target,
                     why: &why,
@@ -540,7 +563,7 @@ impl Shipping {
 /// What is the matter, with the status if there was an answer.
 fn words(trouble: &Trouble) -> String {
     match trouble.status {
-        Some(status) => format!("{status} {}", trouble.text),
+        Some(status) => format!("{status} {}", trouble.text).trim_end().to_owned(),
         None => trouble.text.clone(),
     }
 }
