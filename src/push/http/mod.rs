@@ -233,6 +233,7 @@ impl Http {
             return Err(Failed {
                 stage: Stage::Tls,
                 text: "the server wants TLS: --url should begin with https://".into(),
+                lasting: true,
             });
         }
         Ok(Page {
@@ -248,7 +249,7 @@ impl Push for Http {
     fn push(&self, request: &Request, timeout: Duration) -> Answer {
         match self.post(request, timeout) {
             Ok(page) => page.into(),
-            Err(failed) => Answer::Failed { text: failed.text },
+            Err(Failed { text, lasting, .. }) => Answer::Failed { text, lasting },
         }
     }
 }
