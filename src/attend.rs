@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use crate::fields::Parse;
 use crate::level::Level;
+use crate::piece::Piece;
 use crate::pipeline::Intake;
 use crate::shape::{Shape, Shaper, TimeSource};
 use crate::signals::StopSignal;
 use crate::source::child::{Child, Exit};
 use crate::source::leash::Leash;
-use crate::source::lines::Piece;
 
 /// What the closing entry says.
 const CLOSING: &str = "command exited";

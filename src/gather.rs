@@ -10,9 +10,9 @@ use std::time::Instant;
 use crate::filter::Filter;
 use crate::multiline::{Joiner, Multiline};
 use crate::note::Message;
+use crate::piece::Piece;
 use crate::pipeline::Intake;
 use crate::shape::Shaper;
-use crate::source::lines::Piece;
 
 /// How lines become what is shaped; the same for all sources.
 #[derive(Debug, Clone)]

@@ -16,8 +16,8 @@ use crate::entry::{Chunk, FileId, UNSTAMPED};
 use crate::fields::{self, Field, Parse};
 use crate::labels::Labels;
 use crate::level::{self, Level};
+use crate::piece::Piece;
 use crate::pipeline::Intake;
-use crate::source::lines::Piece;
 use crate::time;
 
 pub use layout::{Layout, lay_out};
