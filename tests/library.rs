@@ -443,12 +443,69 @@ fn a_wrong_password_blocks_nobody() {
     assert!(stats.trouble.is_some_and(|why| why.starts_with("401")));
 }
 
+#[test]
+fn the_readme_shows_the_example() {
+    let at = |path: &str| {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        std::fs::read_to_string(path).expect("a file")
+    };
+    let (readme, example) = (at("README.md"), at("examples/library.rs"));
+    let (_, block) = readme.split_once("```rust\n").expect("a block");
+    let (block, _) = block.split_once("```").expect("its end");
+    let (_, code) = example.split_once("\n\n").expect("code behind a comment");
+    assert_eq!(block, code);
+    assert!(block.lines().count() <= 16);
+    let manifest = at("Cargo.toml");
+    let version =
+        env!("CARGO_PKG_VERSION_MAJOR").to_owned() + "." + env!("CARGO_PKG_VERSION_MINOR");
+    assert!(readme.contains(&format!(
+        "loki-push = {{ version = \"{version}\", default-features"
+    )));
+    assert!(manifest.contains("default = [\"cli\"]"));
+}
+
 #[cfg(feature = "log")]
 mod bridge {
     //! The bridge from the `log` crate.
 
     use super::*;
     use log::{Log, RecordBuilder};
+
+    /// Runs the README's program.
+    fn example(loki: &StandIn) -> String {
+        let mut cargo = std::process::Command::new(env!("CARGO"));
+        cargo.args([
+            "run",
+            "--quiet",
+            "--example",
+            "library",
+            "--features",
+            "log",
+        ]);
+        cargo
+            .env("LOKI_ADDR", loki.url())
+            .current_dir(env!("CARGO_MANIFEST_DIR"));
+        let done = cargo.output().expect("cargo");
+        let errors = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{}\n{errors}", done.status);
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    }
+
+    #[test]
+    fn the_readmes_program_works_with_and_without_a_loki() {
+        let loki = StandIn::start();
+        let said = example(&loki);
+        assert_eq!(said, "logged 2, sent 2, errors 0, dropped 0, pending 0\n");
+        let labels = |level| [("app", "shop"), ("env", "prod"), ("level", level)];
+        assert_eq!(loki.lines_of(&labels("info")), ["listening | port=8080"]);
+        let line = &loki.lines_of(&labels("warn"))[0];
+        let start = "payment is slow | order=17 target=library module=library line=";
+        assert!(line.starts_with(start), "{line}");
+        loki.assert_clean();
+        let said = example(&StandIn::reserve());
+        let expected = "logged 2, sent 0, errors 0, dropped 2, pending 0; left at the stop: 2\n";
+        assert_eq!(said, expected);
+    }
 
     fn bridged() -> (Arc<Kept>, Loki) {
         let kept = Arc::new(Kept::default());
