@@ -155,6 +155,30 @@ fn an_entry_that_is_not_found_is_a_failure_and_one_that_cannot_be_asked_for_a_do
 }
 
 #[test]
+fn a_server_that_says_yes_to_everything_is_no_loki() {
+    let loki = tolerant();
+    loki.answer(
+        "/query_range",
+        Answer::new(200).body("<html>welcome</html>"),
+    );
+    let sheet = check(LokiPush::new(&loki));
+    says(&sheet, 1, &["✗ read back", "is no Loki", "--url"]);
+}
+
+#[test]
+fn a_proxy_that_is_away_is_what_the_remedy_is_about() {
+    let away = Loki::reserve();
+    let run = LokiPush::at("http://loki.invalid:3100").args(["--proxy-url", &away.url()]);
+    let sheet = check(run);
+    says(
+        &sheet,
+        1,
+        &["✗ address", "the proxy 127.0.0.1", "--proxy-url"],
+    );
+    assert!(!sheet.stdout_text().contains("start Loki"), "{sheet:?}");
+}
+
+#[test]
 fn an_entry_that_is_refused_comes_with_lokis_words() {
     let loki = tolerant();
     loki.faults([

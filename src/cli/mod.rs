@@ -12,6 +12,7 @@ mod values;
 
 use std::ffi::OsString;
 
+use clap::error::ContextKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
 
@@ -136,7 +137,11 @@ impl Typed {
     /// # Errors
     /// clap's, which are also how it answers `--help`.
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let matches = command().try_get_matches_from(args)?;
+        let matches = command().try_get_matches_from(args).map_err(|mut error| {
+            // `-- --uri` would run a command of that name.
+            error.remove(ContextKind::Suggested);
+            error
+        })?;
         let mut cli = Cli::from_arg_matches(&matches)?;
         let typed = |id: &str| matches.value_source(id) == Some(ValueSource::EnvVariable);
         for (id, values) in cli.repeatable() {

@@ -80,10 +80,16 @@ pub fn explain(error: &Error, way: &Way) -> Failed {
         Error::ConnectionFailed => (Stage::Reach, "no connection".into()),
         Error::ConnectProxyFailed(reason) => (Stage::Proxy, proxy(reason, way)),
         Error::Tls(what) => (Stage::Tls, (*what).to_owned()),
-        Error::Protocol(error) => (
-            Stage::Http,
-            format!("what answers does not speak HTTP ({error}): check host and port in --url"),
-        ),
+        Error::Protocol(error) => {
+            let what = match &way.proxy {
+                Some(proxy) => {
+                    format!("the proxy {proxy} (--proxy-url), and host and port in --url")
+                }
+                None => "host and port in --url".into(),
+            };
+            let text = format!("what answers does not speak HTTP ({error}): check {what}");
+            (Stage::Http, text)
+        }
         other => (Stage::Answer, other.to_string()),
     };
     Failed {
