@@ -456,3 +456,14 @@ fn a_wrong_scheme_is_said_at_once() {
         run.wait().expect(1);
     }
 }
+
+#[test]
+fn a_machine_without_authorities_is_told_what_to_give() {
+    let dir = Dir::new();
+    let run = LokiPush::at("https://127.0.0.1:1").args(["-m", "hello"]);
+    let empty = dir.write("none.pem", "");
+    let run = run.env("SSL_CERT_DIR", dir.path().join("no"));
+    let ended = run.env("SSL_CERT_FILE", empty).run().expect(2);
+    let ended = ended.expect_stderr(["No CA certificates", "--ca-cert FILE"]);
+    assert!(!ended.stderr.contains("unexpected"), "{}", ended.report());
+}

@@ -424,6 +424,9 @@ fn what_the_environment_says_of_other_inputs_is_no_wrong_usage() {
         &[("LOKI_PUSH_SPOOL", "/nowhere/at/all")],
     );
     assert!(dry.stdout_text().ends_with("} i\n"), "{dry:?}");
+    let run = new().args(["-m", "j", "--spool", "/nowhere/at/all"]);
+    let dry = with(run, &[("LOKI_PUSH_DRY_RUN", "1")]);
+    assert!(dry.stdout_text().ends_with("} j\n"), "{dry:?}");
     let many = [
         ("LOKI_PUSH_MESSAGE", "x"),
         ("LOKI_PUSH_DRY_RUN", "1"),

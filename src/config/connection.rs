@@ -149,7 +149,7 @@ pub fn resolve(
             source: Source::Logcli,
             name: "--url".to_owned(),
         });
-    let address = Address::parse(&url.value).map_err(|why| anyhow!("{}: {why}", url.name))?;
+    let address = Address::parse(url.value.trim()).map_err(|why| anyhow!("{}: {why}", url.name))?;
     let authorization = credentials(&lookup, &address, url.source, warnings)?;
     let user = authorization.as_ref().and_then(|auth| auth.user.clone());
     let headers = headers(&lookup, &address, authorization, warnings)?;
@@ -196,7 +196,8 @@ fn headers(
         )?;
         headers.push((name.unwrap_or("Authorization".into()), value));
     }
-    if let Some(tenant) = lookup.text("org_id", given.org_id.as_ref(), "LOKI_ORG_ID")? {
+    let tenant = lookup.text("org_id", given.org_id.as_ref(), "LOKI_ORG_ID")?;
+    if let Some(tenant) = tenant.filter(|tenant| !tenant.is_empty()) {
         headers.push((TENANT.into(), tenant));
     }
     let ours = headers.len();
@@ -259,6 +260,11 @@ fn credentials(
     let basic_from = user.as_ref().map(|given| given.source);
     let basic_from = basic_from.max(password.as_ref().map(|given| given.source));
     if let Some(token) = &bearer {
+        ensure!(
+            !token.value.is_empty(),
+            "{} is empty; leave it out to send none",
+            token.name
+        );
         let whole = user.is_some() && password.is_some();
         if basic_from > Some(token.source) {
             bearer = None;
@@ -288,6 +294,10 @@ fn credentials(
     }
     let in_address = address.credentials.as_ref();
     match (user, password) {
+        (Some(user), Some(_)) if user.value.contains(':') => Err(anyhow!(
+            "{}: a user name for basic auth cannot hold a `:`; it would end there",
+            user.name
+        )),
         (Some(user), Some(password)) => Ok(Some(basic(&user.value, &password.value))),
         (None, None) => Ok(None),
         // The user stands in the address, the secret elsewhere.

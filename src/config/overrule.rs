@@ -36,8 +36,9 @@ pub(super) fn settle(typed: &mut Typed) {
     output.quiet &= quiet || !verbose;
     output.verbose &= verbose || !quiet;
     output.tee &= tee || !(dry_run || follow);
-    output.dry_run &= dry_run || !(tee || spool || check || drain);
-    if !spool && output.dry_run {
+    output.dry_run &= dry_run || !(tee || check);
+    // `LOKI_PUSH_DRY_RUN=1 script` must send nothing, and nothing is to be kept then.
+    if output.dry_run && !(dry_run && spool) && !drain {
         delivery.spool = None;
     }
 
