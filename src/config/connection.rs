@@ -365,12 +365,12 @@ fn tls(lookup: &Lookup<'_>, warnings: &mut Vec<String>) -> Result<Tls> {
     let skip_verify = if lookup.typed.given("tls_skip_verify") {
         given.tls_skip_verify
     } else {
-        let value = lookup.text("tls_skip_verify", None, "LOKI_TLS_SKIP_VERIFY")?;
-        // As Go reads it.
-        matches!(
-            value.as_deref(),
-            Some("1" | "t" | "T" | "true" | "TRUE" | "True")
-        )
+        let name = "LOKI_TLS_SKIP_VERIFY";
+        let value = lookup.text("tls_skip_verify", None, name)?;
+        let read = |value: String| cli::parse_switch(&value);
+        value
+            .map_or(Some(false), read)
+            .ok_or_else(|| anyhow!("{name} takes true or false"))?
     };
     Ok(Tls {
         authority: authority.as_ref().map(read).transpose()?,

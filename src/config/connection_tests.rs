@@ -223,3 +223,21 @@ fn what_cannot_be_meant_is_told_and_blanks_around_an_address_are_not() {
     assert_eq!(blank.connection.url, "http://loki:1/loki/api/v1/push");
     assert_eq!(header(&blank, "X-Scope-OrgID"), None);
 }
+
+#[test]
+fn logclis_switch_is_yes_or_no() {
+    let skip = |value| {
+        found(&[], &[("LOKI_TLS_SKIP_VERIFY", value)]).map(|(f, _)| f.connection.tls.skip_verify)
+    };
+    for (value, skips) in [
+        ("1", true),
+        ("True", true),
+        ("0", false),
+        ("false", false),
+        ("", false),
+    ] {
+        assert_eq!(skip(value).unwrap(), skips, "{value:?}");
+    }
+    let error = skip("maybe").unwrap_err().to_string();
+    assert_eq!(error, "LOKI_TLS_SKIP_VERIFY takes true or false");
+}
