@@ -351,6 +351,16 @@ fn credentials_tenant_and_own_times_arrive() {
 }
 
 #[test]
+fn an_empty_name_is_no_name() {
+    let stand_in = StandIn::start();
+    let loki = Loki::new(config(&stand_in).app("")).expect("a configuration");
+    loki.info("hello", &[]);
+    loki.flush().expect("a delivery");
+    let labels = [("app", "default"), ("level", "info")];
+    assert_eq!(stand_in.lines_of(&labels), ["hello"]);
+}
+
+#[test]
 fn a_long_message_loses_nothing() {
     let kept = Arc::new(Kept::default());
     let config = Config::new("http://loki").max_message_size(100);
