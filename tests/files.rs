@@ -447,6 +447,25 @@ fn a_removed_file_is_followed_again_when_it_comes_back() {
 }
 
 #[test]
+fn what_a_rotated_file_still_gets_when_the_run_ends_is_shipped_too() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let path = dir.write("app.log", "one\ntwo\n");
+    let multiline = ["--multiline", r"^\S", "--multiline-wait", "1m"];
+    let run = follow(&loki, &[&path], &["--from", "start"]);
+    let run = run.args(multiline).spawn();
+    loki.wait_for_entries(1);
+    dir.rename("app.log", "app.log.1");
+    dir.write("app.log", "three\n");
+    loki.wait_for_entries(2);
+    dir.append("app.log.1", "four\nfive");
+    stop(run).expect(0);
+    let mut seen = loki.lines();
+    seen.sort();
+    assert_eq!(seen, ["five", "four", "one", "three", "two"]);
+    loki.assert_clean();
+}
+
+#[test]
 fn a_hole_that_truncating_left_is_no_line() {
     let (loki, dir) = (Loki::start(), Dir::new());
     let path = dir.join("app.log");

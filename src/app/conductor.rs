@@ -116,7 +116,7 @@ impl Conductor<'_> {
         self.pipeline.abandon();
         let mut report = self.report();
         if let Some(checkpoint) = self.checkpoint {
-            report.unsaved = checkpoint.save_at_end().is_err();
+            report.unsaved = checkpoint.save().is_err();
             // The next run would go on there, and end there just so.
             let in_vain = ends_by_itself(&self.config.input)
                 && self.pipeline.is_hopeless()

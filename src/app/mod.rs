@@ -20,7 +20,7 @@ use crate::extent::{self, Extent};
 use crate::identity::FileState;
 use crate::ledger::Ledger;
 use crate::note::{Loudness, Message, Note, Remedy};
-use crate::pipeline::{Destination, Pipeline, Stage, Stores};
+use crate::pipeline::{Destination, Pipeline, Plan, Stage, Stores};
 use crate::progress::Progress;
 use crate::push::http::Http;
 use crate::queue::Queue;
@@ -76,15 +76,15 @@ pub fn run(config: &Config) -> Result<u8> {
     let has_pipe = has_pipe(&config.input);
     let mut settings = config.settings.clone();
     settings.delivery.end_when_hopeless = ends_by_itself(&config.input) && !has_pipe;
-    let pipeline = Pipeline::start(
+    let plan = Plan {
         settings,
         destination,
         stores,
-        &stop,
-        &ledger,
+        stop: Arc::clone(&stop),
+        ledger: Arc::clone(&ledger),
         note,
-        move |stage| through(Event::Through(stage)),
-    );
+    };
+    let pipeline = plan.start(move |stage| through(Event::Through(stage)));
     let run = Run {
         intake: pipeline.intake(),
         stop: Arc::clone(&stop),

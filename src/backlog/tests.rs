@@ -3,6 +3,7 @@
 use super::*;
 use crate::entry::{Mark, Marks};
 use crate::labels::Labels;
+use crate::ledger::Fate;
 use crate::note::Loudness;
 use crate::shipment::Request;
 
@@ -89,6 +90,7 @@ fn a_hopeless_answer_turns_waiting_into_dropping() {
 mod on_disk {
     use super::*;
     use crate::spool::{Destination, Options, Spool};
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
     use serde_json::json;
     use std::path::Path;
 
@@ -290,5 +292,46 @@ mod on_disk {
         }
         assert_eq!(taken, [0, 1, 2, 3]);
         assert_eq!(ledger.counts().delivered, 40);
+    }
+
+    #[test]
+    fn what_is_being_read_back_when_the_run_ends_stays_in_the_spool() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = spool(dir.path(), 1 << 20);
+        let (backlog, ledger, _) = on_disk(&spool, 1, OnFull::Block, None);
+        backlog.put(shipment(0, Marks::default()));
+        let first = next(&backlog).unwrap();
+        backlog.put(shipment(1, Marks::default()));
+        // A pipe in the place of the file holds whoever reads it.
+        let folder = std::fs::read_dir(dir.path()).unwrap().next().unwrap();
+        let file = folder.unwrap().path().join("00000000000000000001.batch");
+        std::fs::remove_file(&file).unwrap();
+        mknodat(CWD, &file, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| next(&backlog).is_none());
+            let writer = std::fs::File::options().write(true).open(&file).unwrap();
+            backlog.abandon();
+            assert_eq!(ledger.counts().spooled, 20);
+            drop(writer);
+            assert!(reader.join().unwrap());
+        });
+        drop(first);
+        assert_eq!(ledger.counts().spooled, 20, "nothing has two fates");
+    }
+
+    #[test]
+    fn what_is_held_back_lets_no_more_be_read_than_memory_is_meant_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = spool(dir.path(), 1 << 20);
+        let room = 2 * shipment(0, Marks::default()).footprint();
+        let (backlog, ..) = on_disk(&spool, room, OnFull::Block, None);
+        (0..4).for_each(|n| backlog.put(shipment(n, Marks::default())));
+        let mut held = Vec::new();
+        while !backlog.is_hand_full() {
+            held.push(next(&backlog).unwrap());
+        }
+        assert_eq!(held.len(), 2);
+        held.remove(0).ticket.settle_all(Fate::Delivered);
+        assert!(!backlog.is_hand_full());
     }
 }

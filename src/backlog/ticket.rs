@@ -6,23 +6,9 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::disk::Disk;
-use crate::ledger::{Fate, Ledger};
-use crate::room::Room;
-use crate::settlement::Settlement;
+use super::accounts::Accounts;
+use crate::ledger::Fate;
 use crate::spool::Stored;
-
-/// What tickets are settled with.
-pub struct Desk {
-    /// Where fates are written down.
-    pub ledger: Arc<Ledger>,
-    /// The memory that shipments take.
-    pub memory: Room,
-    /// The spool, if there is one.
-    pub disk: Option<Disk>,
-    /// How far shipments are settled.
-    pub settlement: Settlement,
-}
 
 /// A shipment's entries in hand; clones share them. When the last clone goes, the shipment's
 /// memory is free. If every entry is settled then, it leaves the spool too; what is not settled
@@ -31,7 +17,7 @@ pub struct Desk {
 pub struct Ticket(Arc<Inner>);
 
 struct Inner {
-    desk: Arc<Desk>,
+    accounts: Arc<Accounts>,
     adopted: bool,
     state: Mutex<State>,
 }
@@ -52,7 +38,7 @@ pub struct Stub(Weak<Inner>);
 impl Ticket {
     /// A ticket for entries that take `memory` bytes and may be stored.
     pub fn new(
-        desk: &Arc<Desk>,
+        accounts: &Arc<Accounts>,
         remaining: usize,
         memory: usize,
         stored: Option<Stored>,
@@ -65,7 +51,7 @@ impl Ticket {
             number: None,
         });
         Self(Arc::new(Inner {
-            desk: Arc::clone(desk),
+            accounts: Arc::clone(accounts),
             adopted,
             state,
         }))
@@ -86,9 +72,9 @@ impl Ticket {
         let entries = entries.min(state.remaining);
         state.remaining -= entries;
         if entries > 0 {
-            self.0.desk.ledger.settle(entries, fate, self.0.adopted);
+            self.0.accounts.ledger.settle(entries, fate, self.0.adopted);
             if let Some(number) = state.number.filter(|_| state.remaining == 0) {
-                self.0.desk.settlement.leave(number);
+                self.0.accounts.settlement.leave(number);
             }
         }
     }
@@ -120,7 +106,7 @@ impl Ticket {
 
     /// Notes that the shipment takes memory now.
     pub(super) fn occupy(&self, bytes: usize) {
-        self.0.desk.memory.occupy(bytes);
+        self.0.accounts.memory.occupy(bytes);
         self.0.lock().memory += bytes;
     }
 
@@ -131,7 +117,7 @@ impl Ticket {
             return false;
         }
         self.0
-            .desk
+            .accounts
             .memory
             .release(std::mem::take(&mut state.memory));
         true
@@ -139,7 +125,7 @@ impl Ticket {
 
     /// The file is no shipment any more: its entries cannot be found there.
     pub(super) fn lost(&self) {
-        if let (Some(stored), Some(disk)) = (self.0.lock().stored.take(), &self.0.desk.disk) {
+        if let (Some(stored), Some(disk)) = (self.0.lock().stored.take(), &self.0.accounts.disk) {
             disk.room.release(stored.bytes as usize);
         }
     }
@@ -161,6 +147,12 @@ impl Stub {
         self.0.strong_count() > 0
     }
 
+    /// Bytes of memory that the shipment takes.
+    pub fn memory(&self) -> usize {
+        let inner = self.0.upgrade();
+        inner.map_or(0, |inner| inner.lock().memory)
+    }
+
     /// Takes the entries out of the hands of whoever holds the ticket.
     pub fn take_back(&self) {
         if let Some(inner) = self.0.upgrade() {
@@ -176,15 +168,17 @@ impl Inner {
 
     fn end(&self) {
         let mut state = self.lock();
-        self.desk.memory.release(std::mem::take(&mut state.memory));
+        self.accounts
+            .memory
+            .release(std::mem::take(&mut state.memory));
         let remaining = std::mem::take(&mut state.remaining);
-        let (Some(stored), Some(disk)) = (state.stored.take(), &self.desk.disk) else {
+        let (Some(stored), Some(disk)) = (state.stored.take(), &self.accounts.disk) else {
             return;
         };
         if remaining == 0 {
             disk.settled(stored);
         } else if !self.adopted {
-            self.desk.ledger.settle(remaining, Fate::Spooled, false);
+            self.accounts.ledger.settle(remaining, Fate::Spooled, false);
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::labels::Labels;
 use crate::ledger::Ledger;
 use crate::level::Level;
 use crate::note::{Loudness, Note};
-use crate::pipeline::{Destination, Intake, Pipeline, Stage, Stores};
+use crate::pipeline::{Destination, Intake, Pipeline, Plan, Stage, Stores};
 use crate::push::Push;
 use crate::push::http::Http;
 use crate::queue::Queue;
@@ -127,19 +127,19 @@ impl Loki {
         let target = checked.settings.target.clone();
         let through = Queue::new(0);
         let ended = through.clone();
-        let pipeline = Pipeline::start(
-            checked.settings,
-            Destination::Loki(push),
-            Stores::default(),
-            &stop,
-            &ledger,
-            Note::new(Loudness::Silent),
-            move |stage| {
-                if stage == Stage::Ship {
-                    ended.close();
-                }
-            },
-        );
+        let plan = Plan {
+            settings: checked.settings,
+            destination: Destination::Loki(push),
+            stores: Stores::default(),
+            stop: Arc::clone(&stop),
+            ledger: Arc::clone(&ledger),
+            note: Note::new(Loudness::Silent),
+        };
+        let pipeline = plan.start(move |stage| {
+            if stage == Stage::Ship {
+                ended.close();
+            }
+        });
         let labels = checked.labels;
         let core = Arc::new(Core {
             intake: pipeline.intake(),

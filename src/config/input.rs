@@ -1,14 +1,50 @@
 //! What is read: standard input, files, a command, one message, or nothing; and which options go
 //! with which. Opens nothing.
 
-use crate::cli::{self};
-use crate::source::child;
-use crate::source::generations::{self, Begin};
-use crate::source::{file, names};
-use anyhow::{Result, anyhow, ensure};
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
-use super::{Files, Input};
+use anyhow::{Result, anyhow, ensure};
+
+use crate::cli;
+use crate::source::opened::Begin;
+use crate::source::{child, file, names};
+
+/// What is read.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Standard input.
+    Stdin,
+    /// One entry with this text.
+    Message(Vec<u8>),
+    /// What a command prints.
+    Command {
+        /// The command and its arguments.
+        command: Vec<OsString>,
+        /// Whether its end is an entry.
+        exit_entry: bool,
+    },
+    /// Files.
+    Files(Files),
+    /// Nothing: only what the spool holds is sent.
+    Drain,
+}
+
+/// Which files are read, and how.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Files {
+    /// Their names and patterns, as given; `-` is standard input.
+    pub names: Vec<PathBuf>,
+    /// Whether they are followed.
+    pub follow: bool,
+    /// Where a file without a checkpoint begins.
+    pub begin: Begin,
+    /// Whether lines carry the label `filename`.
+    pub labelled: bool,
+    /// Where it is kept how far they were settled.
+    pub checkpoint: Option<PathBuf>,
+}
 
 pub(super) fn what_is_read(input: cli::Input, tee: bool, drain: bool) -> Result<Input> {
     if drain {
@@ -102,7 +138,7 @@ fn files(input: cli::Input, tee: bool) -> Result<Files> {
             names::check(name).map_err(|why| anyhow!("the pattern {}: {why}", name.display()))?;
         }
         ensure!(
-            !follow || patterns > 0 || !generations::is_gzip(name),
+            !follow || patterns > 0 || !names::is_gzip(name),
             "--follow: {} is compressed and will not grow; ship it without --follow",
             name.display()
         );

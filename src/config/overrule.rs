@@ -5,7 +5,7 @@
 //! the rule stands. Opens nothing.
 
 use crate::cli::{Cli, Parse, Typed};
-use crate::source::{file, generations};
+use crate::source::{file, names};
 
 /// Leaves out of the environment what does not go with the command line.
 pub(super) fn settle(typed: &mut Typed) {
@@ -58,7 +58,7 @@ pub(super) fn settle(typed: &mut Typed) {
         .iter()
         .all(|name| name.as_os_str() == file::STDIN);
     let files = input.message.is_none() && input.command.is_empty() && !only_stdin;
-    let grows = !stdin && !output.tee && !input.files.iter().any(|name| generations::is_gzip(name));
+    let grows = !stdin && !output.tee && !input.files.iter().any(|name| names::is_gzip(name));
     input.follow &= follow || (files && grows);
     input.from = input.from.take().filter(|_| from || files);
     input.checkpoint = input

@@ -3,10 +3,12 @@
 //!
 //! Knows how single entries share a chunk, and how a flush is asked for. Knows nothing of who logs.
 
+use std::cell::Cell;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
+use super::clock::now;
 use super::{Intake, Pipeline};
 use crate::entry::{Chunk, Entry, UNSTAMPED};
 use crate::labels::Labels;
@@ -24,13 +26,21 @@ impl Intake {
     /// nobody holds for longer than that.
     pub fn push_single(&self, labels: &Arc<Labels>, entry: Entry<'_>, waits: bool) {
         self.ledger.read(1, 0, entry.line.len());
-        let now = (entry.time == UNSTAMPED).then(now);
+        let came = (entry.time == UNSTAMPED).then(now);
+        let waited = Cell::new(false);
         let pushed = self.chunks.merge(
             entry.cost(),
-            || waits,
+            || {
+                waited.set(true);
+                waits
+            },
             |newest| {
                 self.singles.fetch_add(1, Ordering::Relaxed);
-                let time = now.map_or(entry.time, |now| self.stamp_at(now));
+                // Stamped under the queue's lock, so that stamps rise along the queue. Who waited
+                // comes with a time long past, as if the clock had been set back.
+                let time = came.map_or(entry.time, |came| {
+                    self.clock.one(if waited.get() { now() } else { came })
+                });
                 if let Some(chunk) = newest.filter(|chunk| chunk.bytes() < FULL) {
                     put(chunk, labels, time, entry);
                     return None;
@@ -46,12 +56,6 @@ impl Intake {
             Err(Denied::Gone(())) => "stopped",
         };
         self.ledger.settle(1, Fate::Dropped(why), false);
-    }
-
-    /// A stamp of its own; given under the queue's lock, so that stamps rise along the queue.
-    fn stamp_at(&self, now: i64) -> i64 {
-        let mut stamper = self.stamper.lock().unwrap_or_else(PoisonError::into_inner);
-        stamper.take(now, 1).first
     }
 }
 
@@ -80,7 +84,39 @@ fn put(chunk: &mut Chunk, labels: &Arc<Labels>, time: i64, entry: Entry<'_>) {
     });
 }
 
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.unwrap_or_default().as_nanos() as i64
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Ledger;
+    use crate::note::{Loudness, Note};
+    use crate::queue::Queue;
+    use crate::stop::Stop;
+    use std::time::Duration;
+
+    #[test]
+    fn a_caller_that_waited_for_room_gets_no_stamp_from_before_others() {
+        let chunks = Queue::new(1);
+        let (stop, ledger) = (Arc::new(Stop::new()), Arc::new(Ledger::new()));
+        let note = Note::new(Loudness::Silent);
+        let intake = Intake::new(chunks.clone(), None, &stop, &ledger, note);
+        let labels = Arc::new(Labels::new([("app", "x")]));
+        let entry = Entry {
+            time: UNSTAMPED,
+            line: "line",
+            metadata: "",
+        };
+        intake.push_single(&labels, entry, true);
+        std::thread::scope(|scope| {
+            scope.spawn(|| intake.push_single(&labels, entry, true));
+            // Longer than the clock may slip without being followed.
+            let later = Instant::now() + Duration::from_millis(1_100);
+            stop.wait(Some(later), stop.view());
+            let between = intake.clock.one(now());
+            assert!(matches!(chunks.pop(None), Pop::Item(_)));
+            let Pop::Item(chunk) = chunks.pop(None) else {
+                panic!("the other is gone");
+            };
+            assert!(chunk.entry(0).time > between);
+        });
+    }
 }

@@ -151,11 +151,23 @@ impl Desk {
 
     /// Takes a settled request away and puts `instead` in its place. Places behind it in the same
     /// tray move: settle from the last to the first.
+    ///
+    /// With its last request a stream that stands aside has nothing to come back for.
     pub fn settle(&mut self, (tray, parcel): Place, instead: Vec<Parcel>) -> Parcel {
         let parcels = &mut self.trays[tray].parcels;
         let settled = parcels.remove(parcel);
         parcels.splice(parcel..parcel, instead);
+        let labels = &settled.request.labels;
+        if self.parked.contains_key(labels) && !self.has(labels) {
+            self.parked.remove(labels);
+        }
         settled
+    }
+
+    /// Whether a request of this stream is under way.
+    fn has(&self, labels: &Labels) -> bool {
+        let mut parcels = self.trays.iter().flat_map(|tray| &tray.parcels);
+        parcels.any(|parcel| *parcel.request.labels == *labels)
     }
 
     /// Whether this stream neither stands aside nor was given up.
@@ -271,6 +283,18 @@ mod tests {
         );
         desk.unpark(&labels("a"));
         assert!(desk.park(&labels("a"), now + PARKED_FOR, now));
+    }
+
+    #[test]
+    fn nobody_waits_for_a_stream_aside_of_which_nothing_is_left() {
+        let now = Instant::now();
+        let mut desk = Desk::default();
+        desk.add(taken(0, &["a", "b", "a"]), now);
+        assert!(desk.park(&labels("a"), now, now));
+        desk.settle((0, 2), Vec::new());
+        assert_eq!(desk.next_due(), Some(now));
+        desk.settle((0, 0), Vec::new());
+        assert_eq!(desk.next_due(), None, "it was given up, not delivered");
     }
 
     #[test]

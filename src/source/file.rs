@@ -13,8 +13,9 @@ use flate2::read::MultiGzDecoder;
 use crate::entry::FileId;
 use crate::identity::Place;
 use crate::note::Message;
-use crate::source::generations::{self, Begin, Opened};
+use crate::source::generations;
 use crate::source::leash::Collar;
+use crate::source::opened::{Begin, Opened};
 use crate::source::{Setting, names, pipe};
 use crate::stop::Phase;
 
@@ -104,7 +105,7 @@ impl Files {
         if paths.is_empty() {
             self.failed(pattern, "no file matches");
         }
-        generations::oldest_first(&mut paths);
+        names::oldest_first(&mut paths);
         let all = paths.iter().map(|path| self.name(path, begin));
         all.into_iter()
             .find(|end| *end == End::Interrupted)
@@ -173,7 +174,7 @@ impl Files {
             }
         };
         let keep_rest = is_current && self.setting.checkpoint.is_some();
-        let end = if generations::is_gzip(name) {
+        let end = if names::is_gzip(name) {
             let mut inside = MultiGzDecoder::new(file);
             state.offset = io::copy(&mut (&mut inside).take(offset), &mut io::sink())?;
             let offset = state.offset;

@@ -8,15 +8,10 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-use crate::entry::FileId;
 use crate::identity::Place;
-use crate::note::Message;
-use crate::source::generations::{self, Begin};
-use crate::source::lines::Lines;
 use crate::source::name::Name;
-use crate::source::tail::Tail;
+use crate::source::opened::Begin;
+use crate::source::shared::Shared;
 use crate::source::{Setting, names};
 use crate::stop::Phase;
 
@@ -29,66 +24,9 @@ pub const IDLE: u64 = 8;
 /// Ticks between two looks for files that match a pattern.
 const PATTERNS: u64 = 40;
 
-/// Descriptors that are not for followed files: connections, the spool, the checkpoint.
-const RESERVED: usize = 32;
-
-/// What the names share.
-pub struct Room {
-    /// How files are read.
-    pub setting: Setting,
-    /// The buffer for all of them.
-    pub lines: Lines,
-    /// The files that are open, by whatever name. What bears two names is read once.
-    pub held: HashSet<Place>,
-    /// Where our own messages go, if that is a file.
-    pub own_output: Option<Place>,
-    /// Whether it was said that there are too many open files.
-    pub said_full: bool,
-    /// How many files may be open.
-    most: usize,
-    next: FileId,
-}
-
-impl Room {
-    /// A number for a file.
-    pub fn number(&mut self) -> FileId {
-        self.next += 1;
-        self.next - 1
-    }
-
-    /// Whether no further file may be opened.
-    pub fn is_full(&self) -> bool {
-        self.held.len() >= self.most
-    }
-
-    /// Follows an opened file.
-    pub fn hold(
-        &mut self,
-        name: &std::path::Path,
-        opened: generations::Opened,
-        now: Instant,
-    ) -> Tail {
-        let (id, place) = (self.number(), opened.place());
-        self.held.insert(place);
-        if self.own_output.take_if(|own| *own == place).is_some() {
-            let what = &*name.to_string_lossy();
-            self.setting.note.say(&Message::OwnOutput { what });
-        }
-        Tail::new(id, name, opened, &self.setting, now)
-    }
-
-    /// Lets a file go that will not be read any more.
-    pub fn let_go(&mut self, tail: &Tail) {
-        self.held.remove(&tail.place);
-        if let Some(checkpoint) = &self.setting.checkpoint {
-            checkpoint.finished(tail.id, tail.offset());
-        }
-    }
-}
-
 /// Follows files.
 pub struct Follow {
-    room: Room,
+    shared: Shared,
     names: Vec<Name>,
     known: HashSet<PathBuf>,
     patterns: Vec<PathBuf>,
@@ -97,31 +35,21 @@ pub struct Follow {
 impl Follow {
     /// Looks at what is there now: from here on, what is written to it is read.
     pub fn new(setting: Setting, given: &[PathBuf]) -> Self {
-        let most = raise_file_limit();
-        let lines = setting.lines();
         let mut follow = Self {
-            room: Room {
-                lines,
-                setting,
-                held: HashSet::new(),
-                own_output: own_output(),
-                said_full: false,
-                most,
-                next: 0,
-            },
+            shared: Shared::new(setting),
             names: Vec::new(),
             known: HashSet::new(),
             patterns: Vec::new(),
         };
         let now = Instant::now();
         for name in given {
-            let checkpoint = follow.room.setting.checkpoint.as_ref();
+            let checkpoint = follow.shared.setting.checkpoint.as_ref();
             // A file is new that an earlier run looked for and did not see.
             let awaited = checkpoint.is_some_and(|checkpoint| checkpoint.watch(name));
             let begin = if awaited {
                 Begin::Start
             } else {
-                follow.room.setting.begin
+                follow.shared.setting.begin
             };
             if names::is_pattern(name) {
                 follow.patterns.push(name.clone());
@@ -131,7 +59,7 @@ impl Follow {
                 follow.add(name.clone(), begin, false, now);
             }
         }
-        if let Some(checkpoint) = &follow.room.setting.checkpoint {
+        if let Some(checkpoint) = &follow.shared.setting.checkpoint {
             checkpoint.forget_gone();
             // Where a file was when it was first met must outlive us.
             checkpoint.begin();
@@ -145,8 +73,8 @@ impl Follow {
         let began = Instant::now();
         let mut next_patterns = PATTERNS;
         loop {
-            let view = self.room.setting.stop.view();
-            if view.phase > Phase::Running || self.room.setting.is_over() {
+            let view = self.shared.setting.stop.view();
+            if view.phase > Phase::Running || self.shared.setting.is_over() {
                 break;
             }
             let now = Instant::now();
@@ -158,7 +86,7 @@ impl Follow {
                 }
             }
             self.look(tick, now);
-            if let Some(checkpoint) = &self.room.setting.checkpoint {
+            if let Some(checkpoint) = &self.shared.setting.checkpoint {
                 checkpoint.keep(Instant::now());
             }
             let dues = self.names.iter().map(|name| name.due);
@@ -167,7 +95,7 @@ impl Follow {
                 .chain(patterns)
                 .min()
                 .map(|due| began + TICK * due as u32);
-            self.room.setting.stop.wait(until, view);
+            self.shared.setting.stop.wait(until, view);
         }
         self.end()
     }
@@ -179,7 +107,7 @@ impl Follow {
             if name.due > tick {
                 continue;
             }
-            let look = name.look(&mut self.room, now);
+            let look = name.look(&mut self.shared, now);
             wanted.extend(look.wants.map(|place| (place, at)));
             name.period = if look.busy {
                 1
@@ -222,12 +150,12 @@ impl Follow {
     fn expand(&mut self, pattern: usize, begin: Begin, now: Instant) {
         let mut paths = names::matches(&self.patterns[pattern]);
         paths.retain(|path| {
-            let own = self.room.setting.checkpoint.as_ref();
+            let own = self.shared.setting.checkpoint.as_ref();
             !self.known.contains(path)
-                && !generations::is_gzip(path)
+                && !names::is_gzip(path)
                 && !own.is_some_and(|checkpoint| checkpoint.owns(path))
         });
-        generations::oldest_first(&mut paths);
+        names::oldest_first(&mut paths);
         for path in paths {
             self.add(path, begin, true, now);
         }
@@ -236,7 +164,7 @@ impl Follow {
     fn add(&mut self, path: PathBuf, begin: Begin, of_pattern: bool, now: Instant) {
         if self.known.insert(path.clone()) {
             let mut name = Name::new(path, begin, of_pattern);
-            name.begin(&mut self.room, now);
+            name.begin(&mut self.shared, now);
             self.names.push(name);
         }
     }
@@ -248,7 +176,7 @@ impl Follow {
             self.expand(at, Begin::Start, now);
         }
         for name in &mut self.names {
-            name.end(&mut self.room, now);
+            name.end(&mut self.shared, now);
         }
         self.names.iter().filter(|name| name.is_failing()).count() as u64
     }
@@ -262,32 +190,6 @@ fn ticks(time: Duration) -> u64 {
 /// The next tick that is a multiple of a period: names with one period are due together.
 fn aligned(tick: u64, period: u64) -> u64 {
     (tick / period + 1) * period
-}
-
-/// Every followed file is open, so that nothing is lost when it is renamed; so the limit of open
-/// files is raised as far as we may. Gives how many files that is; those past it are said, and wait.
-fn raise_file_limit() -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    let _ = setrlimit(Resource::Nofile, raised);
-    let limit = getrlimit(Resource::Nofile).current;
-    let limit = limit.map_or(usize::MAX, |limit| {
-        usize::try_from(limit).unwrap_or(usize::MAX)
-    });
-    limit.saturating_sub(RESERVED).max(1)
-}
-
-/// The file our messages go to, if they go to one.
-fn own_output() -> Option<Place> {
-    let stat = rustix::fs::fstat(std::io::stderr()).ok()?;
-    let regular = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file();
-    regular.then_some(Place {
-        dev: stat.st_dev,
-        ino: stat.st_ino,
-    })
 }
 
 #[cfg(test)]

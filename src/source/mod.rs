@@ -3,16 +3,21 @@
 //! A source reads, cuts lines, has them shaped, and hands chunks in. It knows nothing of batching,
 //! sealing, pushing or counting fates; where to start is given to it.
 
+mod absence;
 mod calm;
 pub mod child;
 pub mod file;
 pub mod follow;
-pub mod generations;
+mod generations;
+mod late;
 pub mod leash;
 pub mod lines;
 mod name;
 pub mod names;
+pub mod opened;
 pub mod pipe;
+mod rotation;
+mod shared;
 mod tail;
 
 use std::path::Path;
@@ -40,7 +45,7 @@ pub struct Setting {
     /// Whether lines carry the label `filename`.
     pub labelled: bool,
     /// Where a file without a checkpoint begins.
-    pub begin: generations::Begin,
+    pub begin: opened::Begin,
     /// Where to go on, and where to tell of files.
     pub checkpoint: Option<Arc<Checkpoint>>,
     /// Where chunks are handed in.

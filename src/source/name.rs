@@ -14,15 +14,12 @@ use rustix::io::Errno;
 
 use crate::identity::Place;
 use crate::note::Message;
-use crate::source::follow::Room;
-use crate::source::generations::{self, Begin, Born, Opened};
+use crate::source::absence::Absence;
+use crate::source::generations;
+use crate::source::late::{LATE, Late};
+use crate::source::opened::{Begin, Born, Opened};
+use crate::source::shared::Shared;
 use crate::source::tail::{Found, Tail};
-
-/// How long a drained predecessor is looked at still: whoever writes may hold it open for a while.
-const LATE: Duration = Duration::from_secs(5);
-
-/// How many drained predecessors are looked at still.
-const MOST_LATE: usize = 8;
 
 /// How long an unterminated line of a predecessor holds up its successor.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -44,10 +41,8 @@ pub struct Name {
     begin: Begin,
     /// Oldest first. The last one bears the name, or bore it last.
     tails: VecDeque<Tail>,
-    /// Drained predecessors.
-    late: Vec<Tail>,
-    gone: Option<Instant>,
-    failing: Option<String>,
+    late: Late,
+    absence: Absence,
 }
 
 /// What a look found.
@@ -61,6 +56,14 @@ pub struct Look {
     pub wants: Option<Place>,
 }
 
+impl Look {
+    /// Notes what reading a file found.
+    fn found(&mut self, found: Found) {
+        self.busy |= found != Found::Nothing;
+        self.more |= matches!(found, Found::More | Found::Cut);
+    }
+}
+
 impl Name {
     /// A name that was not looked at yet.
     pub fn new(path: PathBuf, begin: Begin, of_pattern: bool) -> Self {
@@ -71,103 +74,107 @@ impl Name {
             period: 1,
             begin,
             tails: VecDeque::new(),
-            late: Vec::new(),
-            gone: None,
-            failing: None,
+            late: Late::default(),
+            absence: Absence::default(),
         }
     }
 
     /// Opens what is there, and what an earlier run left of it.
-    pub fn begin(&mut self, room: &mut Room, now: Instant) {
+    pub fn begin(&mut self, shared: &mut Shared, now: Instant) {
         let current = match fs::metadata(&self.path) {
             // Another name holds it, and may come to give it away.
-            Ok(meta) if room.held.contains(&Place::from(&meta)) => {
+            Ok(meta) if shared.held.contains(&Place::from(&meta)) => {
                 self.begin = Begin::Start;
                 return;
             }
-            Ok(meta) => self.open(&meta, room),
+            Ok(meta) => self.open(&meta, shared),
             Err(error) => {
-                self.missing(&error, room, now);
+                self.absence.missed(&self.path, &error, shared, now);
                 None
             }
         };
-        if current.is_none() && self.failing.is_some() {
+        if current.is_none() && self.absence.is_failing() {
             // What is written to it until it can be read must not be lost.
             self.begin = Begin::Start;
             return;
         }
-        self.begin_with(current, room, now);
+        self.begin_with(current, shared, now);
     }
 
-    fn begin_with(&mut self, current: Option<Opened>, room: &mut Room, now: Instant) {
-        let setting = &room.setting;
+    fn begin_with(&mut self, current: Option<Opened>, shared: &mut Shared, now: Instant) {
+        let setting = &shared.setting;
         let checkpoint = setting.checkpoint.as_deref();
         let files =
             generations::at_start(&self.path, current, checkpoint, self.begin, setting.note);
         for file in files {
-            self.push(file, room, now);
+            self.push(file, shared, now);
         }
         // What comes later is read from its start.
         self.begin = Begin::Start;
     }
 
     /// Looks at the name, and reads what is new.
-    pub fn look(&mut self, room: &mut Room, now: Instant) -> Look {
+    pub fn look(&mut self, shared: &mut Shared, now: Instant) -> Look {
         let mut look = Look::default();
         let meta = match fs::metadata(&self.path) {
             Ok(meta) => Some(meta),
             Err(error) => {
-                self.missing(&error, room, now);
+                self.absence.missed(&self.path, &error, shared, now);
                 None
             }
         };
-        let bearer = meta.filter(|meta| self.bears(meta, room, now, &mut look));
-        self.read(bearer.as_ref(), room, now, &mut look);
-        self.read_late(room, now, &mut look);
-        self.close_nameless(room, now);
+        let bearer = meta.filter(|meta| self.bears(meta, shared, now, &mut look));
+        self.read(bearer.as_ref(), shared, now, &mut look);
+        look.found(self.late.read(shared, now));
+        self.close_nameless(shared, now);
         look
     }
 
     /// Whether the file that has the name now is the one we follow last; it is from now on if it
     /// can be.
-    fn bears(&mut self, meta: &Metadata, room: &mut Room, now: Instant, look: &mut Look) -> bool {
+    fn bears(
+        &mut self,
+        meta: &Metadata,
+        shared: &mut Shared,
+        now: Instant,
+        look: &mut Look,
+    ) -> bool {
         let place = Place::from(meta);
         if self.tails.back().is_some_and(|tail| tail.place == place) {
-            self.gone = None;
-            self.failing = None;
+            self.absence.end();
             return true;
         }
-        if room.held.contains(&place) {
+        if shared.held.contains(&place) {
             look.wants = Some(place);
             return false;
         }
-        let Some(new) = self.open(meta, room) else {
+        let Some(new) = self.open(meta, shared) else {
             return false;
         };
-        self.gone = None;
+        self.absence.end();
         look.busy = true;
         let Some(old) = self.tails.back().and_then(|tail| tail.meta().ok()) else {
-            self.begin_with(Some(new), room, now);
+            self.begin_with(Some(new), shared, now);
             return true;
         };
         let what = &*self.path.to_string_lossy();
-        room.setting.note.say(&Message::Replaced { what });
+        shared.setting.note.say(&Message::Replaced { what });
         let (old, born) = (Born::of(&old), Born::of(&new.meta));
-        let known = |place| room.held.contains(&place) || place == new.place();
+        let known = |place| shared.held.contains(&place) || place == new.place();
         for unseen in generations::between(&self.path, old, born, &known) {
-            self.push(unseen, room, now);
+            self.push(unseen, shared, now);
         }
-        self.push(new, room, now);
+        self.push(new, shared, now);
         // What was opened may already be another file than the one that was looked at.
         self.tails.back().is_some_and(|tail| tail.place == place)
     }
 
-    fn open(&mut self, meta: &Metadata, room: &mut Room) -> Option<Opened> {
-        let opened = if room.is_full() && self.tails.is_empty() {
+    fn open(&mut self, meta: &Metadata, shared: &mut Shared) -> Option<Opened> {
+        let opened = if shared.is_full() && self.tails.is_empty() {
             Err(Errno::MFILE.into())
         } else if meta.is_file() {
             Opened::open(&self.path).and_then(|file| {
-                let strange = !file.meta.is_file() || room.held.contains(&file.place());
+                let strange = !file.meta.is_file() || shared.held.contains(&file.place());
                 (!strange)
                     .then_some(file)
                     .ok_or(io::ErrorKind::NotFound.into())
@@ -177,27 +184,33 @@ impl Name {
         };
         match opened {
             Ok(file) => {
-                self.failing = None;
+                self.absence.opened();
                 Some(file)
             }
             // It was there a moment ago, and will be looked for again.
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                self.failed(&error, room);
+                self.absence.failed(&self.path, &error, shared);
                 None
             }
         }
     }
 
-    fn push(&mut self, file: Opened, room: &mut Room, now: Instant) {
-        if !room.held.contains(&file.place()) {
-            let tail = room.hold(&self.path, file, now);
+    fn push(&mut self, file: Opened, shared: &mut Shared, now: Instant) {
+        if !shared.held.contains(&file.place()) {
+            let tail = shared.hold(&self.path, file, now);
             self.tails.push_back(tail);
         }
     }
 
     /// Reads the oldest generation, and each further one when the one before it is drained.
-    fn read(&mut self, bearer: Option<&Metadata>, room: &mut Room, now: Instant, look: &mut Look) {
+    fn read(
+        &mut self,
+        bearer: Option<&Metadata>,
+        shared: &mut Shared,
+        now: Instant,
+        look: &mut Look,
+    ) {
         loop {
             let last = self.tails.len() == 1;
             let Some(tail) = self.tails.front_mut() else {
@@ -207,73 +220,46 @@ impl Name {
                 Some(meta) => Ok(meta.clone()),
                 None => tail.meta(),
             };
-            let found = meta.and_then(|meta| tail.read(&meta, &mut room.lines, &room.setting, now));
+            let found =
+                meta.and_then(|meta| tail.read(&meta, &mut shared.lines, &shared.setting, now));
+            let found = found.unwrap_or_else(|error| {
+                self.absence.failed(&self.path, &error, shared);
+                Found::Nothing
+            });
+            look.found(found);
             match found {
-                Ok(Found::Nothing) => {}
-                Ok(Found::News) => look.busy = true,
-                Ok(Found::More) => {
-                    (look.busy, look.more) = (true, true);
-                    return;
-                }
-                Ok(Found::Cut) => {
-                    (look.busy, look.more) = (true, true);
-                    let what = &*self.path.to_string_lossy();
-                    room.setting.note.say(&Message::Truncated { what });
-                    let id = room.number();
-                    let over = tail.start_over(id, &self.path, &room.setting);
-                    if let Err(error) = over {
-                        self.failed(&error, room);
-                    }
-                    return;
-                }
-                Err(error) => {
-                    self.failed(&error, room);
-                    if last {
-                        return;
-                    }
-                }
+                Found::Cut => return self.start_over(shared),
+                Found::More => return,
+                _ if last => return,
+                _ => {}
             }
-            if last {
-                return;
-            }
-            let waits = tails_wait(&self.tails, now);
-            if waits {
+            if tails_wait(&self.tails, now) {
                 look.busy = true;
                 return;
             }
             if let Some(mut tail) = self.tails.pop_front() {
-                let _ = tail.finish(&mut room.lines, &room.setting, now);
+                let _ = tail.finish(&mut shared.lines, &shared.setting, now);
                 self.late.push(tail);
             }
         }
     }
 
-    /// Reads what still comes to drained predecessors, and lets them go after a while.
-    fn read_late(&mut self, room: &mut Room, now: Instant, look: &mut Look) {
-        let mut at = 0;
-        while let Some(tail) = self.late.get_mut(at) {
-            let found = tail
-                .meta()
-                .and_then(|meta| tail.read(&meta, &mut room.lines, &room.setting, now));
-            look.busy |= matches!(found, Ok(Found::News | Found::More));
-            look.more |= matches!(found, Ok(Found::More));
-            let idle = matches!(found, Ok(Found::Nothing | Found::Cut) | Err(_));
-            let too_many = self.late.len() > MOST_LATE;
-            let tail = &mut self.late[at];
-            if idle && (too_many || now > tail.changed + LATE) {
-                let _ = tail.finish(&mut room.lines, &room.setting, now);
-                room.let_go(tail);
-                self.late.remove(at);
-            } else {
-                at += 1;
-            }
+    /// The oldest generation was cut short: what it holds now is another file.
+    fn start_over(&mut self, shared: &mut Shared) {
+        let what = &*self.path.to_string_lossy();
+        shared.setting.note.say(&Message::Truncated { what });
+        let id = shared.number();
+        let tail = self.tails.front_mut();
+        let over = tail.map(|tail| tail.start_over(id, &self.path, &shared.setting));
+        if let Some(Err(error)) = over {
+            self.absence.failed(&self.path, &error, shared);
         }
     }
 
     /// Closes a file that has lost its name and gets nothing any more, so that its room on the disk
     /// can be freed.
-    fn close_nameless(&mut self, room: &mut Room, now: Instant) {
-        let Some(gone) = self.gone.filter(|_| self.tails.len() == 1) else {
+    fn close_nameless(&mut self, shared: &mut Shared, now: Instant) {
+        let Some(gone) = self.absence.since().filter(|_| self.tails.len() == 1) else {
             return;
         };
         let Some(tail) = self.tails.front_mut() else {
@@ -282,29 +268,29 @@ impl Name {
         let still = now.saturating_duration_since(gone.max(tail.changed));
         let removed = tail.meta().map_or(true, |meta| meta.nlink() == 0);
         if (removed && still > LATE) || (self.of_pattern && still > NAMELESS) {
-            let _ = tail.finish(&mut room.lines, &room.setting, now);
-            room.let_go(tail);
+            let _ = tail.finish(&mut shared.lines, &shared.setting, now);
+            shared.let_go(tail);
             self.tails.clear();
         }
     }
 
     /// Reads what is there and no more. The unterminated line of a file that a checkpoint covers is
     /// left for the next run.
-    pub fn end(&mut self, room: &mut Room, now: Instant) {
+    pub fn end(&mut self, shared: &mut Shared, now: Instant) {
         let mut then = now;
-        while !room.setting.is_over() {
-            let more = self.look(room, then).more;
+        while !shared.setting.is_over() {
+            let more = self.look(shared, then).more;
             if !more && self.tails.len() < 2 {
                 break;
             }
             // A predecessor's unterminated line is not waited for any more.
             then += PATIENCE;
         }
-        for tail in &mut self.tails {
-            if room.setting.checkpoint.is_some() || room.setting.is_over() {
-                tail.flush(&room.setting, 0);
+        for tail in self.tails.iter_mut().chain(self.late.iter_mut()) {
+            if shared.setting.checkpoint.is_some() || shared.setting.is_over() {
+                tail.flush(&shared.setting, 0);
             } else {
-                let _ = tail.finish(&mut room.lines, &room.setting, now);
+                let _ = tail.finish(&mut shared.lines, &shared.setting, now);
             }
         }
     }
@@ -312,15 +298,8 @@ impl Name {
     /// The files among `wanted` that this name holds and does not bear any more, each with who wants
     /// it.
     pub fn give_away(&mut self, wanted: &mut HashMap<Place, usize>) -> Vec<(Tail, usize)> {
-        let mut given = Vec::new();
-        let mut late = std::mem::take(&mut self.late);
-        for tail in late.drain(..) {
-            match wanted.remove(&tail.place) {
-                Some(to) => given.push((tail, to)),
-                None => self.late.push(tail),
-            }
-        }
-        if self.gone.is_some() && self.tails.len() == 1 {
+        let mut given = self.late.give_away(wanted);
+        if self.absence.since().is_some() && self.tails.len() == 1 {
             let to = self
                 .tails
                 .front()
@@ -338,44 +317,12 @@ impl Name {
 
     /// Whether nothing is left to be read by this name.
     pub fn is_over(&self) -> bool {
-        self.gone.is_some() && self.tails.is_empty() && self.late.is_empty()
+        self.absence.since().is_some() && self.tails.is_empty() && self.late.is_empty()
     }
 
     /// Whether the file cannot be read at the moment.
     pub fn is_failing(&self) -> bool {
-        self.failing.is_some()
-    }
-
-    fn missing(&mut self, error: &io::Error, room: &mut Room, now: Instant) {
-        if error.kind() != io::ErrorKind::NotFound {
-            self.failed(error, room);
-            return;
-        }
-        self.failing = None;
-        if self.gone.is_none() {
-            self.gone = Some(now);
-            let what = &*self.path.to_string_lossy();
-            room.setting.note.say(&Message::Awaited { what });
-        }
-    }
-
-    /// Says once that the file cannot be read; it is looked at again and again.
-    fn failed(&mut self, error: &io::Error, room: &mut Room) {
-        let mut why = error.to_string();
-        if self.failing.as_ref() == Some(&why) {
-            return;
-        }
-        self.failing = Some(why.clone());
-        let full = Errno::from_io_error(error) == Some(Errno::MFILE);
-        if full {
-            why.push_str("; it and further ones wait: raise the limit with `ulimit -n`");
-        }
-        if !(full && std::mem::replace(&mut room.said_full, true)) {
-            let what = &*self.path.to_string_lossy();
-            room.setting
-                .note
-                .say(&Message::Unreadable { what, why: &why });
-        }
+        self.absence.is_failing()
     }
 }
 

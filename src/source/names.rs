@@ -2,6 +2,8 @@
 //!
 //! The one user of the crate `glob`. Looks into directories, opens nothing.
 
+use std::cmp::Reverse;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -52,6 +54,20 @@ pub fn label(path: &Path) -> String {
         .find(|&at| text.is_char_boundary(at))
         .unwrap_or(0);
     text[from..].to_owned()
+}
+
+/// Whether the name says that the file is compressed by gzip.
+pub fn is_gzip(name: &Path) -> bool {
+    name.extension() == Some(OsStr::new("gz"))
+}
+
+/// Sorts paths by the time of the last write, oldest first; those that are gone come last, to be
+/// said.
+pub fn oldest_first(paths: &mut [PathBuf]) {
+    paths.sort_by_cached_key(|path| {
+        let modified = fs::metadata(path).and_then(|meta| meta.modified()).ok();
+        (Reverse(modified.is_some()), modified)
+    });
 }
 
 #[cfg(test)]

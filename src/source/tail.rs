@@ -15,8 +15,8 @@ use crate::entry::FileId;
 use crate::gather::Gatherer;
 use crate::identity::{FileState, HEAD, Place, Signature};
 use crate::source::Setting;
-use crate::source::generations::{Opened, head_of};
 use crate::source::lines::Lines;
+use crate::source::opened::{Opened, head_of};
 
 /// How much is read of one file before the others have their turn.
 const TURN: u64 = 1024 * 1024;

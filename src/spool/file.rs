@@ -4,15 +4,15 @@
 //! Knows the format and how damage shows. Knows nothing of folders, of locks or of who owns what.
 
 use std::fmt::{self, Write as _};
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::Destination;
+use super::destination::Destination;
+use super::private;
 use crate::entry::Marks;
 use crate::labels::Labels;
 use crate::shipment::{Request, Shipment};
@@ -205,14 +205,7 @@ pub fn write(path: &Path, head: &str, bodies: &[Request], sync: bool) -> io::Res
 }
 
 fn write_whole(path: &Path, head: &str, bodies: &[Request], sync: bool) -> io::Result<()> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)?;
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    let mut out = BufWriter::with_capacity(64 * 1024, file);
+    let mut out = BufWriter::with_capacity(64 * 1024, private::make_file(path)?);
     out.write_all(head.as_bytes())?;
     for request in bodies {
         out.write_all(&request.body)?;

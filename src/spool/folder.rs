@@ -3,12 +3,13 @@
 //! Knows locks, and how folders come and go while others look. Knows nothing of what the files in
 //! them hold.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{BATCH, Destination, TEMPORARY};
+use super::destination::Destination;
+use super::{BATCH, TEMPORARY, private};
 
 const LOCK: &str = "lock";
 const DESTINATION: &str = "destination";
@@ -31,13 +32,14 @@ impl Folder {
         // in a row for long.
         for _ in 0..1_000 {
             let path = dir.join(name());
-            match make_private(&path) {
+            match private::make_dir(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 made => made?,
             }
             if let Some(folder) = Self::lock(&path)? {
-                write_private(&path.join(DESTINATION), &destination.to_json().to_string())?;
+                let mut file = private::make_file(&path.join(DESTINATION))?;
+                file.write_all(destination.to_json().to_string().as_bytes())?;
                 return Ok(folder);
             }
         }
@@ -152,21 +154,4 @@ fn entries(path: &Path) -> io::Result<Vec<PathBuf>> {
     fs::read_dir(path)?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect()
-}
-
-/// Makes a directory that only its owner may enter, whatever the umask says.
-pub fn make_private(path: &Path) -> io::Result<()> {
-    DirBuilder::new().mode(0o700).create(path)?;
-    fs::set_permissions(path, Permissions::from_mode(0o700))
-}
-
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)?;
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    file.write_all(text.as_bytes())
 }

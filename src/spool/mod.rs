@@ -60,73 +60,36 @@
 //! hour behind its stream's newest entry is answered 400 though the first copy may be stored; this
 //! counts as a refusal. Metric queries may count a repeat until Loki flushes its chunks.
 
+mod aside;
+mod destination;
 mod file;
 mod folder;
+mod private;
+mod stored;
+mod survey;
 #[cfg(test)]
 mod tests;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::note::{Message, Note};
+use crate::note::Note;
 use crate::shipment::Shipment;
+use aside::Aside;
+pub use destination::Destination;
 pub use file::Unreadable;
-use file::{Head, Part};
 use folder::Folder;
+pub use stored::{Draft, Stored};
 
 /// How the names of shipments end.
 const BATCH: &str = "batch";
 /// How the names of files end that are not whole yet.
 const TEMPORARY: &str = "tmp";
-/// How the names of files end that are not what was written.
-const DAMAGED: &str = "damaged";
-
-/// Where shipments go. Those for another place are none of our business.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Destination {
-    /// The push address, without credentials.
-    pub url: String,
-    /// The tenant, where one is named.
-    pub tenant: Option<String>,
-    /// The user of basic auth: gateways take the tenant from it.
-    pub user: Option<String>,
-}
-
-impl Destination {
-    fn to_json(&self) -> Value {
-        json!({ "url": self.url, "tenant": self.tenant, "user": self.user })
-    }
-
-    /// As a message names it.
-    fn shown(&self) -> String {
-        let named = |what: &str, name: &Option<String>| {
-            let name = name.as_ref();
-            name.map_or_else(String::new, |name| format!(", {what} {name}"))
-        };
-        format!(
-            "{}{}{}",
-            self.url,
-            named("tenant", &self.tenant),
-            named("user", &self.user)
-        )
-    }
-
-    fn from_json(value: &Value) -> Option<Self> {
-        let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-        Some(Self {
-            url: text("url")?,
-            tenant: text("tenant"),
-            user: text("user"),
-        })
-    }
-}
 
 /// How a spool is set.
 #[derive(Debug, Clone)]
@@ -143,43 +106,12 @@ pub struct Options {
     pub checkpoint: Option<String>,
 }
 
-/// A shipment in the spool.
-#[derive(Debug, Clone)]
-pub struct Stored {
-    path: PathBuf,
-    /// How many entries it holds; 0 for a receipt.
-    pub entries: usize,
-    /// How long its file is.
-    pub bytes: u64,
-    /// How far files are read with it, as the checkpoint described them; empty where another
-    /// run's checkpoint did.
-    pub marks: Vec<Value>,
-    /// Whether marks of another run's checkpoint must be kept when it is removed.
-    foreign_marks: bool,
-}
-
-/// A shipment about to be stored: how much room it takes is known.
-pub struct Draft {
-    head: Head,
-    line: String,
-}
-
-impl Draft {
-    /// How long its file will be.
-    pub fn bytes(&self) -> u64 {
-        self.line.len() as u64 + self.head.length()
-    }
-}
-
 /// A process's view of a spool directory.
 pub struct Spool {
     options: Options,
-    note: Note,
     /// The first is our own; the others are adopted. Empty when closed.
     folders: Mutex<Vec<Folder>>,
-    used: AtomicU64,
-    damaged: AtomicU64,
-    set_aside: AtomicU64,
+    aside: Aside,
 }
 
 impl Spool {
@@ -199,20 +131,17 @@ impl Spool {
         if let Some(above) = dir.parent().filter(|above| !above.as_os_str().is_empty()) {
             fs::create_dir_all(above).with_context(remedy)?;
         }
-        match folder::make_private(dir) {
+        match private::make_dir(dir) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => made.with_context(remedy)?,
         }
         let own = Folder::create(dir, &options.destination, || {
-            format!("{:020}-{}", now(), std::process::id())
+            format!("{:020}-{}", stored::now(), std::process::id())
         });
         let own = own.with_context(remedy)?;
         Ok(Self {
-            note,
             folders: Mutex::new(vec![own]),
-            used: AtomicU64::new(0),
-            damaged: AtomicU64::new(0),
-            set_aside: AtomicU64::new(0),
+            aside: Aside::new(note),
             options,
         })
     }
@@ -229,16 +158,7 @@ impl Spool {
 
     /// Prepares a shipment for storing, with its marks as the checkpoint describes them.
     pub fn draft(&self, shipment: &Shipment, marks: Vec<Value>) -> Draft {
-        let head = Head {
-            number: shipment.number,
-            stored: now(),
-            destination: self.options.destination.clone(),
-            checkpoint: self.options.checkpoint.clone(),
-            marks,
-            parts: shipment.requests.iter().map(Part::of).collect(),
-        };
-        let line = head.to_line();
-        Draft { head, line }
+        Draft::new(shipment, marks, &self.options)
     }
 
     /// Stores a shipment: when this returns, a kill cannot take it away.
@@ -252,17 +172,7 @@ impl Spool {
             .first()
             .ok_or_else(|| io::Error::other("the spool is closed"))?;
         let name = format!("{:020}.{BATCH}", shipment.number);
-        let path = own.path().join(name);
-        file::write(&path, &draft.line, &shipment.requests, self.options.sync)?;
-        let bytes = draft.bytes();
-        self.used.fetch_add(bytes, Ordering::Relaxed);
-        Ok(Stored {
-            path,
-            entries: draft.head.entries(),
-            bytes,
-            marks: draft.head.marks,
-            foreign_marks: false,
-        })
+        draft.store(own.path().join(name), shipment, self.options.sync)
     }
 
     /// Reads a shipment back; its marks stay with the [`Stored`]. A damaged file is set aside, and
@@ -271,34 +181,13 @@ impl Spool {
     /// # Errors
     /// If the file gives no shipment.
     pub fn load(&self, stored: &Stored) -> Result<Shipment, Unreadable> {
-        let loaded = file::load(&stored.path);
-        if let Err(why) = &loaded
-            && self.trouble(&stored.path, why)
-        {
-            self.used.fetch_sub(stored.bytes, Ordering::Relaxed);
-            let entries = stored.entries as u64;
-            self.set_aside.fetch_add(entries, Ordering::Relaxed);
-        }
-        loaded
+        let loaded = stored.load();
+        loaded.inspect_err(|why| self.aside.trouble(&stored.path, why, stored.entries))
     }
 
     /// Removes a shipment that is settled. Marks that another run waits for stay as a receipt.
     pub fn remove(&self, stored: &Stored) {
-        if stored.foreign_marks {
-            if let Ok((mut head, _)) = file::read_head(&stored.path) {
-                head.parts.clear();
-                let line = head.to_line();
-                if file::write(&stored.path, &line, &[], self.options.sync).is_ok() {
-                    let freed = stored.bytes.saturating_sub(line.len() as u64);
-                    self.used.fetch_sub(freed, Ordering::Relaxed);
-                }
-            }
-            // What could not be shortened is sent again by the next run, as the same bytes.
-            return;
-        }
-        if fs::remove_file(&stored.path).is_ok() {
-            self.used.fetch_sub(stored.bytes, Ordering::Relaxed);
-        }
+        stored.remove(self.options.sync);
     }
 
     /// Takes over the shipments of runs that are gone, oldest first, and what of their folders is
@@ -323,98 +212,66 @@ impl Spool {
             }
         }
         found.sort_by_key(|(stored_at, _)| *stored_at);
-        let found: Vec<Stored> = found.into_iter().map(|(_, stored)| stored).collect();
-        let bytes = found.iter().map(|stored| stored.bytes).sum();
-        self.used.fetch_add(bytes, Ordering::Relaxed);
-        found
-    }
-
-    /// The other destinations that shipments in the spool go to, as messages name them. Looks
-    /// without locking, so that nobody misses a folder for it.
-    pub fn elsewhere(&self) -> Vec<String> {
-        let mut found: Vec<String> = folder::all(&self.options.dir)
-            .unwrap_or_default()
-            .iter()
-            .filter(|path| folder::batches(path).is_ok_and(|batches| !batches.is_empty()))
-            .filter_map(|path| Folder::destination(path))
-            .filter(|other| *other != self.options.destination)
-            .map(|other| other.shown())
-            .collect();
-        found.sort();
-        found.dedup();
-        found
+        found.into_iter().map(|(_, stored)| stored).collect()
     }
 
     /// The shipments of a folder that are ours to deliver, in their order, with times that rise
     /// with it even if the clock did not.
     fn batches_of(&self, folder: &Folder) -> Vec<(u64, Stored)> {
         let mut latest = 0;
-        let mut found = Vec::new();
+        let mut batches = Vec::new();
         for path in folder.batches().unwrap_or_default() {
-            let (head, bytes) = match file::read_head(&path) {
-                Ok(read) => read,
-                Err(why) => {
-                    self.trouble(&path, &why);
-                    continue;
+            match Stored::found(path.clone(), &self.options) {
+                Ok(Some((stored_at, stored))) => {
+                    latest = stored_at.max(latest);
+                    batches.push((latest, stored));
                 }
-            };
-            let own_marks = head.checkpoint == self.options.checkpoint;
-            let receipt = head.parts.is_empty();
-            if head.destination != self.options.destination || receipt && !own_marks {
-                continue;
+                Ok(None) => {}
+                Err(why) => self.aside.trouble(&path, &why, 0),
             }
-            latest = head.stored.max(latest);
-            let stored = Stored {
-                entries: head.entries(),
-                bytes,
-                foreign_marks: !own_marks && !head.marks.is_empty(),
-                marks: if own_marks { head.marks } else { Vec::new() },
-                path,
-            };
-            found.push((latest, stored));
         }
-        found
+        batches
+    }
+
+    /// The other destinations that shipments in the spool go to, as messages name them.
+    pub fn elsewhere(&self) -> Vec<String> {
+        survey::elsewhere(&self.options.dir, &self.options.destination)
     }
 
     /// All marks of this run's checkpoint in the spool, whoever holds them: they outrank what the
     /// checkpoint says.
     pub fn marks(&self) -> Vec<Value> {
-        if self.options.checkpoint.is_none() {
-            return Vec::new();
-        }
-        let folders = folder::all(&self.options.dir).unwrap_or_default();
-        folders
-            .iter()
-            .flat_map(|path| folder::batches(path).unwrap_or_default())
-            .filter_map(|path| file::read_head(&path).ok())
-            .filter(|(head, _)| head.checkpoint == self.options.checkpoint)
-            .flat_map(|(head, _)| head.marks)
-            .collect()
+        let checkpoint = self.options.checkpoint.as_deref();
+        checkpoint.map_or_else(Vec::new, |own| survey::marks(&self.options.dir, own))
+    }
+
+    /// Bytes that others hold in the directory, as they are now, damaged files included.
+    pub fn used_by_others(&self) -> u64 {
+        survey::used_but(&self.options.dir, &self.held())
     }
 
     /// Bytes in our own and adopted shipments.
     #[cfg(test)]
     pub fn used(&self) -> u64 {
-        self.used.load(Ordering::Relaxed)
+        let batches = self.held().into_iter().map(|path| folder::batches(&path));
+        let batches = batches.flat_map(Result::unwrap_or_default);
+        batches.map(|path| fs::metadata(path).unwrap().len()).sum()
     }
 
-    /// Bytes that others hold in the directory, as they are now, damaged files included.
-    pub fn used_by_others(&self) -> u64 {
-        let held: Vec<PathBuf> = self.lock().iter().map(|f| f.path().to_owned()).collect();
-        let folders = folder::all(&self.options.dir).unwrap_or_default();
-        let others = folders.iter().filter(|path| !held.contains(path));
-        others.map(|path| folder::bytes_in(path)).sum::<u64>() + folder::bytes_in(&self.options.dir)
+    /// The folders that are ours.
+    fn held(&self) -> Vec<PathBuf> {
+        self.lock().iter().map(|f| f.path().to_owned()).collect()
     }
 
     /// How many damaged files were set aside.
     pub fn damaged(&self) -> u64 {
-        self.damaged.load(Ordering::Relaxed)
+        self.aside.files()
     }
 
     /// How many entries, counted as they were taken over or stored, lie in damaged files: no run
     /// delivers them.
     pub fn set_aside(&self) -> u64 {
-        self.set_aside.load(Ordering::Relaxed)
+        self.aside.entries()
     }
 
     /// Lets go of everything: what is left waits for the next run, and empty folders go. Nothing
@@ -423,23 +280,6 @@ impl Spool {
         for folder in self.lock().drain(..) {
             folder.remove_if_empty();
         }
-    }
-
-    /// Says why a file gives no shipment, and sets it aside if it is damaged.
-    fn trouble(&self, path: &Path, why: &Unreadable) -> bool {
-        let text = why.to_string();
-        let mut aside = None;
-        if matches!(why, Unreadable::Damaged(_)) {
-            self.damaged.fetch_add(1, Ordering::Relaxed);
-            aside = set_aside(path);
-        }
-        let file = aside.as_deref().unwrap_or(path).display().to_string();
-        self.note.say(&Message::Spoiled {
-            file: &file,
-            why: &text,
-            damaged: aside.is_some(),
-        });
-        aside.is_some()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Folder>> {
@@ -451,24 +291,4 @@ impl Drop for Spool {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-/// Moves a file out of its folder, so that the folder can go, under a name that tells both.
-fn set_aside(path: &Path) -> Option<PathBuf> {
-    let folder = path.parent()?;
-    let name = format!(
-        "{}.{}.{DAMAGED}",
-        folder.file_name()?.display(),
-        path.file_stem()?.display()
-    );
-    let aside = folder.parent()?.join(name);
-    fs::rename(path, &aside).ok().map(|()| aside)
-}
-
-/// Nanoseconds since the epoch.
-fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_nanos() as u64
 }

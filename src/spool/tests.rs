@@ -2,7 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::json;
 
 use super::*;
 use crate::entry::{Entry, Marks};

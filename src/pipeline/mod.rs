@@ -1,0 +1,253 @@
+//! The pipeline: queues, the batch thread and the shipping thread as one object.
+//!
+//! What the program and the library share. Knows no source, no signal and no command line.
+
+mod clock;
+mod intake;
+mod print;
+mod single;
+mod stage;
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use crate::backlog::{Backlog, Describe, Disk, OnFull};
+use crate::batch::Limits;
+use crate::checkpoint::Checkpoint;
+use crate::deadletter::DeadLetter;
+use crate::entry::Chunk;
+use crate::identity::FileState;
+use crate::ledger::Ledger;
+use crate::note::Note;
+use crate::pack::Pack;
+use crate::push::Push;
+use crate::queue::Queue;
+use crate::retry::Jitter;
+use crate::ship::{Delivery, LastTrouble, Ship};
+use crate::spool::Spool;
+use crate::stop::Stop;
+pub use intake::Intake;
+use print::print;
+use stage::AtEnd;
+pub use stage::Stage;
+
+/// Bytes of chunks that may wait for the batch thread where sources wait in their turn.
+pub const CHUNKS: usize = 256 * 1024;
+
+/// How the stages are set.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Bytes of chunks that may wait for the batch thread.
+    pub chunks: usize,
+    /// When a batch closes.
+    pub limits: Limits,
+    /// Whether entries bring their own times.
+    pub dated: bool,
+    /// The gzip level, 0 for none.
+    pub gzip_level: u8,
+    /// Threads that may compress at once.
+    pub sealers: usize,
+    /// Bytes of sealed shipments that may wait.
+    pub buffer: usize,
+    /// What happens when they are too many.
+    pub on_full: OnFull,
+    /// How requests are sent.
+    pub delivery: Delivery,
+    /// Bytes of lines a second, at most.
+    pub limit_rate: Option<u64>,
+    /// The destination as messages name it.
+    pub target: String,
+}
+
+/// Where shipments end.
+pub enum Destination {
+    /// At a Loki.
+    Loki(Arc<dyn Push>),
+    /// On standard output.
+    Print,
+}
+
+/// What keeps entries on disk.
+#[derive(Clone, Default)]
+pub struct Stores {
+    /// Shipments until their fate is known.
+    pub spool: Option<Arc<Spool>>,
+    /// How far files were settled.
+    pub checkpoint: Option<Arc<Checkpoint>>,
+    /// Whether to look for more orphans in the spool when all is sent.
+    pub drain: bool,
+    /// What Loki refused.
+    pub dead_letter: Option<Arc<DeadLetter>>,
+}
+
+/// What a pipeline is made of.
+pub struct Plan {
+    /// How the stages are set.
+    pub settings: Settings,
+    /// Where shipments end.
+    pub destination: Destination,
+    /// What keeps entries on disk.
+    pub stores: Stores,
+    /// How the run goes on.
+    pub stop: Arc<Stop>,
+    /// Where every entry's fate is written down.
+    pub ledger: Arc<Ledger>,
+    /// What is said.
+    pub note: Note,
+}
+
+/// A running pipeline.
+pub struct Pipeline {
+    chunks: Queue<Chunk>,
+    intake: Intake,
+    backlog: Arc<Backlog>,
+    trouble: LastTrouble,
+}
+
+impl Plan {
+    /// Starts the stages. `ended` is called when each is through, whatever ended it.
+    pub fn start(self, ended: impl Fn(Stage) + Clone + Send + 'static) -> Pipeline {
+        let chunks = Queue::new(self.settings.chunks);
+        self.stop.on_change({
+            let chunks = chunks.clone();
+            move || chunks.kick()
+        });
+        let rate = self.settings.limit_rate;
+        let pipeline = Pipeline {
+            intake: Intake::new(chunks.clone(), rate, &self.stop, &self.ledger, self.note),
+            chunks,
+            backlog: self.backlog(),
+            trouble: LastTrouble::default(),
+        };
+        self.start_packing(&pipeline, ended.clone());
+        self.start_shipping(&pipeline, ended);
+        pipeline
+    }
+
+    /// What waits for Loki, and leaves the spool when the checkpoint that covers it is on disk.
+    fn backlog(&self) -> Arc<Backlog> {
+        let (stores, settings) = (&self.stores, &self.settings);
+        let disk = stores.spool.clone().map(|spool| {
+            let describe = stores.checkpoint.clone().map(describe);
+            Disk::new(spool, describe)
+        });
+        let backlog = Backlog::new(
+            settings.buffer,
+            settings.on_full,
+            disk,
+            &self.stop,
+            &self.ledger,
+            self.note,
+        );
+        let backlog = Arc::new(backlog.draining(stores.drain));
+        if let Some(checkpoint) = &stores.checkpoint {
+            let (before, after) = (Arc::clone(&backlog), Arc::clone(&backlog));
+            checkpoint.on_saved(
+                move || before.settled_count(),
+                move |count| after.checkpointed(count),
+            );
+        }
+        backlog
+    }
+
+    fn start_packing(&self, pipeline: &Pipeline, ended: impl FnOnce(Stage) + Send + 'static) {
+        let pack = Pack {
+            limits: self.settings.limits,
+            dated: self.settings.dated,
+            gzip_level: self.settings.gzip_level,
+            sealers: self.settings.sealers,
+            stop: Arc::clone(&self.stop),
+        };
+        let (chunks, backlog) = (pipeline.chunks.clone(), Arc::clone(&pipeline.backlog));
+        Stage::Pack.start(ended, move || {
+            // It ends the line on both sides.
+            let _guard = AtEnd::new(|| {
+                chunks.abandon();
+                backlog.close();
+            });
+            let out = Arc::clone(&backlog);
+            pack.run(&chunks, move |shipment| out.put(shipment));
+        });
+    }
+
+    fn start_shipping(self, pipeline: &Pipeline, ended: impl FnOnce(Stage) + Send + 'static) {
+        let (backlog, trouble) = (Arc::clone(&pipeline.backlog), pipeline.trouble.clone());
+        Stage::Ship.start(ended, move || match self.destination {
+            Destination::Print => print(&backlog, &self.stop, self.note),
+            Destination::Loki(push) => Ship {
+                delivery: self.settings.delivery,
+                push,
+                backlog,
+                ledger: self.ledger,
+                checkpoint: self.stores.checkpoint,
+                dead_letter: self.stores.dead_letter,
+                stop: self.stop,
+                note: self.note,
+                target: self.settings.target,
+                trouble,
+                jitter: Jitter::new(seed()),
+            }
+            .run(),
+        });
+    }
+}
+
+impl Pipeline {
+    /// Where sources hand in what they read.
+    pub fn intake(&self) -> Intake {
+        self.intake.clone()
+    }
+
+    /// Nothing more comes: what is there is batched, sealed and sent.
+    pub fn close(&self) {
+        self.chunks.close();
+    }
+
+    /// The time is over: what is not settled stays in the spool, or is left if there is none,
+    /// whatever the stages still do.
+    pub fn abandon(&self) {
+        self.backlog.abandon();
+    }
+
+    /// Whether retrying could not mend the last answer.
+    pub fn is_hopeless(&self) -> bool {
+        self.backlog.is_hopeless()
+    }
+
+    /// The trouble that was on last, if it still is.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.get()
+    }
+}
+
+/// How marks are written down in the spool: as the checkpoint knows their files, with the offset
+/// of the mark.
+fn describe(checkpoint: Arc<Checkpoint>) -> Arc<Describe> {
+    Arc::new(move |marks| {
+        let described = marks.iter().filter_map(|mark| {
+            let state = checkpoint.describe(mark.file)?;
+            Some(
+                FileState {
+                    offset: mark.offset,
+                    ..state
+                }
+                .to_json(),
+            )
+        });
+        described.collect()
+    })
+}
+
+/// Some number that differs from process to process, for jitter.
+fn seed() -> u64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_nanos() as u64;
+    now ^ u64::from(std::process::id()).rotate_left(32)
+}
+
+/// The deadline by which a run must be over, given when input ended. See [`crate::retry::Patience`].
+pub fn over_by(delivery: &Delivery, stop: &Stop, ledger: &Ledger) -> Option<Instant> {
+    delivery.patience.ends(stop.view(), ledger.last_accepted())
+}

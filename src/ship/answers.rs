@@ -1,0 +1,198 @@
+//! Answers: what they do to the requests on the desk, and whether the next round must wait.
+//!
+//! Acts on what `outcome` and `refusal` read in an answer: a request is settled, split, put aside,
+//! given up or kept for the next round. Sends nothing and waits for nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::desk::Place;
+use super::halves::halves;
+use super::voice::Hold;
+use super::{Shipping, Trip};
+use crate::backlog::Ticket;
+use crate::ledger::Fate;
+use crate::refusal::{self, Limit, Reason};
+use crate::retry::Severity;
+use crate::shipment::{Outcome, Trouble};
+
+/// A request this small is not split for a rate limit: what refuses it is a crowd, not its size.
+const SPLIT_FROM: usize = 64 * 1024;
+
+/// After so many refusals in a row by a rate limit a request is taken to be above its burst, which
+/// Loki does not name, and is split.
+const LIMITED_OFTEN: u32 = 4;
+
+impl Shipping {
+    /// Takes the outcomes of a round in. Gives what holds up the next one, if something does.
+    pub(super) fn take_in(&mut self, trips: Vec<Trip>) -> Option<Hold> {
+        let mut hold: Option<Hold> = None;
+        let (mut passed, mut waited) = (false, 0);
+        // From the last to the first, since settling moves the places behind.
+        for trip in trips.into_iter().rev() {
+            self.desk.parcel_mut(trip.place).tries += 1;
+            match trip.outcome {
+                Outcome::Delivered => {
+                    waited = waited.max(self.ledger.counts().left());
+                    self.pass(&trip);
+                    passed = true;
+                    let parcel = self.desk.settle(trip.place, Vec::new());
+                    let ticket = self.ticket(trip.place);
+                    ticket.settle(parcel.request.entries, Fate::Delivered);
+                }
+                Outcome::Refused { status, ref text } => {
+                    self.pass(&trip);
+                    let parcel = self.desk.settle(trip.place, Vec::new());
+                    let ticket = self.ticket(trip.place);
+                    self.fates.refused(&parcel.request, &ticket, status, text);
+                }
+                Outcome::Split { ref trouble } => self.split(trip.place, trouble),
+                Outcome::Later { ref trouble, after } => {
+                    let held = self.later(&trip, trouble, after);
+                    let longer =
+                        |held: &Hold| hold.as_ref().is_none_or(|hold| held.wait > hold.wait);
+                    if let Some(held) = held.filter(longer) {
+                        hold = Some(held);
+                    }
+                }
+            }
+        }
+        self.ledger.set_retrying(self.desk.retrying());
+        self.attempt = if hold.is_some() { self.attempt + 1 } else { 0 };
+        if passed && hold.is_none() {
+            self.voice.passed(waited);
+        }
+        hold
+    }
+
+    /// Loki took something, or at least spoke of it: the way is open.
+    fn pass(&mut self, trip: &Trip) {
+        self.voice.taken();
+        self.ledger.accepted(trip.back);
+        self.backlog.set_hopeless(false);
+        self.pace
+            .accepted(trip.back - self.epoch, trip.sent - self.epoch);
+        self.desk
+            .unpark(&Arc::clone(&self.desk.parcel(trip.place).request.labels));
+    }
+
+    /// A request must go again: when, and whether the others wait with it.
+    fn later(&mut self, trip: &Trip, trouble: &Trouble, after: Option<Duration>) -> Option<Hold> {
+        let random = self.jitter.next();
+        let limit = if trouble.status == Some(429) {
+            refusal::limit(&trouble.text)
+        } else {
+            Limit::Other
+        };
+        let (severity, wait) = match limit {
+            Limit::Rate { limit, .. } | Limit::StreamRate { limit } => {
+                let wait = self.rate_limited(trip, trouble, limit, random);
+                (Severity::Limit, wait.max(after.unwrap_or_default()))
+            }
+            Limit::StreamLimit => {
+                self.stand_aside(trip, trouble, after, random);
+                return None;
+            }
+            Limit::Other => {
+                let lasting = trouble.lasting;
+                let backoff = self.delivery.backoff;
+                let wait = backoff.wait(self.attempt, after, lasting, random);
+                self.give_up_after_retries(trip.place, trouble);
+                let severity = if lasting {
+                    Severity::Lasting
+                } else {
+                    Severity::Passing
+                };
+                (severity, wait)
+            }
+        };
+        Some(Hold {
+            trouble: trouble.clone(),
+            severity,
+            wait,
+            began: trip.sent,
+        })
+    }
+
+    /// A rate limit of so many bytes a second: how long to wait. What no wait can bring below it
+    /// is split.
+    fn rate_limited(
+        &mut self,
+        trip: &Trip,
+        trouble: &Trouble,
+        limit: u64,
+        random: f64,
+    ) -> Duration {
+        let parcel = self.desk.parcel_mut(trip.place);
+        parcel.limited += 1;
+        let bytes = parcel.request.bytes;
+        let too_often = parcel.limited >= LIMITED_OFTEN && bytes > SPLIT_FROM;
+        // What the limit gives in a second may be below the burst, which is not named.
+        let above = bytes as u64 > limit;
+        let entries = parcel.request.entries;
+        let (now, sent) = (trip.back - self.epoch, trip.sent - self.epoch);
+        let wait = self.pace.limited(now, sent, limit, bytes as u64, random);
+        if (above || too_often) && entries > 1 {
+            self.split(trip.place, trouble);
+        }
+        wait
+    }
+
+    /// Loki has no place for one more stream: this one waits apart, and is refused when it waited
+    /// for long. A place becomes free after half an hour of somebody's silence: no hurry.
+    fn stand_aside(
+        &mut self,
+        trip: &Trip,
+        trouble: &Trouble,
+        after: Option<Duration>,
+        random: f64,
+    ) {
+        let parcel = self.desk.parcel(trip.place);
+        let tries = parcel.tries.saturating_sub(1);
+        let labels = Arc::clone(&parcel.request.labels);
+        let backoff = self.delivery.backoff.wait(tries, after, false, random);
+        let is_news = tries == 0 && self.desk.is_new_trouble(&labels);
+        self.voice.no_place(&labels, trouble, is_news);
+        if !self.desk.park(&labels, trip.back, trip.back + backoff) {
+            let why = Reason::StreamLimit.as_str();
+            self.refuse(trip.place, trouble, why);
+        }
+    }
+
+    /// `--max-retries`: never for what files gave, which lies on disk anyway, nor for what an
+    /// earlier run left.
+    fn give_up_after_retries(&mut self, place: Place, trouble: &Trouble) {
+        let taken = &self.desk.tray(place).taken;
+        let may = taken.shipment.marks.is_empty() && !taken.ticket.is_adopted();
+        let retries = self.desk.parcel(place).tries.saturating_sub(1);
+        let most = self.delivery.max_retries.filter(|_| may);
+        if most.is_some_and(|most| retries >= most) {
+            let entries = self.desk.settle(place, Vec::new()).request.entries;
+            self.ticket(place)
+                .settle(entries, Fate::Dropped("retries exhausted"));
+            self.voice.gave_up(entries, retries, trouble);
+        }
+    }
+
+    /// Puts the two halves of a request in its place; one entry that is too large is refused.
+    fn split(&mut self, place: Place, trouble: &Trouble) {
+        let halves = halves(&self.desk.parcel(place).request, self.delivery.gzip_level);
+        if halves.is_empty() {
+            self.refuse(place, trouble, "too large");
+        } else {
+            self.desk.settle(place, halves);
+        }
+    }
+
+    /// Nothing of a request will pass.
+    fn refuse(&mut self, place: Place, trouble: &Trouble, reason: &str) {
+        let request = self.desk.settle(place, Vec::new()).request;
+        let (status, ticket) = (trouble.status.unwrap_or(0), self.ticket(place));
+        self.fates
+            .refused_whole(&request, &ticket, status, &trouble.text, reason);
+    }
+
+    fn ticket(&self, place: Place) -> Ticket {
+        self.desk.tray(place).taken.ticket.clone()
+    }
+}

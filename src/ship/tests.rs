@@ -1,0 +1,127 @@
+//! What shipping promises of a Loki that is out of order, with a backlog and a spool of its own.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::*;
+use crate::backlog::{Disk, OnFull};
+use crate::entry::Marks;
+use crate::labels::Labels;
+use crate::note::Loudness;
+use crate::retry::{Backoff, Patience};
+use crate::shipment::{Answer, Request, Shipment};
+use crate::spool::{Destination, Options, Spool};
+use crate::stop::Phase;
+
+fn note() -> Note {
+    Note::new(Loudness::Silent)
+}
+
+fn shipment(number: u64) -> Shipment {
+    let request = Request {
+        labels: Arc::new(Labels::new([("app", "x")])),
+        body: vec![0; 100].into(),
+        gzip: false,
+        entries: 10,
+        bytes: 100,
+    };
+    Shipment {
+        number,
+        requests: vec![request],
+        marks: Marks::default(),
+    }
+}
+
+fn spool(dir: &Path) -> Arc<Spool> {
+    let options = Options {
+        dir: dir.to_owned(),
+        size: 1 << 20,
+        sync: false,
+        destination: Destination {
+            url: "http://loki".into(),
+            tenant: None,
+            user: None,
+        },
+        checkpoint: None,
+    };
+    Arc::new(Spool::open(options, note()).unwrap())
+}
+
+/// A Loki that has no place for the stream, and ends the run at the third try.
+struct NoPlace {
+    stop: Arc<Stop>,
+    spool: Arc<Spool>,
+    tries: AtomicUsize,
+    damaged_by_then: AtomicU64,
+}
+
+impl Push for NoPlace {
+    fn push(&self, _: &Request, _: Duration) -> Answer {
+        if self.tries.fetch_add(1, Ordering::Relaxed) == 2 {
+            let damaged = self.spool.damaged();
+            self.damaged_by_then.store(damaged, Ordering::Relaxed);
+            self.stop.advance(Phase::Now);
+        }
+        Answer::Status {
+            code: 429,
+            retry_after: None,
+            text: "Maximum active stream limit exceeded".into(),
+        }
+    }
+}
+
+#[test]
+fn what_waits_for_a_place_is_not_read_from_the_spool_beyond_what_memory_is_meant_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, stop) = (spool(dir.path()), Arc::new(Stop::new()));
+    let ledger = Arc::new(Ledger::new());
+    let disk = Disk::new(Arc::clone(&spool), None);
+    let room = 2 * shipment(0).footprint();
+    let backlog = Backlog::new(room, OnFull::Block, Some(disk), &stop, &ledger, note());
+    (0..4).for_each(|n| backlog.put(shipment(n)));
+    // The third is on disk only: whether it is read back shows.
+    let folder = std::fs::read_dir(dir.path()).unwrap().next().unwrap();
+    let third = folder.unwrap().path().join("00000000000000000002.batch");
+    let mut bytes = std::fs::read(&third).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&third, bytes).unwrap();
+
+    let push = Arc::new(NoPlace {
+        stop: Arc::clone(&stop),
+        spool: Arc::clone(&spool),
+        tries: AtomicUsize::new(0),
+        damaged_by_then: AtomicU64::new(0),
+    });
+    let wait = Duration::from_millis(20);
+    let delivery = Delivery {
+        timeout: wait,
+        backoff: Backoff {
+            base: wait,
+            most: wait,
+        },
+        max_retries: None,
+        connections: 1,
+        patience: Patience {
+            flush_timeout: wait,
+        },
+        end_when_hopeless: false,
+        gzip_level: 0,
+    };
+    Ship {
+        delivery,
+        push: Arc::clone(&push) as Arc<dyn Push>,
+        backlog: Arc::new(backlog),
+        ledger: Arc::clone(&ledger),
+        checkpoint: None,
+        dead_letter: None,
+        stop,
+        note: note(),
+        target: "loki".into(),
+        trouble: LastTrouble::default(),
+        jitter: Jitter::new(1),
+    }
+    .run();
+    assert_eq!(push.damaged_by_then.load(Ordering::Relaxed), 0);
+    assert_eq!(ledger.counts().spooled, 40);
+}

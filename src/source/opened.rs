@@ -1,0 +1,146 @@
+//! An open file: what it begins with, when it came to be, and where reading it begins.
+//!
+//! Opens, and reads the first bytes; reads no line. Knows nothing of the other files of its name.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::SystemTime;
+
+use crate::identity::{FileState, HEAD, Place, Signature};
+use crate::source::names;
+
+/// Where a file begins that the checkpoint does not know and that did not appear while we looked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// At its start.
+    Start,
+    /// At its end.
+    End,
+}
+
+/// A file that is open, and where reading it is to begin.
+pub struct Opened {
+    /// The file.
+    pub file: File,
+    /// What is known of it.
+    pub meta: Metadata,
+    /// What it begins with.
+    pub head: Vec<u8>,
+    /// Where reading begins.
+    pub offset: u64,
+}
+
+impl Opened {
+    /// Opens a file, to be read from its start.
+    ///
+    /// # Errors
+    /// If that fails.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let meta = file.metadata()?;
+        let head = if meta.is_file() {
+            head_of(&file, HEAD)?
+        } else {
+            Vec::new()
+        };
+        Ok(Self {
+            file,
+            meta,
+            head,
+            offset: 0,
+        })
+    }
+
+    /// Where it lies.
+    pub fn place(&self) -> Place {
+        Place::from(&self.meta)
+    }
+
+    /// What the checkpoint is to hold of it under a name.
+    pub fn state(&self, name: &Path) -> FileState {
+        FileState {
+            path: name.to_owned(),
+            place: self.place(),
+            signature: Signature::of(&self.head),
+            offset: self.offset,
+        }
+    }
+
+    /// When it came to be.
+    pub fn born(&self) -> Born {
+        Born::of(&self.meta)
+    }
+
+    /// Begins where it was told.
+    #[must_use]
+    pub fn begun(mut self, begin: Begin, name: &Path) -> Self {
+        self.offset = match begin {
+            Begin::Start => 0,
+            // The end of what is compressed is found by reading it.
+            Begin::End if names::is_gzip(name) => u64::MAX,
+            Begin::End => self.meta.len(),
+        };
+        self
+    }
+
+    /// Goes on at an offset, if the file still reaches so far; else it was cut short, and begins
+    /// anew. How far a compressed file reaches shows in reading.
+    #[must_use]
+    pub fn resumed(mut self, offset: u64, name: &Path) -> Self {
+        let reaches = offset <= self.meta.len() || names::is_gzip(name);
+        self.offset = if reaches { offset } else { 0 };
+        self
+    }
+}
+
+/// When a file came to be, and when it was last written. Not every file system knows the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Born {
+    created: Option<SystemTime>,
+    modified: SystemTime,
+}
+
+impl Born {
+    /// Of a file.
+    pub fn of(meta: &Metadata) -> Self {
+        Self {
+            created: meta.created().ok(),
+            modified: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+        }
+    }
+
+    /// Whether a file is a later generation than another. Two that were created in one tick of the
+    /// file system's clock are told apart by their last writes.
+    pub fn is_after(self, other: Self) -> bool {
+        match (self.created, other.created) {
+            (Some(own), Some(others)) if own != others => own > others,
+            _ => self.modified >= other.modified,
+        }
+    }
+
+    /// Whether it came to be, or was last written, at a moment or after it.
+    pub fn is_since(self, moment: SystemTime) -> bool {
+        self.created.unwrap_or(self.modified) >= moment
+    }
+}
+
+/// The first bytes of a file, at most `most`.
+///
+/// # Errors
+/// Those of reading.
+pub fn head_of(file: &File, most: usize) -> io::Result<Vec<u8>> {
+    let mut head = vec![0; most];
+    let mut filled = 0;
+    while filled < most {
+        match file.read_at(&mut head[filled..], filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    head.truncate(filled);
+    Ok(head)
+}

@@ -1,0 +1,72 @@
+//! Files that give no shipment: those that are not what was written are set aside for a person to
+//! look at, and all of them are said.
+//!
+//! Knows how many there were. Knows nothing of who asked for them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::file::Unreadable;
+use crate::note::{Message, Note};
+
+/// How the names of files end that are not what was written.
+const DAMAGED: &str = "damaged";
+
+/// Sets damaged files aside, and counts them.
+pub struct Aside {
+    note: Note,
+    files: AtomicU64,
+    entries: AtomicU64,
+}
+
+impl Aside {
+    /// Nothing is set aside yet.
+    pub fn new(note: Note) -> Self {
+        Self {
+            note,
+            files: AtomicU64::new(0),
+            entries: AtomicU64::new(0),
+        }
+    }
+
+    /// How many damaged files there were.
+    pub fn files(&self) -> u64 {
+        self.files.load(Ordering::Relaxed)
+    }
+
+    /// How many entries, as far as they had been counted, lie in files that were set aside.
+    pub fn entries(&self) -> u64 {
+        self.entries.load(Ordering::Relaxed)
+    }
+
+    /// Says why a file gives no shipment, and sets it aside if it is damaged. So many of its
+    /// entries were counted on.
+    pub fn trouble(&self, path: &Path, why: &Unreadable, entries: usize) {
+        let mut aside = None;
+        if matches!(why, Unreadable::Damaged(_)) {
+            self.files.fetch_add(1, Ordering::Relaxed);
+            aside = set_aside(path);
+        }
+        if aside.is_some() {
+            self.entries.fetch_add(entries as u64, Ordering::Relaxed);
+        }
+        self.note.say(&Message::Spoiled {
+            file: &aside.as_deref().unwrap_or(path).display().to_string(),
+            why: &why.to_string(),
+            damaged: aside.is_some(),
+        });
+    }
+}
+
+/// Moves a file out of its folder, so that the folder can go, under a name that tells both.
+fn set_aside(path: &Path) -> Option<PathBuf> {
+    let folder = path.parent()?;
+    let name = format!(
+        "{}.{}.{DAMAGED}",
+        folder.file_name()?.display(),
+        path.file_stem()?.display()
+    );
+    let aside = folder.parent()?.join(name);
+    fs::rename(path, &aside).ok().map(|()| aside)
+}
