@@ -68,6 +68,8 @@ fn by_cargo(dir: &Dir) -> Option<PathBuf> {
 
 /// The package put together of what `Cargo.toml` says of it.
 fn by_hand(dir: &Dir) -> Option<PathBuf> {
+    // cargo-deb breaks a longer one, and the rest of it becomes the text below.
+    assert!(env!("CARGO_PKG_DESCRIPTION").len() < 80);
     let manifest = read("Cargo.toml");
     let (_, assets) = manifest.split_once("assets = [\n").expect("assets");
     for line in assets.lines().take_while(|line| *line != "]") {

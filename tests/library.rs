@@ -350,6 +350,41 @@ fn credentials_tenant_and_own_times_arrive() {
     stand_in.assert_clean();
 }
 
+/// A transport that answers as it is told, and then takes everything.
+struct Script(Mutex<Vec<Answer>>);
+
+impl Push for Script {
+    fn push(&self, _: &Request, _: Duration) -> Answer {
+        let mut answers = self.0.lock().expect("a lock");
+        answers.pop().unwrap_or(Answer::status(204))
+    }
+}
+
+#[test]
+fn what_only_a_person_mends_is_tried_on_until_it_is_mended() {
+    let untrusted = || Answer::Failed {
+        text: "nobody trusts it".into(),
+        lasting: true,
+    };
+    let script = Arc::new(Script(Mutex::default()));
+    let config = Config::new("https://loki")
+        .retry_backoff(Duration::from_millis(10))
+        .max_backoff(Duration::from_millis(20))
+        .flush_timeout(LONG);
+    let loki = Loki::with_transport(config, script.clone()).expect("a configuration");
+    // Before anything has passed, and after.
+    for sent in [1, 2] {
+        *script.0.lock().expect("a lock") = vec![untrusted(), untrusted()];
+        loki.info("hello", &[]);
+        loki.flush().expect("a delivery");
+        let stats = loki.stats();
+        assert_eq!((stats.sent, stats.retries), (sent, 2 * sent), "{stats}");
+    }
+    let stats = loki.stop();
+    assert_eq!(stats.trouble, None);
+    adds_up(&stats);
+}
+
 #[test]
 fn an_empty_name_is_no_name() {
     let stand_in = StandIn::start();
