@@ -61,6 +61,7 @@ mod client;
 #[cfg(feature = "cli")]
 mod config;
 mod deadletter;
+mod defaults;
 mod entry;
 #[cfg(feature = "cli")]
 mod extent;
@@ -107,6 +108,7 @@ mod spool;
 mod stamp;
 mod stop;
 mod time;
+mod turnstile;
 
 /// The pure stages, for `benches/stages.rs`.
 #[cfg(feature = "bench")]

@@ -72,8 +72,15 @@ pub struct Logger {
     core: Arc<Core>,
 }
 
+impl Loki {
+    /// A bridge from the `log` crate to this client. It does not keep the client alive.
+    pub fn logger(&self) -> Logger {
+        Logger::new(Arc::clone(self.core()))
+    }
+}
+
 impl Logger {
-    pub(crate) fn new(core: Arc<Core>) -> Self {
+    fn new(core: Arc<Core>) -> Self {
         Self { core }
     }
 

@@ -9,10 +9,11 @@ use std::thread;
 
 use crate::batch::{Batch, Batcher, Limits};
 use crate::entry::Chunk;
-use crate::queue::{Pop, Queue, Turnstile};
+use crate::queue::{Pop, Queue};
 use crate::seal::Sealer;
 use crate::shipment::Shipment;
 use crate::stop::{Phase, Stop};
+use crate::turnstile::Turnstile;
 
 /// Batches that may wait for a sealer. Small, so that memory stays small; one is enough to keep a
 /// sealer busy while the next batch fills.

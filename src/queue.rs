@@ -1,8 +1,8 @@
 //! A first-in first-out queue bounded in bytes: how stages hand work on.
 //!
 //! Generic over what it carries. Pressure is a blocking push, the end is a closed queue, and a
-//! reader that is gone makes every push fail at once. Here, in `room` and in `stop` stand all waits
-//! of the program.
+//! reader that is gone makes every push fail at once. Here, in `room`, in `turnstile` and in `stop`
+//! stand all waits of the program.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -341,62 +341,6 @@ impl<T> Queue<T> {
     }
 }
 
-/// Lets numbered work, done on several threads at once, leave in the order of its numbers.
-#[derive(Default)]
-pub struct Turnstile {
-    next: Mutex<u64>,
-    turned: Condvar,
-}
-
-impl Turnstile {
-    /// A turnstile that lets number 0 through first.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The right to pass as `number`. A ticket that is dropped unused passes too, so that a panic
-    /// under way does not hold up the numbers behind it.
-    pub fn ticket(&self, number: u64) -> Ticket<'_> {
-        Ticket {
-            turnstile: self,
-            number,
-        }
-    }
-}
-
-/// See [`Turnstile::ticket`].
-pub struct Ticket<'a> {
-    turnstile: &'a Turnstile,
-    number: u64,
-}
-
-impl Ticket<'_> {
-    /// Waits for the turn of this number, runs `work`, and gives the turn on.
-    pub fn pass<R>(self, work: impl FnOnce() -> R) -> R {
-        drop(self.wait());
-        work()
-    }
-
-    fn wait(&self) -> MutexGuard<'_, u64> {
-        let next = self
-            .turnstile
-            .next
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        self.turnstile
-            .turned
-            .wait_while(next, |next| *next != self.number)
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Ticket<'_> {
-    fn drop(&mut self) {
-        *self.wait() += 1;
-        self.turnstile.turned.notify_all();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -529,23 +473,6 @@ mod tests {
         });
         queue.kick();
         assert_eq!(reader.join().unwrap(), Pop::Kicked);
-    }
-
-    #[test]
-    fn the_turnstile_keeps_the_order_of_numbers() {
-        let (turnstile, seen) = (Turnstile::new(), Mutex::new(Vec::new()));
-        thread::scope(|scope| {
-            for number in (0..8).rev() {
-                let (turnstile, seen) = (&turnstile, &seen);
-                scope.spawn(move || {
-                    let ticket = turnstile.ticket(number);
-                    if number != 3 {
-                        ticket.pass(|| seen.lock().unwrap().push(number));
-                    }
-                });
-            }
-        });
-        assert_eq!(*seen.lock().unwrap(), [0, 1, 2, 4, 5, 6, 7]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use super::Event;
-use super::inputs::{Opened, Run, spawn};
+use super::reading::{Opened, Run, spawn};
 use crate::attend::Attended;
 use crate::config::Config;
 use crate::gather::Gatherer;

@@ -2,27 +2,24 @@
 //!
 //! Knows which source serves which input. Knows nothing of how a run ends.
 
-use super::{Event, command};
-use crate::attend::Attended;
-use crate::checkpoint::Checkpoint;
-use crate::config::{Config, Input};
-use crate::note::Note;
-use crate::piece::Piece;
-use crate::pipeline::Intake;
-use crate::rate::Rate;
-use crate::shape::Shaper;
-use crate::source::follow::Follow;
-use crate::source::leash::{self, Leash};
-use crate::source::opened::Begin;
-use crate::source::{Setting, file};
-use crate::stop::Stop;
-use anyhow::{Context, Result};
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
 use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use super::reading::{Opened, Run, spawn};
+use super::{Event, command};
+use crate::config::{Config, Input};
+use crate::piece::Piece;
+use crate::rate::Rate;
+use crate::shape::Shaper;
+use crate::source::follow::Follow;
+use crate::source::leash;
+use crate::source::opened::Begin;
+use crate::source::{Setting, file};
 
 /// Whether something is read that cannot be read again: while it is open the program never exits.
 pub(super) fn has_pipe(input: &Input) -> bool {
@@ -40,25 +37,6 @@ pub(super) fn has_pipe(input: &Input) -> bool {
 /// Whether the input is files read to their end, which stay where they are.
 pub(super) fn ends_by_itself(input: &Input) -> bool {
     matches!(input, Input::Files(files) if !files.follow)
-}
-
-/// What a source is given.
-pub(super) struct Run {
-    pub(super) intake: Intake,
-    pub(super) stop: Arc<Stop>,
-    pub(super) checkpoint: Option<Arc<Checkpoint>>,
-    pub(super) note: Note,
-}
-
-/// What is read.
-#[derive(Default)]
-pub(super) struct Opened {
-    /// How many threads read.
-    pub(super) sources: usize,
-    /// What they are told the end by.
-    pub(super) leashes: Vec<Leash>,
-    /// The command that is run; it has the leashes of its own pipes.
-    pub(super) command: Option<Attended>,
 }
 
 /// Starts the threads that read.
@@ -111,12 +89,13 @@ pub(super) fn open(
     })
 }
 
-pub(super) fn read_files(files: file::Files, names: &[PathBuf], tee: bool, tell: &impl Fn(Event)) {
+/// Reads files, to their end.
+fn read_files(files: file::Files, names: &[PathBuf], tee: bool, tell: &impl Fn(Event)) {
     let tee = tee.then(|| Box::new(io::stdout()) as Box<dyn Write + Send>);
     tell(Event::SourceEnded(files.with_tee(tee).read(names)));
 }
 
-pub(super) fn setting(config: &Config, run: Run, begin: Begin, labelled: bool) -> Setting {
+fn setting(config: &Config, run: Run, begin: Begin, labelled: bool) -> Setting {
     let Run {
         intake,
         stop,
@@ -135,9 +114,4 @@ pub(super) fn setting(config: &Config, run: Run, begin: Begin, labelled: bool) -
         stop,
         note,
     }
-}
-
-pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
-    let thread = thread::Builder::new().name(name.into()).spawn(work);
-    thread.map(drop).context("cannot start a thread")
 }

@@ -5,6 +5,7 @@
 mod command;
 mod conductor;
 mod inputs;
+mod reading;
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -30,7 +31,8 @@ use crate::source::child::Exit;
 use crate::spool::Spool;
 use crate::stop::Stop;
 use conductor::Conductor;
-use inputs::{Run, ends_by_itself, has_pipe, open};
+use inputs::{ends_by_itself, has_pipe, open};
+use reading::Run;
 
 /// What the conductor hears.
 enum Event {

@@ -1,14 +1,23 @@
 //! The accounts of the backlog: where fates are written down, and whose room is freed with them.
 //!
-//! Holds them together for whoever settles. Knows no shipment.
+//! Holds them together for whoever settles, and knows the places in which room may be short. Knows
+//! no shipment.
 
 use std::sync::Arc;
 
 use super::disk::Disk;
-use super::waiting::Place;
-use crate::ledger::Ledger;
+use crate::ledger::{Fate, Ledger};
 use crate::room::Room;
 use crate::settlement::Settlement;
+
+/// Where room is short.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The buffer.
+    Memory,
+    /// The spool.
+    Spool,
+}
 
 /// What tickets are settled with.
 pub struct Accounts {
@@ -56,5 +65,23 @@ impl Accounts {
             (Place::Spool, Some(disk)) => disk.spool.size(),
             _ => self.capacity as u64,
         }
+    }
+}
+
+impl Place {
+    /// As messages name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "buffer",
+            Self::Spool => "spool",
+        }
+    }
+
+    /// What becomes of entries that find no room in it.
+    pub fn dropped(self) -> Fate {
+        Fate::Dropped(match self {
+            Self::Memory => "buffer full",
+            Self::Spool => "spool full",
+        })
     }
 }

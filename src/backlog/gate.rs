@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::accounts::Accounts;
-use super::waiting::{Place, Waiting};
+use super::accounts::{Accounts, Place};
+use super::waiting::Waiting;
 use crate::note::{Message, Note};
 use crate::queue::Queue;
 use crate::room::{Entered, Room};

@@ -9,7 +9,7 @@ mod accounts;
 mod disk;
 mod gate;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 mod ticket;
 mod under_way;
 mod waiting;
@@ -31,10 +31,10 @@ use crate::settlement::Settlement;
 use crate::shipment::Shipment;
 use crate::spool::{Stored, Unreadable};
 use crate::stop::{Phase, Stop};
-use accounts::Accounts;
+use accounts::{Accounts, Place};
 use gate::Gate;
 use under_way::UnderWay;
-use waiting::{Place, Waiting};
+use waiting::Waiting;
 
 /// A shipment to be sent, and the ticket for its entries.
 #[derive(Debug)]

@@ -7,7 +7,8 @@ use crate::ledger::Fate;
 use crate::note::Loudness;
 use crate::shipment::Request;
 
-fn shipment(number: u64, marks: Marks) -> Shipment {
+/// A shipment of ten entries.
+pub fn shipment(number: u64, marks: Marks) -> Shipment {
     let request = Request {
         labels: Arc::new(Labels::new([("app", "x")])),
         body: vec![0; 100].into(),
@@ -87,14 +88,15 @@ fn a_hopeless_answer_turns_waiting_into_dropping() {
     assert_eq!(ledger.counts().dropped, 10);
 }
 
-mod on_disk {
+pub mod on_disk {
     use super::*;
     use crate::spool::{Destination, Options, Spool};
     use rustix::fs::{CWD, FileType, Mode, mknodat};
     use serde_json::json;
     use std::path::Path;
 
-    fn spool(dir: &Path, size: u64) -> Arc<Spool> {
+    /// A spool of so many bytes.
+    pub fn spool(dir: &Path, size: u64) -> Arc<Spool> {
         let options = Options {
             dir: dir.to_owned(),
             size,

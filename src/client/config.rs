@@ -118,7 +118,7 @@ impl Config {
             max_message_size: 256 * 1024,
             buffer: 32 * 1024 * 1024,
             on_full: OnFull::default(),
-            gzip_level: crate::seal::GZIP_LEVEL,
+            gzip_level: crate::defaults::GZIP_LEVEL,
             timeout: Duration::from_secs(10),
             max_retries: None,
             retry_backoff: Duration::from_secs(1),

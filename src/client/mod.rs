@@ -5,32 +5,24 @@
 
 mod check;
 mod config;
+mod core;
 mod record;
 mod stats;
 mod transport;
 
 use std::fmt;
-use std::sync::{Arc, Once};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use crate::entry::{Entry, UNSTAMPED};
-use crate::labels::Labels;
-use crate::ledger::Ledger;
+use crate::entry::UNSTAMPED;
 use crate::level::Level;
-use crate::note::{Loudness, Note};
-use crate::pipeline::{Destination, Intake, Pipeline, Plan, Stage, Stores};
 use crate::push::Push;
 use crate::push::http::Http;
-use crate::queue::Queue;
-use crate::stop::{Phase, Stop};
 
 use check::{Checked, check, wrong};
 pub use config::{Auth, Config, ConfigError, OnFull};
+pub use core::Core;
 pub use record::{Line, Record};
 pub use stats::{FlushError, Stats};
-
-/// How long a stop may overrun its time: one last try is made when that is over.
-const GRACE: Duration = Duration::from_millis(1_500);
 
 /// A field of an entry: its name, and whatever can be shown as its value.
 pub type Field<'a> = (&'a str, &'a dyn fmt::Display);
@@ -66,24 +58,6 @@ pub type Field<'a> = (&'a str, &'a dyn fmt::Display);
 pub struct Loki {
     core: Arc<Core>,
     _owners: Arc<Owners>,
-}
-
-/// What all clones of a client share; a bridge too, which keeps no client alive.
-pub struct Core {
-    intake: Intake,
-    pipeline: Pipeline,
-    stop: Arc<Stop>,
-    ledger: Arc<Ledger>,
-    /// Closed when the last stage is through.
-    through: Queue<()>,
-    stopping: Once,
-    /// The stream of each level.
-    streams: [Arc<Labels>; Level::ALL.len()],
-    max_message_size: usize,
-    waits: bool,
-    flush_timeout: Duration,
-    target: String,
-    warnings: Vec<String>,
 }
 
 /// Stops the client when the last clone goes.
@@ -123,40 +97,9 @@ impl Loki {
     }
 
     fn start(config: &Config, checked: Checked, push: Arc<dyn Push>) -> Self {
-        let (stop, ledger) = (Arc::new(Stop::new()), Arc::new(Ledger::new()));
-        let target = checked.settings.target.clone();
-        let through = Queue::new(0);
-        let ended = through.clone();
-        let plan = Plan {
-            settings: checked.settings,
-            destination: Destination::Loki(push),
-            stores: Stores::default(),
-            stop: Arc::clone(&stop),
-            ledger: Arc::clone(&ledger),
-            note: Note::new(Loudness::Silent),
-        };
-        let pipeline = plan.start(move |stage| {
-            if stage == Stage::Ship {
-                ended.close();
-            }
-        });
-        let labels = checked.labels;
-        let core = Arc::new(Core {
-            intake: pipeline.intake(),
-            pipeline,
-            stop,
-            ledger,
-            through,
-            stopping: Once::new(),
-            streams: Level::ALL.map(|level| Arc::new(labels.with([("level", level.as_str())]))),
-            max_message_size: config.max_message_size,
-            waits: config.on_full == OnFull::Block,
-            flush_timeout: config.flush_timeout,
-            target,
-            warnings: checked.warnings,
-        });
+        let core = Arc::new(Core::start(config, checked, push));
         #[cfg(feature = "log")]
-        for warning in &core.warnings {
+        for warning in core.warnings() {
             ::log::warn!(target: "loki_push", "{warning}");
         }
         Self {
@@ -227,13 +170,13 @@ impl Loki {
     /// What is allowed but not wise in the configuration, as credentials over plain http. With the
     /// feature `log` it is also logged once, when the client is made; it is never printed.
     pub fn warnings(&self) -> &[String] {
-        &self.core.warnings
+        self.core.warnings()
     }
 
-    /// A bridge from the `log` crate to this client. It does not keep the client alive.
+    /// What a bridge hands its lines to.
     #[cfg(feature = "log")]
-    pub fn logger(&self) -> crate::log::Logger {
-        crate::log::Logger::new(Arc::clone(&self.core))
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
     }
 
     fn write(&self, level: Level, message: &str, fields: &[Field<'_>]) {
@@ -242,56 +185,6 @@ impl Loki {
             line.field(name, value);
         }
         self.core.enter(level, &line, "", UNSTAMPED);
-    }
-}
-
-impl Core {
-    /// Hands a line in. What a thread hands in keeps its order.
-    pub fn enter(&self, level: Level, line: &Line, metadata: &str, time: i64) {
-        let stream = &self.streams[level as usize];
-        line.in_pieces(self.max_message_size, |line| {
-            let entry = Entry {
-                time,
-                line,
-                metadata,
-            };
-            self.intake.push_single(stream, entry, self.waits);
-        });
-    }
-
-    /// See [`Loki::flush`].
-    pub fn flush(&self) -> Result<(), FlushError> {
-        if self.pipeline.flush(Instant::now() + self.flush_timeout) {
-            return Ok(());
-        }
-        Err(FlushError {
-            pending: self.ledger.counts().left(),
-            target: self.target.clone(),
-            trouble: self.pipeline.trouble(),
-        })
-    }
-
-    fn stop(&self) {
-        self.stopping.call_once(|| {
-            let now = Instant::now();
-            self.pipeline.close();
-            self.stop.advance(Phase::Winding);
-            self.stop.end_input(now);
-            self.through.pop(Some(now + self.flush_timeout + GRACE));
-            // Whatever a stage still does, it does in vain, and the statistics are final.
-            self.stop.advance(Phase::Now);
-            self.pipeline.abandon();
-        });
-    }
-
-    fn stats(&self) -> Stats {
-        Stats::new(
-            self.ledger.counts(),
-            self.ledger.retrying(),
-            self.pipeline.batches(),
-            self.pipeline.trouble(),
-            self.stopping.is_completed(),
-        )
     }
 }
 
@@ -305,7 +198,7 @@ impl Drop for Owners {
 impl fmt::Debug for Loki {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Loki")
-            .field("target", &self.core.target)
+            .field("target", &self.core.target())
             .field("stats", &self.stats())
             .finish_non_exhaustive()
     }

@@ -2,8 +2,6 @@
 //!
 //! Knows the wording of Loki's limits. Must not know entries, or how long to wait.
 
-use super::texts::number;
-
 /// What a 429 limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(
@@ -87,6 +85,12 @@ fn byte_size(text: &str) -> Option<u64> {
         .iter()
         .position(|&name| name == unit)?;
     value.checked_mul(1 << (10 * power))
+}
+
+/// A number at the beginning of a text, and what stands behind it.
+pub(super) fn number<T: std::str::FromStr>(text: &str) -> Option<(T, &str)> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    Some((text[..digits].parse().ok()?, &text[digits..]))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use super::limit::STREAM_RATE;
+use super::limit::{STREAM_RATE, number};
 use super::{Hints, Reason, SECOND, Sent, WINDOW, start};
 
 /// One message of the distributor and how many entries got it.
@@ -287,11 +287,6 @@ fn skip_labels(text: &str) -> Option<&str> {
         }
     }
     None
-}
-
-pub(super) fn number<T: std::str::FromStr>(text: &str) -> Option<(T, &str)> {
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    Some((text[..digits].parse().ok()?, &text[digits..]))
 }
 
 /// Reads an RFC 3339 time in whole seconds since 1970, and what stands behind it.

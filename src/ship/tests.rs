@@ -1,51 +1,21 @@
 //! What shipping promises of a Loki that is out of order, with a backlog and a spool of its own.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::*;
+use crate::backlog::tests::on_disk::spool;
+use crate::backlog::tests::shipment;
 use crate::backlog::{Disk, OnFull};
 use crate::entry::Marks;
-use crate::labels::Labels;
 use crate::note::Loudness;
 use crate::retry::{Backoff, Patience};
-use crate::shipment::{Answer, Request, Shipment};
-use crate::spool::{Destination, Options, Spool};
+use crate::shipment::{Answer, Request};
+use crate::spool::Spool;
 use crate::stop::Phase;
 
 fn note() -> Note {
     Note::new(Loudness::Silent)
-}
-
-fn shipment(number: u64) -> Shipment {
-    let request = Request {
-        labels: Arc::new(Labels::new([("app", "x")])),
-        body: vec![0; 100].into(),
-        gzip: false,
-        entries: 10,
-        bytes: 100,
-    };
-    Shipment {
-        number,
-        requests: vec![request],
-        marks: Marks::default(),
-    }
-}
-
-fn spool(dir: &Path) -> Arc<Spool> {
-    let options = Options {
-        dir: dir.to_owned(),
-        size: 1 << 20,
-        sync: false,
-        destination: Destination {
-            url: "http://loki".into(),
-            tenant: None,
-            user: None,
-        },
-        checkpoint: None,
-    };
-    Arc::new(Spool::open(options, note()).unwrap())
 }
 
 /// A Loki that has no place for the stream, and ends the run at the third try.
@@ -74,12 +44,12 @@ impl Push for NoPlace {
 #[test]
 fn what_waits_for_a_place_is_not_read_from_the_spool_beyond_what_memory_is_meant_for() {
     let dir = tempfile::tempdir().unwrap();
-    let (spool, stop) = (spool(dir.path()), Arc::new(Stop::new()));
+    let (spool, stop) = (spool(dir.path(), 1 << 20), Arc::new(Stop::new()));
     let ledger = Arc::new(Ledger::new());
     let disk = Disk::new(Arc::clone(&spool), None);
-    let room = 2 * shipment(0).footprint();
+    let room = 2 * shipment(0, Marks::default()).footprint();
     let backlog = Backlog::new(room, OnFull::Block, Some(disk), &stop, &ledger, note());
-    (0..4).for_each(|n| backlog.put(shipment(n)));
+    (0..4).for_each(|n| backlog.put(shipment(n, Marks::default())));
     // The third is on disk only: whether it is read back shows.
     let folder = std::fs::read_dir(dir.path()).unwrap().next().unwrap();
     let third = folder.unwrap().path().join("00000000000000000002.batch");

@@ -26,7 +26,7 @@ fn header(found: &Found, name: &str) -> Option<String> {
 }
 
 fn basic(user: &str, password: &str) -> String {
-    super::basic(user, password).value
+    super::authorization::basic(user, password).value
 }
 
 fn authorization(args: &[&str], env: &[(&str, &str)]) -> Option<String> {

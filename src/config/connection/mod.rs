@@ -1,0 +1,115 @@
+//! The way to Loki: address, credentials, tenant, headers, TLS and proxy, from options, our
+//! environment and logcli's.
+//!
+//! Puts the parts together. Shows no secret.
+
+mod authorization;
+mod headers;
+mod lookup;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, anyhow};
+
+use crate::address::Address;
+use crate::cli::{self, Typed};
+use crate::push::http::{Connection, Tls};
+use crate::spool::Destination;
+use headers::{headers, tenant};
+use lookup::{Given, Lookup, Source, half_a_pair};
+
+/// The address of a Loki on this machine.
+const DEFAULT_URL: &str = "http://localhost:3100";
+
+/// What was worked out.
+pub struct Found {
+    /// For the HTTP agent.
+    pub connection: Connection,
+    /// The destination as messages name it.
+    pub shown: String,
+    /// The destination as the spool tells it from others.
+    pub destination: Destination,
+}
+
+/// Works the connection out.
+///
+/// # Errors
+/// What is wrong, naming the option.
+pub fn resolve(
+    typed: &Typed,
+    env: &dyn Fn(&str) -> Option<OsString>,
+    warnings: &mut Vec<String>,
+) -> Result<Found> {
+    let lookup = Lookup { typed, env };
+    let given = &typed.cli.connection;
+    let url = lookup
+        .find("url", given.url.clone(), Some("LOKI_ADDR"))?
+        .unwrap_or_else(|| Given {
+            value: DEFAULT_URL.to_owned(),
+            source: Source::Logcli,
+            name: "--url".to_owned(),
+        });
+    let address = Address::parse(url.value.trim()).map_err(|why| anyhow!("{}: {why}", url.name))?;
+    let authorization = authorization::find(&lookup, &address, url.source, warnings)?;
+    let user = authorization.as_ref().and_then(|auth| auth.user.clone());
+    let headers = headers(&lookup, &address, authorization, warnings)?;
+    let destination = Destination {
+        url: address.push.clone(),
+        tenant: tenant(&headers),
+        user,
+    };
+    let proxy = lookup.text("proxy_url", given.proxy_url.as_ref(), "LOKI_HTTP_PROXY_URL")?;
+    let connection = Connection {
+        url: address.push.clone(),
+        headers,
+        timeout: typed.cli.delivery.timeout,
+        connections: usize::from(typed.cli.delivery.connections),
+        tls: tls(&lookup, warnings)?,
+        proxy: proxy.filter(|_| !address.is_loopback()),
+        no_proxy: address.is_loopback(),
+    };
+    Ok(Found {
+        connection,
+        shown: address.base,
+        destination,
+    })
+}
+
+/// Certificates, read.
+fn tls(lookup: &Lookup<'_>, warnings: &mut Vec<String>) -> Result<Tls> {
+    let given = &lookup.typed.cli.connection;
+    let find = |id, path: &Option<PathBuf>, logcli| lookup.find(id, path.clone(), Some(logcli));
+    let read = |given: &Given<PathBuf>| {
+        fs::read(&given.value)
+            .with_context(|| format!("{}: cannot read {}", given.name, given.value.display()))
+    };
+    let authority = find("ca_cert", &given.ca_cert, "LOKI_CA_CERT_PATH")?;
+    let certificate = find("cert", &given.cert, "LOKI_CLIENT_CERT_PATH")?;
+    let key = find("key", &given.key, "LOKI_CLIENT_KEY_PATH")?;
+    let client = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some((read(&certificate)?, read(&key)?)),
+        (None, None) => None,
+        (Some(half), None) => half_a_pair(&half, "--key", warnings)?,
+        (None, Some(half)) => half_a_pair(&half, "--cert", warnings)?,
+    };
+    // An option says no, too: LOKI_PUSH_TLS_SKIP_VERIFY=false.
+    let skip_verify = if lookup.typed.given("tls_skip_verify") {
+        given.tls_skip_verify
+    } else {
+        let name = "LOKI_TLS_SKIP_VERIFY";
+        let value = lookup.text("tls_skip_verify", None, name)?;
+        let read = |value: String| cli::parse_switch(&value);
+        value
+            .map_or(Some(false), read)
+            .ok_or_else(|| anyhow!("{name} takes true or false"))?
+    };
+    Ok(Tls {
+        authority: authority.as_ref().map(read).transpose()?,
+        client,
+        skip_verify,
+    })
+}

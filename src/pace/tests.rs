@@ -1,0 +1,363 @@
+//! What many paces do that share a limit, in virtual time.
+
+use super::*;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashSet};
+
+const MIB: u64 = 1 << 20;
+
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+/// golang.org/x/time/rate, as Loki's distributor uses it.
+struct Bucket {
+    rate: f64,
+    burst: f64,
+    tokens: f64,
+    last: f64,
+}
+
+impl Bucket {
+    fn allow(&mut self, now: f64, bytes: f64) -> bool {
+        self.tokens = (self.tokens + (now - self.last) * self.rate).min(self.burst);
+        self.last = now;
+        let ok = bytes <= self.tokens;
+        if ok {
+            self.tokens -= bytes;
+        }
+        ok
+    }
+}
+
+struct World {
+    shippers: usize,
+    batches: usize,
+    connections: usize,
+    /// Bytes of a request, from, to.
+    size: (u64, u64),
+    /// Bytes a second and burst; the text names the first divided by `named`.
+    rate: f64,
+    burst: f64,
+    named: f64,
+    /// When the limit is lifted.
+    lifted: f64,
+    seed: u64,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        let (rate, burst) = (4.0 * MIB as f64, 6.0 * MIB as f64);
+        Self {
+            shippers: 1,
+            batches: 1,
+            connections: 1,
+            size: (MIB, MIB),
+            rate,
+            burst,
+            named: 1.0,
+            lifted: f64::INFINITY,
+            seed: 7,
+        }
+    }
+}
+
+#[derive(Default, Debug)]
+struct Seen {
+    tries: usize,
+    refused: usize,
+    bytes: f64,
+    /// When the first and the last shipper was done, and when all were served but a tenth.
+    first: f64,
+    last: f64,
+    median: f64,
+    nine_tenths: f64,
+    /// The bytes accepted until then.
+    bytes_then: f64,
+    /// The most shippers that tried within one second: after the first, the tenth and the
+    /// sixtieth.
+    crowd_first: usize,
+    crowd_early: usize,
+    crowd: usize,
+    longest_wait: f64,
+    /// After the limit was lifted: when the last shipper got its next request accepted, and
+    /// the longest wait that was in use then.
+    recovered: f64,
+    in_use: f64,
+}
+
+fn run(world: &World) -> Seen {
+    let mut random = Random(world.seed);
+    let mut bucket = Bucket {
+        rate: world.rate,
+        burst: world.burst,
+        tokens: world.burst,
+        last: 0.0,
+    };
+    let mut paces = vec![Pace::default(); world.shippers];
+    let mut left = vec![world.batches; world.shippers];
+    let mut next_after_lift = vec![false; world.shippers];
+    let mut seen = Seen::default();
+    let total = (world.shippers * world.batches) as f64;
+    let (mut done, mut served) = (0, 0.0);
+    // (time in ns, shipper, size, the wait before it in ns)
+    let mut events = BinaryHeap::new();
+    let ns = |t: f64| (t * 1e9) as u64;
+    let size = |random: &mut Random| {
+        let (from, to) = world.size;
+        from + ((to - from) as f64 * random.next()) as u64
+    };
+    for (shipper, left) in left.iter_mut().enumerate() {
+        // Cron jobs start within a tenth of a second.
+        for _ in 0..world.connections.min(world.batches) {
+            *left -= 1;
+            events.push(Reverse((
+                ns(random.next() * 0.1),
+                shipper,
+                size(&mut random),
+                0,
+            )));
+        }
+    }
+    let mut second: (u64, HashSet<usize>) = (0, HashSet::new());
+    while let Some(Reverse((at, shipper, bytes, waited))) = events.pop() {
+        let sent = Duration::from_nanos(at);
+        let t = sent.as_secs_f64();
+        seen.tries += 1;
+        if second.0 != at / 1_000_000_000 {
+            second = (at / 1_000_000_000, HashSet::new());
+        }
+        second.1.insert(shipper);
+        // In the first second all of them do.
+        match second.0 {
+            0 => {}
+            1..10 => seen.crowd_first = seen.crowd_first.max(second.1.len()),
+            10..60 => seen.crowd_early = seen.crowd_early.max(second.1.len()),
+            _ => seen.crowd = seen.crowd.max(second.1.len()),
+        }
+        let now = sent + Duration::from_secs_f64(0.005 + 0.015 * random.next());
+        let pace = &mut paces[shipper];
+        let (wait, bytes) = if t >= world.lifted || bucket.allow(t, bytes as f64) {
+            seen.bytes += bytes as f64;
+            served += 1.0;
+            if served <= 0.9 * total {
+                (seen.nine_tenths, seen.bytes_then) = (t, seen.bytes);
+            }
+            if t >= world.lifted && !next_after_lift[shipper] {
+                next_after_lift[shipper] = true;
+                seen.recovered = t - world.lifted;
+                seen.in_use = seen.in_use.max(waited as f64 / 1e9);
+            }
+            pace.accepted(now, sent);
+            if left[shipper] == 0 {
+                done += 1;
+                if done == world.shippers / 2 {
+                    seen.median = t;
+                }
+                if done == 1 {
+                    seen.first = t;
+                }
+                seen.last = t;
+                continue;
+            }
+            left[shipper] -= 1;
+            let bytes = size(&mut random);
+            (pace.before_next(now, bytes, random.next()), bytes)
+        } else {
+            seen.refused += 1;
+            let limit = (world.rate / world.named) as u64;
+            (pace.limited(now, sent, limit, bytes, random.next()), bytes)
+        };
+        seen.longest_wait = seen.longest_wait.max(wait.as_secs_f64());
+        events.push(Reverse((
+            (now + wait).as_nanos() as u64,
+            shipper,
+            bytes,
+            wait.as_nanos() as u64,
+        )));
+    }
+    seen
+}
+
+/// The time that all of it takes at the limit, after the full bucket is used up.
+fn ideal(world: &World, bytes: f64) -> f64 {
+    (bytes - world.burst) / world.rate
+}
+
+/// How much of the limit was used while nine tenths of the requests were served.
+fn used(world: &World, seen: &Seen) -> f64 {
+    ideal(world, seen.bytes_then) / seen.nine_tenths
+}
+
+#[test]
+fn alone_it_runs_at_the_limit_with_a_handful_of_refusals() {
+    for (batches, connections, refusals) in
+        [(100, 1, 6), (100, 4, 12), (2400, 1, 20), (2400, 4, 30)]
+    {
+        for seed in 0..10 {
+            let world = World {
+                batches,
+                connections,
+                seed,
+                ..World::default()
+            };
+            let seen = run(&world);
+            let over = seen.last / ideal(&world, seen.bytes);
+            println!(
+                "{batches} MiB, {connections} connections: {over:.3} of the ideal, {} refusals",
+                seen.refused
+            );
+            assert!(over <= 1.05, "{over}");
+            assert!(seen.refused <= refusals, "{}", seen.refused);
+        }
+    }
+}
+
+#[test]
+fn a_few_share_the_limit() {
+    for (shippers, batches) in [(2, 200), (3, 150), (5, 100), (10, 60), (20, 40), (50, 40)] {
+        for seed in 0..5 {
+            let world = World {
+                shippers,
+                batches,
+                seed,
+                ..World::default()
+            };
+            let seen = run(&world);
+            let (over, used) = (seen.last / ideal(&world, seen.bytes), used(&world, &seen));
+            let each = seen.refused as f64 / (shippers * batches) as f64;
+            println!(
+                "{shippers} x {batches} MiB: used {used:.3}, all done at {over:.2} of the ideal, first {:.0} s, half {:.0} s, last {:.0} s, {each:.2} refusals a request",
+                seen.first, seen.median, seen.last
+            );
+            assert!(over <= 1.25, "{over}");
+            assert!(used >= 0.9, "{used}");
+            assert!(each <= 1.25, "{each}");
+            assert!(seen.last <= 2.0 * seen.median);
+        }
+    }
+}
+
+#[test]
+fn a_thousand_that_start_at_once_use_the_limit_and_do_not_keep_in_step() {
+    let tenth = MIB / 10;
+    for (batches, size, most, least) in [
+        (1, (MIB, MIB), 1.15, 0.9),
+        (4, (MIB, MIB), 1.1, 0.9),
+        (4, (MIB / 16, MIB), 1.2, 0.9),
+        (10, (tenth, tenth), 1.2, 0.9),
+        (1, (tenth, tenth), 1.5, 0.85),
+    ] {
+        let world = World {
+            shippers: 1000,
+            batches,
+            size,
+            ..World::default()
+        };
+        let seen = run(&world);
+        let (over, used) = (seen.last / ideal(&world, seen.bytes), used(&world, &seen));
+        let each = seen.refused as f64 / (1000 * batches) as f64;
+        println!(
+            "1000 x {batches} x {size:?}: used {used:.3}, all done at {over:.2} of the ideal, {each:.1} refusals a request, at most {}, {}, {} of them in a second after 1, 10, 60 s, waits up to {:.0} s",
+            seen.crowd_first, seen.crowd_early, seen.crowd, seen.longest_wait
+        );
+        assert!(used >= least, "{used}");
+        assert!(over <= most, "{over}");
+        assert!(each <= 12.0, "{each}");
+        assert!(seen.crowd_first <= 800 && seen.crowd_early <= 300 && seen.crowd <= 200);
+        assert!(seen.longest_wait <= 60.0);
+    }
+}
+
+#[test]
+fn all_recover_within_two_backoffs_when_the_limit_is_lifted() {
+    for seed in 0..3 {
+        let world = World {
+            shippers: 1000,
+            batches: 6,
+            lifted: 400.0,
+            seed,
+            ..World::default()
+        };
+        let seen = run(&world);
+        println!(
+            "lifted: the last one's next request after {:.0} s, waits in use up to {:.0} s, all done after {:.0} s",
+            seen.recovered,
+            seen.in_use,
+            seen.last - world.lifted
+        );
+        assert!(seen.recovered <= 2.0 * seen.in_use);
+        assert!(seen.last - world.lifted <= 2.0 * 60.0);
+    }
+}
+
+#[test]
+fn one_that_is_alone_notices_a_lifted_limit_and_a_larger_one() {
+    let world = World {
+        batches: 2000,
+        lifted: 20.0,
+        ..World::default()
+    };
+    let seen = run(&world);
+    println!("lifted at 20 s: done at {:.0} s", seen.last);
+    assert!(seen.last < 100.0, "{}", seen.last);
+    // Three distributors: each names a third of what all take together.
+    let world = World {
+        batches: 1000,
+        named: 3.0,
+        ..World::default()
+    };
+    let seen = run(&world);
+    let over = seen.last / ideal(&world, seen.bytes);
+    println!(
+        "named a third: {over:.2} of the ideal, {} refusals",
+        seen.refused
+    );
+    assert!(over < 1.4 && seen.refused < 20);
+}
+
+const ZERO: Duration = Duration::ZERO;
+
+#[test]
+fn without_a_refusal_there_is_no_wait() {
+    let mut pace = Pace::default();
+    for i in 0..1000 {
+        let now = Duration::from_millis(i);
+        assert_eq!(pace.before_next(now, 100 * MIB, 0.99), ZERO);
+        pace.accepted(now, now);
+    }
+}
+
+#[test]
+fn requests_side_by_side_get_places_one_after_another() {
+    let mut pace = Pace::default();
+    let (sent, now) = (Duration::from_secs(1), Duration::from_secs(2));
+    let waits: Vec<f64> = (0..4)
+        .map(|_| pace.limited(now, sent, 4 * MIB, MIB, 0.5).as_secs_f64())
+        .collect();
+    assert!((waits[0] - FIRST_WAIT).abs() < 1e-6);
+    // The others were sent before that was known: no more backoff, a place for each.
+    for pair in waits.windows(2) {
+        assert!((pair[1] - pair[0] - 0.25 / ALONE).abs() < 1e-6, "{waits:?}");
+    }
+    assert!(pace.before_next(now, MIB, 0.5).as_secs_f64() > waits[3]);
+}
+
+#[test]
+fn one_request_waits_as_long_as_its_bytes_need() {
+    let mut pace = Pace::default();
+    let wait = pace.limited(ZERO, ZERO, MIB / 100, MIB, 0.0).as_secs_f64();
+    assert!((100.0..=200.1).contains(&wait), "{wait}");
+    // A limit of nothing does not mean for ever.
+    let mut pace = Pace::default();
+    assert!(pace.limited(ZERO, ZERO, 0, u64::MAX, 0.99).as_secs_f64() <= 2.0 * OWN_MAX);
+    assert!(pace.before_next(ZERO, u64::MAX, 0.99).as_secs_f64() <= 5.0 * OWN_MAX);
+}
