@@ -1,11 +1,9 @@
 //! `-- COMMAND`: what it prints, its status, its signals, and what it leaves behind.
 
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::support::{Dir, Finished, Loki, LokiPush, Running};
+use crate::support::{Dir, Finished, Loki, LokiPush, Running, Terminal};
 
 fn sh(loki: &Loki, script: &str) -> LokiPush {
     LokiPush::new(loki).args(["--", "sh", "-c", script])
@@ -331,40 +329,40 @@ fn a_child_can_be_waited_for_whatever_we_inherit() {
     assert!(has_field(&closing(&loki).0, "exit_code=7"));
 }
 
-/// A command that prints `ready` and then waits for the pipe `hold` to be let go; `trap` is what it
-/// does about signals.
+/// A command that prints `ready` and then waits until somebody it started, who has its pipes too,
+/// is let go; `trap` is what it does about signals.
 struct Held {
     loki: Loki,
-    dir: Dir,
     run: Running,
 }
 
 impl Held {
     fn start(trap: &str, options: &[&str]) -> Self {
-        let (loki, dir) = (Loki::start(), Dir::new());
-        let made = Command::new("mkfifo").arg(dir.join("hold")).status();
-        assert!(made.unwrap().success());
-        let script = format!("{trap}; cat hold & echo ready; wait; wait; wait; echo end");
+        let loki = Loki::start();
+        let script = format!("{trap}; {HELD}");
         let run = LokiPush::new(&loki)
             .args(["--flush-interval", "10ms"])
             .args(options)
             .args(["--", "sh", "-c", &script])
-            .cwd(dir.path())
+            .stdin_open()
             .spawn();
         loki.wait_for_entries(1);
-        Self { loki, dir, run }
+        Self { loki, run }
     }
 
-    fn let_go(&self) {
-        let mut hold = OpenOptions::new()
-            .write(true)
-            .open(self.dir.join("hold"))
-            .unwrap();
-        hold.write_all(b"let go\n").unwrap();
+    fn let_go(&mut self) {
+        self.run.write("let go\n");
+        self.run.close_stdin();
     }
 }
 
-fn last_words(done: Finished, loki: &Loki) {
+/// The one who holds takes no SIGINT, like every background process of a script; a shell sees to
+/// that only after the fork, and so he says himself when he is ready. Each `wait` may be cut short
+/// by a signal.
+const HELD: &str = "exec 3<&0; { trap '' INT; echo ready; exec cat <&3; } & \
+                    wait; wait; wait; echo end";
+
+fn last_words(done: &Finished, loki: &Loki) {
     let lines = printed(loki, "stdout");
     assert!(
         lines.contains(&"last words".to_owned()),
@@ -376,7 +374,7 @@ fn last_words(done: Finished, loki: &Loki) {
 #[test]
 fn a_signal_reaches_the_command_and_its_last_words_are_shipped() {
     for signal in ["TERM", "INT", "HUP"] {
-        let held = Held::start(&format!("trap 'echo last words; exit 9' {signal}"), &[]);
+        let mut held = Held::start(&format!("trap 'echo last words; exit 9' {signal}"), &[]);
         held.run.signal(signal);
         held.loki.wait_until("the end", |seen| {
             seen.entries
@@ -384,8 +382,8 @@ fn a_signal_reaches_the_command_and_its_last_words_are_shipped() {
                 .any(|entry| entry.line.contains("exit_code=9"))
         });
         held.let_go();
-        let done = held.run.wait().expect(9);
-        last_words(done, &held.loki);
+        let done = held.run.wait_to_end().expect(9);
+        last_words(&done, &held.loki);
     }
 }
 
@@ -394,7 +392,7 @@ fn a_signal_that_ends_the_command_is_its_status() {
     for (signal, status) in [("TERM", 143), ("HUP", 129)] {
         let held = Held::start(":", &[]);
         held.run.signal(signal);
-        let done = held.run.wait().expect(status).expect_silence();
+        let done = held.run.wait_to_end().expect(status).expect_silence();
         let (line, level) = closing(&held.loki);
         assert!(
             has_field(&line, &format!("exit_code={status}")),
@@ -406,11 +404,11 @@ fn a_signal_that_ends_the_command_is_its_status() {
 
 #[test]
 fn a_command_that_goes_on_after_a_signal_is_waited_for() {
-    let held = Held::start("trap 'echo still here' TERM", &[]);
+    let mut held = Held::start("trap 'echo still here' TERM", &[]);
     held.run.signal("TERM");
     held.loki.wait_for_entries(2);
     held.let_go();
-    held.run.wait().expect(0).expect_silence();
+    held.run.wait_to_end().expect(0).expect_silence();
     assert_eq!(
         printed(&held.loki, "stdout"),
         ["ready", "still here", "let go", "end"]
@@ -419,13 +417,13 @@ fn a_command_that_goes_on_after_a_signal_is_waited_for() {
 
 #[test]
 fn hangups_are_the_commands_own_business() {
-    let held = Held::start("n=0; trap 'n=$((n+1)); echo reload $n' HUP", &[]);
+    let mut held = Held::start("n=0; trap 'n=$((n+1)); echo reload $n' HUP", &[]);
     for n in 1..=2 {
         held.run.signal("HUP");
         held.loki.wait_for_entries(1 + n);
     }
     held.let_go();
-    held.run.wait().expect(0).expect_silence();
+    held.run.wait_to_end().expect(0).expect_silence();
     assert_eq!(
         printed(&held.loki, "stdout")[..3],
         ["ready", "reload 1", "reload 2"]
@@ -440,17 +438,18 @@ fn a_second_signal_leaves_a_command_that_ignores_both() {
     held.run.signal("USR1");
     held.run.wait_for_stderr("read 1");
     held.run.signal("TERM");
-    let loki = &held.loki;
-    let (run, dir) = (held.run, held.dir);
-    let done = run.wait().expect(143).expect_stderr(["leaving without it"]);
+    let Held { loki, run } = held;
+    let done = run
+        .wait_to_end()
+        .expect(143)
+        .expect_stderr(["leaving without it"]);
     assert!(done.elapsed < Duration::from_secs(10), "{:?}", done.elapsed);
-    assert_eq!(printed(loki, "exit"), [""; 0]);
-    drop(OpenOptions::new().write(true).open(dir.join("hold")));
+    assert_eq!(printed(&loki, "exit"), [""; 0]);
 }
 
 #[test]
 fn a_second_signal_that_ends_it_still_brings_its_status() {
-    let held = Held::start(
+    let mut held = Held::start(
         "trap 'trap \"echo last words; exit 9\" TERM; echo once more' TERM",
         &[],
     );
@@ -463,44 +462,32 @@ fn a_second_signal_that_ends_it_still_brings_its_status() {
             .any(|entry| entry.line.contains("exit_code=9"))
     });
     held.let_go();
-    let done = held.run.wait().expect(9);
-    last_words(done, &held.loki);
+    let done = held.run.wait_to_end().expect(9);
+    last_words(&done, &held.loki);
 }
 
 #[test]
 fn what_the_terminal_sends_is_not_sent_twice() {
-    let (loki, dir) = (Loki::start(), Dir::new());
-    assert!(
-        Command::new("mkfifo")
-            .arg(dir.join("hold"))
-            .status()
-            .unwrap()
-            .success()
-    );
-    let script = "trap 'echo int' INT; cat hold & echo ready; wait; wait; wait; echo end";
-    // A terminal of its own, and typed into it what Ctrl-C gives.
-    let binary = crate::support::run::BINARY;
-    let words = format!(
-        "'{binary}' -u {} --flush-interval 10ms -- sh -c \"$SCRIPT\"",
-        loki.url()
-    );
-    let mut terminal = Command::new("script")
-        .args(["-qec", &words, "/dev/null"])
-        .env("SCRIPT", script)
-        .current_dir(dir.path())
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .expect("script, of util-linux");
+    let Some(terminal) = Terminal::open() else {
+        return;
+    };
+    let loki = Loki::start();
+    let run = LokiPush::new(&loki).args(["--flush-interval", "10ms"]);
+    let script = format!("trap 'echo int; echo had it >&3' INT; {HELD}");
+    let run = run.args(["--", "sh", "-c", &script]);
+    let run = run.at_terminal(&terminal).spawn();
     loki.wait_for_entries(1);
-    terminal.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
-    loki.wait_for_entries(2);
-    let mut hold = OpenOptions::new()
-        .write(true)
-        .open(dir.join("hold"))
-        .unwrap();
-    hold.write_all(b"let go\n").unwrap();
-    drop(hold);
-    assert!(terminal.wait().unwrap().success(), "{loki:?}");
+    // Two that wait at once are one: the command has dealt with its own before we see ours.
+    run.signal("STOP");
+    terminal.press(Terminal::CTRL_C);
+    terminal.wait_for("had it");
+    run.signal("CONT");
+    // The answer to a later signal shows that we have dealt with ours, too.
+    run.signal("USR1");
+    run.wait_for_stderr("loki-push: read ");
+    terminal.press("let go\n");
+    terminal.press(Terminal::CTRL_D);
+    run.wait_to_end().expect(0);
     assert_eq!(printed(&loki, "stdout"), ["ready", "int", "let go", "end"]);
+    loki.assert_clean();
 }

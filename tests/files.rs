@@ -15,7 +15,7 @@ const RATE: usize = 5_000;
 const BEAT: Duration = Duration::from_millis(4);
 
 fn numbered(range: std::ops::Range<usize>) -> String {
-    range.map(|n| format!("line {n:07}\n")).collect()
+    range.fold(String::new(), |text, n| text + &format!("line {n:07}\n"))
 }
 
 fn lines(range: std::ops::Range<usize>) -> Vec<String> {

@@ -60,7 +60,7 @@ fn a_line_without_its_end_is_shipped_when_the_linger_is_over() {
 #[test]
 fn an_entry_that_never_ends_is_bounded_and_said_once() {
     let loki = Loki::start();
-    let input: String = (0..20_000).map(|n| format!(" line {n}\n")).collect();
+    let input = (0..20_000).fold(String::new(), |text, n| text + &format!(" line {n}\n"));
     let run = LokiPush::new(&loki).args(["--multiline", r"^\S", "--max-line-size", "1000"]);
     let run = run.args(["-k", "k=v"]).stdin_bytes(input.clone());
     let done = run.run().expect(0).expect_stderr(["--multiline"]);

@@ -22,7 +22,8 @@ fn lines(name: &str, count: usize) -> Vec<String> {
 }
 
 fn text(lines: &[String]) -> String {
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    let add = |text: String, line: &String| text + line + "\n";
+    lines.iter().fold(String::new(), add)
 }
 
 fn batches(dir: &Dir) -> Vec<PathBuf> {
@@ -545,8 +546,8 @@ fn a_killed_follower_with_a_checkpoint_ships_every_line_once() {
         loki.faults((0..6).map(|_| random.fault()));
         let before = loki.requests().len();
         let run = start();
-        for _ in 0..1 + random.below(4) {
-            let more: Vec<String> = (0..1 + random.below(60))
+        for _ in 0..=random.below(4) {
+            let more: Vec<String> = (0..=random.below(60))
                 .map(|n| {
                     format!(
                         "{:06} {}",

@@ -10,8 +10,10 @@ mod pipes;
 pub mod proxy;
 pub mod run;
 pub mod running;
+mod signals;
 mod stranger;
 pub mod summary;
+pub mod terminal;
 pub mod tls;
 
 pub use dir::Dir;
@@ -22,3 +24,4 @@ pub use run::LokiPush;
 pub use running::Running;
 pub use stranger::stranger;
 pub use summary::{Summary, assert_law};
+pub use terminal::Terminal;
