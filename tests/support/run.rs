@@ -20,7 +20,7 @@ use super::terminal::{self, Terminal};
 pub const BINARY: &str = env!("CARGO_BIN_EXE_loki-push");
 
 /// How long a run may take unless it says otherwise.
-pub const DEADLINE: Duration = Duration::from_mins(1);
+pub const DEADLINE: Duration = Duration::from_mins(2);
 
 enum Input {
     Null,
