@@ -7,12 +7,13 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::support::loki::PATIENCE;
-use crate::support::{Dir, Fault, Finished, Loki, LokiPush};
+use crate::support::{Dir, Fault, Finished, Loki, LokiPush, in_time};
 
-/// A run with a spool that gives up soon.
+/// A run with a spool that gives up soon where there is no Loki.
 fn with_spool(loki: &Loki, dir: &Dir) -> LokiPush {
+    let patience = if loki.is_open() { "30s" } else { "200ms" };
     LokiPush::new(loki)
-        .args(["--summary", "json", "--flush-timeout", "200ms"])
+        .args(["--summary", "json", "--flush-timeout", patience])
         .args(["--retry-backoff", "50ms", "--spool"])
         .arg(dir.join("spool"))
 }
@@ -47,17 +48,20 @@ fn assert_nothing_left(dir: &Dir) {
 
 #[test]
 fn a_run_without_loki_is_safe_and_the_next_one_delivers_it_first() {
-    let (loki, dir) = (Loki::reserve(), Dir::new());
+    let (loki, mut dir) = (Loki::reserve(), Dir::new());
     let (first, second) = (lines("first", 10), lines("second", 5));
-    let run = with_spool(&loki, &dir)
-        .args(["--batch-size", "3"])
-        .stdin_bytes(text(&first))
-        .run()
-        .expect(0)
-        .expect_stderr(["cannot deliver", "10 entries kept in", "--drain"]);
-    assert_eq!((run.summary().read, run.summary().spooled), (10, 10));
-    assert!(run.elapsed < Duration::from_secs(5), "{run:?}");
-    assert_eq!(batches(&dir).len(), 4);
+    in_time(Duration::from_secs(5), || {
+        dir = Dir::new();
+        let run = with_spool(&loki, &dir)
+            .args(["--batch-size", "3"])
+            .stdin_bytes(text(&first))
+            .run()
+            .expect(0)
+            .expect_stderr(["cannot deliver", "10 entries kept in", "--drain"]);
+        assert_eq!((run.summary().read, run.summary().spooled), (10, 10));
+        assert_eq!(batches(&dir).len(), 4);
+        run.elapsed
+    });
 
     loki.restart();
     let run = with_spool(&loki, &dir)
@@ -333,6 +337,8 @@ fn a_second_signal_puts_what_is_in_memory_into_the_spool() {
             "--spool",
         ])
         .arg(dir.join("spool"))
+        // Nothing else ends it.
+        .args(["--timeout", "1h", "--flush-timeout", "1h", "--linger", "1h"])
         .stdin_open()
         .spawn();
     let all = lines("x", 5);
@@ -348,7 +354,6 @@ fn a_second_signal_puts_what_is_in_memory_into_the_spool() {
     }
     run.signal("TERM");
     let run = run.wait_to_end().expect(0);
-    assert!(run.elapsed < Duration::from_secs(9), "{run:?}");
     let summary = run.summary();
     assert_eq!((summary.read, summary.spooled), (5, 5), "{run:?}");
     loki.clear();
@@ -567,7 +572,8 @@ fn a_killed_follower_with_a_checkpoint_ships_every_line_once() {
                 _ => {}
             }
         }
-        if random.below(3) > 0 {
+        // A file that no run has met is lost when it goes, as it must be.
+        if random.below(3) > 0 || round == 0 {
             loki.wait_for_answers(before + 1);
         }
         assert_eq!(run.kill().signal, Some(9));

@@ -14,6 +14,7 @@ mod signals;
 mod stranger;
 pub mod summary;
 pub mod terminal;
+pub mod time;
 pub mod tls;
 
 pub use dir::Dir;
@@ -25,3 +26,4 @@ pub use running::Running;
 pub use stranger::stranger;
 pub use summary::{Summary, assert_law};
 pub use terminal::Terminal;
+pub use time::{in_time, once_in_a_few, with_patience};
