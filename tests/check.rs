@@ -2,7 +2,7 @@
 
 use crate::support::loki::{Answer, Auth, Fault};
 use crate::support::tls::{Authority, Flaw};
-use crate::support::{Finished, Loki, LokiPush, stranger};
+use crate::support::{Finished, Loki, LokiPush, stranger, with_patience};
 
 fn check(run: LokiPush) -> Finished {
     run.args(["--check", "--app", "api"]).run()
@@ -139,19 +139,23 @@ fn an_address_like_that_of_victorialogs_is_checked_as_far_as_it_goes() {
 
 #[test]
 fn an_entry_that_is_not_found_is_a_failure_and_one_that_cannot_be_asked_for_a_doubt() {
-    let loki = tolerant();
-    let nothing = r#"{"status":"success","data":{"resultType":"streams","result":[]}}"#;
-    loki.answer("/query_range", Answer::json(nothing));
-    let sheet = check(LokiPush::new(&loki).args(["--timeout", "400ms"]));
-    says(
-        &sheet,
-        1,
-        &["✗ read back", "accepted, but a query does not find it"],
-    );
-    let loki = tolerant();
-    loki.answer("/query_range", Answer::from(503));
-    let sheet = check(LokiPush::new(&loki).args(["--timeout", "400ms"]));
-    says(&sheet, 0, &["! read back", "503", "queriers"]);
+    with_patience(&[400, 5_000], |timeout| {
+        let check = |loki: &Loki| {
+            let timeout = format!("{}ms", timeout.as_millis());
+            check(LokiPush::new(loki).args(["--timeout", &timeout]))
+        };
+        let loki = tolerant();
+        let nothing = r#"{"status":"success","data":{"resultType":"streams","result":[]}}"#;
+        loki.answer("/query_range", Answer::json(nothing));
+        says(
+            &check(&loki),
+            1,
+            &["✗ read back", "accepted, but a query does not find it"],
+        );
+        let loki = tolerant();
+        loki.answer("/query_range", Answer::from(503));
+        says(&check(&loki), 0, &["! read back", "503", "queriers"]);
+    });
 }
 
 #[test]

@@ -2,12 +2,11 @@
 //! true, and the input passed on untouched.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
 use serde_json::Value;
 
 use crate::support::loki::Answer;
-use crate::support::{Fault, Loki, LokiPush};
+use crate::support::{Fault, Loki, LokiPush, Terminal};
 
 /// Bytes that a careless copy would change.
 const BYTES: &[u8] = b"one\r\n\n\0nul\xff\xfe\x1b[31mred\x1b[0m\n\ttab\nlast without end";
@@ -246,23 +245,17 @@ fn secrets_are_never_shown() {
 
 #[test]
 fn a_terminal_on_stdin_gets_a_hint() {
-    let script = Command::new("script").arg("--version").output();
-    if !script.is_ok_and(|out| String::from_utf8_lossy(&out.stdout).contains("util-linux")) {
-        eprintln!("skipped: no `script` of util-linux here");
+    let Some(terminal) = Terminal::open() else {
         return;
-    }
+    };
     let loki = Loki::start();
     let run = LokiPush::new(&loki).args(["--flush-interval", "10ms"]);
-    let mut run = run
-        .in_shell("exec script -qec \"$*\" /dev/null")
-        .stdin_open()
-        .spawn();
-    run.wait_for_stdout("reading from the terminal; end with Ctrl-D");
-    run.write("typed\n");
+    let run = run.at_terminal(&terminal).spawn();
+    run.wait_for_stderr("reading from the terminal; end with Ctrl-D");
+    terminal.press("typed\n");
     loki.wait_for_entries(1);
-    run.write("\x04");
-    run.close_stdin();
-    run.wait().expect(0);
+    terminal.press(Terminal::CTRL_D);
+    run.wait_to_end().expect(0);
     assert_eq!(loki.lines(), ["typed"]);
     loki.assert_clean();
 }
