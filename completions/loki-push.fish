@@ -22,11 +22,11 @@ complete -c loki-push -l layout -d 'How an entry is laid out' -r -f -a "keep\t'T
 line\t'`message | key=val key=val`'
 metadata\t'The message, with the fields as Loki\'s structured metadata'"
 complete -c loki-push -l time -d 'Where the timestamp comes from: `arrival`, `prefix` (it begins the line), or a field\'s name' -r
-complete -c loki-push -l batch-size -d 'Seal a batch (of all streams) at N entries …' -r
+complete -c loki-push -l batch-size -d 'Send a batch (of all streams) when it has N entries …' -r
 complete -c loki-push -l batch-bytes -d '… or at this cost (line + fields + 64 bytes an entry) …' -r
 complete -c loki-push -l flush-interval -d '… or when its first entry is this old' -r
 complete -c loki-push -l gzip-level -d 'Compression of requests; 0 sends plain JSON' -r
-complete -c loki-push -l buffer -d 'Memory for batches that wait, as sealed' -r
+complete -c loki-push -l buffer -d 'Memory for batches that wait, compressed' -r
 complete -c loki-push -l on-full -d 'What happens when the buffer is full' -r -f -a "block\t'The input waits'
 drop-newest\t'What comes is given up'
 drop-oldest\t'What has waited longest is given up'"

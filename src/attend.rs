@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::fields::Parse;
 use crate::level::Level;
-use crate::lines::Piece;
+use crate::piece::Piece;
 use crate::pipeline::Intake;
 use crate::shape::{Shape, Shaper, TimeSource};
 use crate::signals::StopSignal;

@@ -8,9 +8,10 @@ use std::sync::{Arc, Once};
 use std::time::Instant;
 
 use crate::filter::Filter;
-use crate::lines::Piece;
 use crate::multiline::{Joiner, Multiline};
 use crate::note::Message;
+use crate::piece::Piece;
+use crate::piece::Piece;
 use crate::pipeline::Intake;
 use crate::shape::Shaper;
 

@@ -41,23 +41,34 @@
 //! [`Push`] in place of HTTP: see [`Loki::with_transport`]. With the feature `log`, the macros of
 //! the `log` crate log to Loki as well: see `loki_push::log`.
 
+// What the program alone uses of the rooms it shares with the library is no loose end.
+#![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
+
 mod address;
 mod ansi;
+#[cfg(feature = "cli")]
 mod app;
+#[cfg(feature = "cli")]
 mod attend;
 mod backlog;
 mod batch;
+#[cfg(feature = "cli")]
 mod check;
 mod checkpoint;
+#[cfg(feature = "cli")]
 pub mod cli;
 mod client;
+#[cfg(feature = "cli")]
 mod config;
 mod deadletter;
 mod defaults;
 mod entry;
+#[cfg(feature = "cli")]
 mod extent;
 mod fields;
+#[cfg(feature = "cli")]
 mod filter;
+#[cfg(feature = "cli")]
 mod gather;
 mod identity;
 mod labels;
@@ -66,12 +77,17 @@ mod level;
 mod lines;
 #[cfg(feature = "log")]
 pub mod log;
+#[cfg(feature = "cli")]
 mod multiline;
 mod note;
 mod outcome;
 mod pace;
 mod pack;
+mod piece;
 mod pipeline;
+#[cfg(feature = "cli")]
+mod program;
+#[cfg(feature = "cli")]
 mod progress;
 mod push;
 mod queue;
@@ -85,7 +101,9 @@ mod settlement;
 mod shape;
 mod ship;
 mod shipment;
+#[cfg(feature = "cli")]
 mod signals;
+#[cfg(feature = "cli")]
 mod source;
 mod spool;
 mod stamp;
@@ -106,50 +124,9 @@ pub mod bench {
     pub use crate::seal::{Sealer, write_escaped};
 }
 
-use std::ffi::OsString;
-
 pub use client::{Auth, Config, ConfigError, Field, FlushError, Loki, OnFull, Record, Stats};
 pub use level::Level;
+#[cfg(feature = "cli")]
+pub use program::run;
 pub use push::Push;
 pub use shipment::{Answer, Request};
-
-use note::{Loudness, Message, Note};
-
-/// The exit status of wrong usage or configuration; nothing was read.
-const USAGE: u8 = 2;
-
-/// The same in command mode, where the low ones are the command's: as `env` and `timeout` have it.
-const USAGE_OF_RUNNER: u8 = 125;
-
-/// Runs the program: reads the command line and the environment, ships what comes, and gives the
-/// exit status. Keeps no global state but the signal handlers, so it may be called again.
-pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
-    let args: Vec<OsString> = args.into_iter().collect();
-    let usage = if names_command(&args) {
-        USAGE_OF_RUNNER
-    } else {
-        USAGE
-    };
-    let typed = match cli::Typed::parse(args) {
-        Ok(typed) => typed,
-        Err(error) => {
-            // Whether anybody reads the help is not our trouble.
-            let _ = error.print();
-            return if error.use_stderr() { usage } else { 0 };
-        }
-    };
-    let result = config::Config::new(typed, &|name| std::env::var_os(name))
-        .and_then(|config| app::run(&config));
-    result.unwrap_or_else(|error| {
-        let text = format!("{error:#}");
-        Note::new(Loudness::Quiet).say(&Message::Failed { why: &text });
-        usage
-    })
-}
-
-/// Whether something stands behind a `--`: in words that may not be understood otherwise, the only
-/// sign of command mode.
-fn names_command(args: &[OsString]) -> bool {
-    let behind = args.iter().skip_while(|arg| *arg != "--");
-    behind.count() > 1
-}

@@ -5,19 +5,10 @@
 
 use std::io::{self, Read};
 
+use crate::piece::Piece;
+
 /// How much is read at once. Pipes hold 64 KiB on Linux.
 const READ: usize = 64 * 1024;
-
-/// A line, or a part of one that is longer than the limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Piece<'a> {
-    /// The bytes, without the line's end.
-    pub bytes: &'a [u8],
-    /// Whether a line begins with it; if not, it goes on where the piece before was cut.
-    pub first: bool,
-    /// The offset in the input behind this piece and its line end.
-    pub end: u64,
-}
 
 /// Bytes read and not yet handed out as lines.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use regex::bytes::Regex;
 
-use crate::lines::Piece;
+use crate::piece::Piece;
 
 /// What stays allocated when an entry is handed out: many sources may each hold one.
 const KEPT: usize = 16 * 1024;

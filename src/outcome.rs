@@ -9,7 +9,8 @@ use crate::shipment::{Answer, Outcome, Trouble};
 ///
 /// Only 200 and 204 are a delivery: 260 is what Loki answers for a blocked tenant, and stored
 /// nothing (trap T7). 429, 408, 5xx and silence pass with time. 401, 403, 404, 405 and redirects
-/// pass only when a person mends something, but may: they are tried on. What is too large by
+/// pass only when a person mends something, but may: they are tried on, as is a server that TLS does
+/// not trust. What is too large by
 /// status 413 or by the inner limit that Loki reports as a 500 (trap T3) is split. All else is a
 /// refusal.
 pub fn judge(answer: Answer) -> Outcome {
@@ -19,11 +20,11 @@ pub fn judge(answer: Answer) -> Outcome {
             retry_after,
             text,
         } => (code, retry_after, text),
-        Answer::Failed { text } => {
+        Answer::Failed { text, lasting } => {
             let trouble = Trouble {
                 status: None,
                 text,
-                lasting: false,
+                lasting,
             };
             return Outcome::Later {
                 trouble,
@@ -92,9 +93,10 @@ mod tests {
         assert!(matches!(judge(answer), Outcome::Later { after: got, .. } if got == after));
         let answer = Answer::Failed {
             text: "connection refused".into(),
+            lasting: false,
         };
         assert!(
-            matches!(judge(answer), Outcome::Later { trouble, .. } if trouble.status.is_none())
+            matches!(judge(answer), Outcome::Later { trouble, .. } if trouble.status.is_none() && !trouble.lasting)
         );
     }
 
@@ -106,6 +108,11 @@ mod tests {
                 "{code}"
             );
         }
+        let answer = Answer::Failed {
+            text: "self-signed".into(),
+            lasting: true,
+        };
+        assert!(matches!(judge(answer), Outcome::Later { trouble, .. } if trouble.lasting));
     }
 
     #[test]

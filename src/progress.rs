@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use crate::ledger::Wait;
 use crate::note::{self, Foot, Foreign};
-use crate::report::{Counts, duration};
+use crate::report::{Counts, counted, duration};
 
 /// How often it is drawn. Position and message are drawn one by one: ten times a second in all.
 const EVERY: Duration = Duration::from_millis(200);
@@ -90,7 +90,7 @@ impl Drop for Progress {
 
 fn message(counts: &Counts, wait: Option<&Wait>, now: Instant) -> String {
     let left = counts.left() + counts.adopted_left();
-    let mut text = format!("{} lines", counts.read);
+    let mut text = counted(counts.read, "line", "lines");
     if left > 0 {
         let _ = write!(text, ", {left} under way");
     }

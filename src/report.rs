@@ -115,9 +115,9 @@ impl Report {
         }
         let _ = write!(
             text,
-            "; {} requests, {} retries, {} read, {} sent, {:.3} s",
-            c.requests,
-            c.retries,
+            "; {}, {}, {} read, {} sent, {:.3} s",
+            counted(c.requests, "request", "requests"),
+            counted(c.retries, "retry", "retries"),
             size(c.bytes_read),
             size(c.bytes_sent),
             self.took.as_secs_f64()
@@ -149,6 +149,11 @@ impl Report {
         }
         object.to_string()
     }
+}
+
+/// `1 entry`, `2 entries`: a number with its noun.
+pub fn counted(n: u64, one: &str, more: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { more })
 }
 
 /// A number of bytes for people: `1.5 MiB`.

@@ -68,6 +68,8 @@ pub enum Answer {
     Failed {
         /// What went wrong, in a few words.
         text: String,
+        /// Whether only a person can mend it, as a certificate that is not trusted.
+        lasting: bool,
     },
 }
 

@@ -2,7 +2,7 @@
 
 use crate::support::loki::{Answer, Auth, Fault};
 use crate::support::tls::{Authority, Flaw};
-use crate::support::{Finished, Loki, LokiPush, stranger};
+use crate::support::{Finished, Loki, LokiPush, stranger, with_patience};
 
 fn check(run: LokiPush) -> Finished {
     run.args(["--check", "--app", "api"]).run()
@@ -139,19 +139,47 @@ fn an_address_like_that_of_victorialogs_is_checked_as_far_as_it_goes() {
 
 #[test]
 fn an_entry_that_is_not_found_is_a_failure_and_one_that_cannot_be_asked_for_a_doubt() {
+    with_patience(&[400, 5_000], |timeout| {
+        let check = |loki: &Loki| {
+            let timeout = format!("{}ms", timeout.as_millis());
+            check(LokiPush::new(loki).args(["--timeout", &timeout]))
+        };
+        let loki = tolerant();
+        let nothing = r#"{"status":"success","data":{"resultType":"streams","result":[]}}"#;
+        loki.answer("/query_range", Answer::json(nothing));
+        says(
+            &check(&loki),
+            1,
+            &["✗ read back", "accepted, but a query does not find it"],
+        );
+        let loki = tolerant();
+        loki.answer("/query_range", Answer::from(503));
+        says(&check(&loki), 0, &["! read back", "503", "queriers"]);
+    });
+}
+
+#[test]
+fn a_server_that_says_yes_to_everything_is_no_loki() {
     let loki = tolerant();
-    let nothing = r#"{"status":"success","data":{"resultType":"streams","result":[]}}"#;
-    loki.answer("/query_range", Answer::json(nothing));
-    let sheet = check(LokiPush::new(&loki).args(["--timeout", "400ms"]));
+    loki.answer(
+        "/query_range",
+        Answer::new(200).body("<html>welcome</html>"),
+    );
+    let sheet = check(LokiPush::new(&loki));
+    says(&sheet, 1, &["✗ read back", "is no Loki", "--url"]);
+}
+
+#[test]
+fn a_proxy_that_is_away_is_what_the_remedy_is_about() {
+    let away = Loki::reserve();
+    let run = LokiPush::at("http://loki.invalid:3100").args(["--proxy-url", &away.url()]);
+    let sheet = check(run);
     says(
         &sheet,
         1,
-        &["✗ read back", "accepted, but a query does not find it"],
+        &["✗ address", "the proxy 127.0.0.1", "--proxy-url"],
     );
-    let loki = tolerant();
-    loki.answer("/query_range", Answer::from(503));
-    let sheet = check(LokiPush::new(&loki).args(["--timeout", "400ms"]));
-    says(&sheet, 0, &["! read back", "503", "queriers"]);
+    assert!(!sheet.stdout_text().contains("start Loki"), "{sheet:?}");
 }
 
 #[test]

@@ -346,3 +346,124 @@ fn credentials_over_plain_http_are_warned_of() {
     let run = run.args(["--proxy-url", &proxy.url()]);
     arrives(run, &loki).expect_stderr(["plain http", "https"]);
 }
+
+/// What only a person can mend about TLS, and how each is told.
+fn untrusted() -> Vec<(Loki, &'static str)> {
+    let authority = Authority::new();
+    vec![
+        (authority.loki(Flaw::None, None), "signed by an authority"),
+        (tls::serve(&tls::self_signed(), None), "self-signed"),
+    ]
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_is_said_at_once() {
+    let authority = Authority::new();
+    let trusting = |flaw, clients| (authority.loki(flaw, clients), Some(authority.file()));
+    let theirs = Authority::new();
+    let mut cases: Vec<_> = [
+        (trusting(Flaw::OtherHost, None), "is for loki.example"),
+        (trusting(Flaw::Expired, None), "has expired"),
+        (trusting(Flaw::NotYet, None), "not valid yet"),
+        (trusting(Flaw::None, Some(&theirs)), "give --cert and --key"),
+    ]
+    .into();
+    cases.extend(
+        untrusted()
+            .into_iter()
+            .map(|(loki, words)| ((loki, None), words)),
+    );
+    for ((loki, authority), words) in cases {
+        // So quiet, and with such a wait before a second try, a passing trouble would not be said.
+        let mut run = LokiPush::new(&loki).args(["-q", "--flush-interval", "10ms"]);
+        run = run.args(["--retry-backoff", "1h", "--flush-timeout", "0s"]);
+        if let Some(file) = authority {
+            run = run.arg("--ca-cert").arg(file);
+        }
+        let run = run.stdin_open().spawn();
+        run.write("a\n");
+        run.wait_for_stderr(words);
+        run.wait_for_stderr("(trying on slowly)");
+        assert!(run.is_running());
+        let ended = run.wait().expect(1);
+        assert_eq!(
+            ended.stderr.matches("trying on").count(),
+            1,
+            "{}",
+            ended.report()
+        );
+        assert!(
+            !ended.stderr.contains("check that Loki runs"),
+            "{}",
+            ended.report()
+        );
+    }
+}
+
+#[test]
+fn a_pipe_is_not_held_up_by_a_certificate() {
+    for (loki, words) in untrusted() {
+        let run = LokiPush::new(&loki)
+            .args([
+                "--buffer",
+                "64KiB",
+                "--batch-bytes",
+                "16KiB",
+                "--gzip-level",
+                "0",
+            ])
+            .args(["--flush-interval", "10ms", "--flush-timeout", "0s"])
+            .summed()
+            .stdin_open()
+            .spawn();
+        run.write("a line of some length, and more\n".repeat(60_000));
+        run.wait_for_fed(1_900_000);
+        run.wait_for_stderr("dropping the newest");
+        let ended = run.wait().expect(1).expect_stderr([words]);
+        let summary = ended.summary();
+        assert_eq!(summary.reasons["buffer full"], summary.dropped);
+        assert_eq!((summary.read, summary.delivered), (60_000, 0));
+    }
+}
+
+#[test]
+fn files_end_at_once_where_the_certificate_is_not_trusted() {
+    let dir = Dir::new();
+    let file = dir.write("app.log", "a\nb\n");
+    for (loki, words) in untrusted() {
+        let run = LokiPush::new(&loki)
+            .arg(&file)
+            .args(["--flush-timeout", "1h"]);
+        let checkpoint = dir.join("checkpoint.json");
+        let ended = run.arg("--checkpoint").arg(checkpoint).summed().run();
+        let ended = ended
+            .expect(1)
+            .expect_stderr([words, "2 entries not delivered"]);
+        assert_eq!((ended.summary().left, ended.summary().read), (2, 2));
+    }
+}
+
+#[test]
+fn a_wrong_scheme_is_said_at_once() {
+    let go = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 48\r\n\r\n\
+               Client sent an HTTP request to an HTTPS server.\n";
+    for (scheme, words) in [("https", "does not speak TLS"), ("http", "wants TLS")] {
+        let run = LokiPush::at(format!("{scheme}://127.0.0.1:{}", stranger(go)));
+        let run = run.args(["-q", "--flush-interval", "10ms", "--flush-timeout", "0s"]);
+        let run = run.args(["--retry-backoff", "1h"]).stdin_open().spawn();
+        run.write("a\n");
+        run.wait_for_stderr(words);
+        run.wait().expect(1);
+    }
+}
+
+#[test]
+fn a_machine_without_authorities_is_told_what_to_give() {
+    let dir = Dir::new();
+    let run = LokiPush::at("https://127.0.0.1:1").args(["-m", "hello"]);
+    let empty = dir.write("none.pem", "");
+    let run = run.env("SSL_CERT_DIR", dir.path().join("no"));
+    let ended = run.env("SSL_CERT_FILE", empty).run().expect(2);
+    let ended = ended.expect_stderr(["No CA certificates", "--ca-cert FILE"]);
+    assert!(!ended.stderr.contains("unexpected"), "{}", ended.report());
+}

@@ -35,6 +35,7 @@ fn a_mistyped_option_gets_a_suggestion() {
         ("--orgid", "--org-id"),
     ] {
         let run = LokiPush::bare().arg(typed).run().expect(2);
-        run.expect_stderr([typed, meant]);
+        let said = run.expect_stderr([typed, meant]).stderr;
+        assert!(!said.contains("-- --"), "that would be a command: {said}");
     }
 }

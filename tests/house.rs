@@ -38,7 +38,7 @@ fn code(text: &str) -> String {
     let lines = text
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"));
-    lines.map(|line| format!("{line}\n")).collect()
+    lines.fold(String::new(), |code, line| code + line + "\n")
 }
 
 fn is_test(name: &str) -> bool {

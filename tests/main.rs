@@ -10,6 +10,7 @@ mod fields;
 mod files;
 mod help;
 mod house;
+mod install;
 mod library;
 mod multiline;
 mod once;

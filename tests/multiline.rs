@@ -21,7 +21,7 @@ fn a_stack_trace_is_one_entry() {
 fn a_pause_closes_an_entry() {
     let loki = Loki::start();
     let run = LokiPush::new(&loki).args(["--multiline", r"^\S", "--multiline-wait", "50ms"]);
-    let run = run.stdin_open().spawn();
+    let run = run.args(["--flush-interval", "10ms"]).stdin_open().spawn();
     for n in 1..=3 {
         run.write("Error\n  at a\n");
         loki.wait_for_entries(n);
@@ -60,7 +60,7 @@ fn a_line_without_its_end_is_shipped_when_the_linger_is_over() {
 #[test]
 fn an_entry_that_never_ends_is_bounded_and_said_once() {
     let loki = Loki::start();
-    let input: String = (0..20_000).map(|n| format!(" line {n}\n")).collect();
+    let input = (0..20_000).fold(String::new(), |text, n| text + &format!(" line {n}\n"));
     let run = LokiPush::new(&loki).args(["--multiline", r"^\S", "--max-line-size", "1000"]);
     let run = run.args(["-k", "k=v"]).stdin_bytes(input.clone());
     let done = run.run().expect(0).expect_stderr(["--multiline"]);
@@ -157,8 +157,7 @@ fn lines_of_files_are_joined_and_a_pause_closes_them_too() {
 
     let run = LokiPush::new(&loki).args(["--multiline", r"^\S", "--multiline-wait", "50ms"]);
     let run = run
-        .arg("--follow")
-        .args(["--from", "start"])
+        .args(["--follow", "--from", "start", "--flush-interval", "10ms"])
         .arg(&log)
         .spawn();
     loki.wait_for_entries(2);

@@ -2,12 +2,11 @@
 //! true, and the input passed on untouched.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
 use serde_json::Value;
 
 use crate::support::loki::Answer;
-use crate::support::{Fault, Loki, LokiPush};
+use crate::support::{Fault, Loki, LokiPush, Terminal};
 
 /// Bytes that a careless copy would change.
 const BYTES: &[u8] = b"one\r\n\n\0nul\xff\xfe\x1b[31mred\x1b[0m\n\ttab\nlast without end";
@@ -175,7 +174,7 @@ fn the_summary_in_words_is_one_line() {
     assert_eq!(ended.stderr.lines().count(), 1);
     ended.expect_stderr([
         "loki-push: read 2, delivered 2, refused 0, dropped 0, spooled 0, filtered 0, left 0;",
-        " 1 requests, 0 retries, 4 B read,",
+        " 1 request, 0 retries, 4 B read,",
     ]);
 }
 
@@ -211,7 +210,7 @@ fn verbose_tells_retries_and_batches() {
     assert!(retry.starts_with("loki-push: trying again in "), "{retry}");
     assert!(retry.ends_with(": 503 busy[31m second line"), "{retry}");
     assert!(
-        batch.starts_with("loki-push: batch 0: 1 entry, 1 requests, "),
+        batch.starts_with("loki-push: batch 0: 1 entry, 1 request, "),
         "{batch}"
     );
 }
@@ -246,23 +245,55 @@ fn secrets_are_never_shown() {
 
 #[test]
 fn a_terminal_on_stdin_gets_a_hint() {
-    let script = Command::new("script").arg("--version").output();
-    if !script.is_ok_and(|out| String::from_utf8_lossy(&out.stdout).contains("util-linux")) {
-        eprintln!("skipped: no `script` of util-linux here");
+    let Some(terminal) = Terminal::open() else {
         return;
-    }
+    };
     let loki = Loki::start();
     let run = LokiPush::new(&loki).args(["--flush-interval", "10ms"]);
-    let mut run = run
-        .in_shell("exec script -qec \"$*\" /dev/null")
-        .stdin_open()
-        .spawn();
-    run.wait_for_stdout("reading from the terminal; end with Ctrl-D");
-    run.write("typed\n");
+    let run = run.at_terminal(&terminal).spawn();
+    run.wait_for_stderr("reading from the terminal; end with Ctrl-D");
+    terminal.press("typed\n");
     loki.wait_for_entries(1);
-    run.write("\x04");
-    run.close_stdin();
-    run.wait().expect(0);
+    terminal.press(Terminal::CTRL_D);
+    run.wait_to_end().expect(0);
     assert_eq!(loki.lines(), ["typed"]);
     loki.assert_clean();
+}
+
+#[test]
+fn a_refusal_without_words_ends_where_its_words_would_begin() {
+    for status in [400, 422, 503] {
+        let loki = Loki::start();
+        loki.always(Fault::Answer(Answer::new(status)));
+        let args = ["-v", "-m", "x", "--max-retries", "1"];
+        let ended = LokiPush::new(&loki).impatient().args(args).run().expect(1);
+        let blank = |line: &&str| {
+            let mut bytes = line.bytes().rev();
+            let hangs = matches!(bytes.next(), Some(b' ' | b':'));
+            hangs || line.contains(" ;") || line.contains(" )") || line.contains(": ;")
+        };
+        let said = ended.messages();
+        assert!(
+            !said.is_empty() && !said.iter().any(blank),
+            "{status}: {}",
+            ended.report()
+        );
+    }
+}
+
+#[test]
+fn a_dry_run_onto_a_full_disk_speaks_of_the_disk() {
+    let run = LokiPush::bare().args(["--dry-run", "--batch-size", "1"]);
+    let run = run.in_shell("\"$@\" >/dev/full");
+    let ended = run.stdin_bytes("a\nb\n").run().expect(1);
+    let said = &ended.stderr;
+    assert_eq!(
+        said.matches("cannot write standard output").count(),
+        1,
+        "{said}"
+    );
+    assert!(said.contains("2 entries not printed"), "{said}");
+    for word in ["Loki", "--url", "--spool", "--flush-timeout"] {
+        assert!(!said.contains(word), "{word}: {said}");
+    }
 }

@@ -54,7 +54,7 @@ fn a_pipe_gets_a_spinner_with_what_is_waited_for_and_messages_on_their_own_lines
     running.wait_for_stderr("waiting: 503 Service Unavailable, next try in");
     loki.clear();
     let finished = running.wait().expect(0);
-    finished.clone().expect_stderr(["1 lines"]);
+    finished.clone().expect_stderr(["1 line,"]);
     let note = "loki-push: trying again in";
     let before = finished.stderr.split(note).next().unwrap_or_default();
     assert!(

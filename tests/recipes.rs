@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::channel;
@@ -255,8 +255,7 @@ fn programs(dir: &Dir) {
 }
 
 fn program(dir: &Dir, name: &str, script: &str) {
-    let path = dir.write(format!("bin/{name}"), format!("#!/bin/sh\n{script}\n"));
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("permissions");
+    dir.write_program(format!("bin/{name}"), format!("#!/bin/sh\n{script}\n"));
 }
 
 fn path(dir: &Dir) -> String {

@@ -363,3 +363,111 @@ fn a_message_in_a_pipe_has_no_colours() {
     let ended = LokiPush::bare().arg("--nonsense").run().expect(2);
     assert!(!ended.stderr.contains('\u{1b}'), "{}", ended.stderr);
 }
+
+#[test]
+fn an_empty_name_is_no_name() {
+    let loki = Loki::start();
+    LokiPush::new(&loki)
+        .args(["--app=", "-m", "x"])
+        .run()
+        .expect(0);
+    let run = LokiPush::new(&loki).env("LOKI_PUSH_APP", "").arg("--app=");
+    run.args(["--no-exit-entry", "--", "echo", "y"])
+        .run()
+        .expect(0);
+    let expected = [
+        labels(&[("app", "default")]),
+        labels(&[("app", "echo"), ("stream", "stdout")]),
+    ];
+    assert_eq!(loki.streams(), expected);
+}
+
+#[test]
+fn what_the_environment_says_of_other_inputs_is_no_wrong_usage() {
+    let loki = Loki::start();
+    let file = ("LOKI_PUSH_CHECKPOINT", "/nowhere/checkpoint.json");
+    let switches = [
+        ("LOKI_PUSH_FOLLOW", "true"),
+        ("LOKI_PUSH_FROM", "end"),
+        file,
+    ];
+    let with = |run: LokiPush, env: &[(&str, &str)]| {
+        let run = env
+            .iter()
+            .fold(run, |run, (name, value)| run.env(name, value));
+        run.run().expect(0).expect_silence()
+    };
+    let new = || LokiPush::new(&loki);
+    with(new().args(["-m", "a"]), &switches);
+    with(new().stdin_bytes("b\n"), &switches);
+    with(new().arg("-").stdin_bytes("c\n"), &switches);
+    with(
+        new().args(["--no-exit-entry", "--", "echo", "d"]),
+        &switches,
+    );
+    with(new().args(["/dev/null", "-"]).stdin_bytes("e\n"), &switches);
+    with(
+        new().args(["-m", "f"]),
+        &[("LOKI_PUSH_DRAIN", "1"), ("LOKI_PUSH_CHECK", "1")],
+    );
+    with(
+        new().args(["-m", "g", "--parse", "none"]),
+        &[("LOKI_PUSH_LABEL_FIELD", "x")],
+    );
+    with(
+        new().args(["-m", "h", "--label-field", "x"]),
+        &[("LOKI_PUSH_PARSE", "none")],
+    );
+    assert_eq!(loki.lines(), ["a", "b", "c", "d", "e", "f", "g", "h"]);
+    let dry = with(
+        new().args(["-m", "i", "--dry-run"]),
+        &[("LOKI_PUSH_SPOOL", "/nowhere/at/all")],
+    );
+    assert!(dry.stdout_text().ends_with("} i\n"), "{dry:?}");
+    let run = new().args(["-m", "j", "--spool", "/nowhere/at/all"]);
+    let dry = with(run, &[("LOKI_PUSH_DRY_RUN", "1")]);
+    assert!(dry.stdout_text().ends_with("} j\n"), "{dry:?}");
+    let many = [
+        ("LOKI_PUSH_MESSAGE", "x"),
+        ("LOKI_PUSH_DRY_RUN", "1"),
+        ("LOKI_PUSH_DRAIN", "1"),
+    ];
+    loki.limits(|limits| limits.probes = true);
+    with(new().arg("--check"), &many);
+    // As options they are wrong usage still.
+    for args in [
+        &["-f", "-m", "x"][..],
+        &["--checkpoint", "c"],
+        &["--from", "end", "-"],
+    ] {
+        assert_refused(&Loki::reserve(), LokiPush::bare().args(args), args[0]);
+    }
+}
+
+#[test]
+fn a_switch_in_the_environment_is_yes_or_no() {
+    let loki = Loki::start();
+    for (value, on) in [
+        ("true", true),
+        ("1", true),
+        ("Yes", true),
+        ("ON", true),
+        ("false", false),
+        ("0", false),
+        ("no", false),
+        ("Off", false),
+        ("", false),
+    ] {
+        let run = LokiPush::new(&loki).env("LOKI_PUSH_DRY_RUN", value);
+        let ended = run.args(["-m", "x"]).run().expect(0).expect_silence();
+        assert_eq!(!ended.stdout.is_empty(), on, "{value:?}");
+    }
+    for value in ["maybe", "2", "tru", " "] {
+        for name in ["DRY_RUN", "TLS_SKIP_VERIFY", "QUIET"] {
+            let name = format!("LOKI_PUSH_{name}");
+            let run = LokiPush::bare().env(&name, value);
+            let ended = assert_refused(&Loki::reserve(), run, &name);
+            ended.expect_stderr(["true or false"]);
+        }
+    }
+}

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use super::reading::{Opened, Run, spawn};
 use super::{Event, command};
 use crate::config::{Config, Input};
-use crate::lines::Piece;
+use crate::piece::Piece;
 use crate::rate::Rate;
 use crate::shape::Shaper;
 use crate::source::follow::Follow;

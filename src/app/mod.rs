@@ -20,7 +20,7 @@ use crate::deadletter::DeadLetter;
 use crate::extent::{self, Extent};
 use crate::identity::FileState;
 use crate::ledger::Ledger;
-use crate::note::{Loudness, Message, Note};
+use crate::note::{Loudness, Message, Note, Remedy};
 use crate::pipeline::{Destination, Pipeline, Plan, Stage, Stores};
 use crate::progress::Progress;
 use crate::push::http::Http;
@@ -196,6 +196,12 @@ fn say_report(
             dropped: counts.dropped,
             left,
             why: pipeline.trouble().as_deref(),
+            remedy: match &config.connection {
+                None => Remedy::Output,
+                Some(_) if spool.is_some() => Remedy::Room,
+                Some(_) if pipeline.is_hopeless() => Remedy::Mend,
+                Some(_) => Remedy::Reach,
+            },
         });
     }
     let entries = (counts.spooled + counts.adopted_left()).saturating_sub(report.set_aside);
@@ -205,16 +211,23 @@ fn say_report(
             spool: &options.dir.display().to_string(),
         });
     }
-    if let (Some(spool), Input::Drain) = (spool, &config.input) {
-        for destination in spool.elsewhere() {
-            note.say(&Message::Elsewhere {
-                destination: &destination,
-                spool: &spool.dir().display().to_string(),
-            });
-        }
+    let told = config.input == Input::Drain || config.loudness == Loudness::Verbose;
+    if let Some(spool) = spool.filter(|_| told) {
+        say_elsewhere(spool, note);
     }
     if let Some(form) = config.summary {
         say_summary(form, report, note);
+    }
+}
+
+/// What the spool holds that this run could not deliver, since it goes to another place.
+fn say_elsewhere(spool: &Spool, note: Note) {
+    let destinations = spool.elsewhere();
+    if !destinations.is_empty() {
+        note.say(&Message::Elsewhere {
+            destination: &destinations.join("; and for "),
+            spool: &spool.dir().display().to_string(),
+        });
     }
 }
 

@@ -39,6 +39,8 @@ pub fn find(http: &Http, base: Option<&str>, pushed: &Pushed, timeout: Duration)
         let last = match http.get(&url, timeout) {
             Ok(page) => match page.status {
                 200 if page.text.contains(&pushed.line) => Found::After(began.elapsed()),
+                // As a web server says to everything.
+                200 if !page.text.starts_with('{') => Found::NoLoki,
                 200 => Found::Missing,
                 401 | 403 => Found::MayNotRead(page.status),
                 429 | 500.. => Found::Unanswered(format!("{} {}", page.status, page.text)),

@@ -27,6 +27,8 @@ pub enum Found {
     After(Duration),
     /// The query works, but does not find it.
     Missing,
+    /// What answers the query does not answer as a Loki.
+    NoLoki,
     /// The credentials may push but not read.
     MayNotRead(u16),
     /// There is nothing to query at this address.
@@ -77,10 +79,15 @@ pub fn reached(way: &Way, reached: &Reached) -> Line {
             let tried: Vec<String> = tried.iter().map(ToString::to_string).collect();
             let tried = tried.join(" and ");
             if why.kind() == std::io::ErrorKind::ConnectionRefused {
+                let remedy = match &way.proxy {
+                    Some(_) => format!("start it, or check {flag}"),
+                    None => "start Loki, or check host and port in --url; Loki's own port is 3100"
+                        .to_owned(),
+                };
                 return bad(
                     STEP,
                     format!("{host}: nothing listens on {tried} (connection refused)"),
-                    "start Loki, or check host and port in --url; Loki's own port is 3100",
+                    remedy,
                 );
             }
             bad(
@@ -266,6 +273,10 @@ pub fn pushed(outcome: &Outcome, pushed: &Pushed) -> Line {
         Some(status) => format!("{status} {}", Foreign(&trouble.text)),
         None => Foreign(&trouble.text).to_string(),
     };
+    let behind_colon = |text: &str| match Foreign(text).to_string() {
+        text if text.is_empty() => text,
+        text => format!(": {text}"),
+    };
     match outcome {
         Outcome::Delivered => line(
             Mark::Good,
@@ -274,12 +285,12 @@ pub fn pushed(outcome: &Outcome, pushed: &Pushed) -> Line {
         ),
         Outcome::Refused { status, text } => bad(
             STEP,
-            format!("refused ({status}): {}", Foreign(text)),
+            format!("refused ({status}){}", behind_colon(text)),
             "Loki's words name the rule; its limits_config sets it",
         ),
         Outcome::Later { trouble, .. } | Outcome::Split { trouble } => bad(
             STEP,
-            format!("not accepted: {}", status(trouble)),
+            format!("not accepted: {}", status(trouble).trim_end()),
             "the server is there, but does not take entries now: see its log, and try again",
         ),
     }
@@ -297,6 +308,11 @@ pub fn read_back(found: &Found, waited: Duration) -> Line {
                 duration(waited)
             ),
             "see the log of Loki's ingesters, and whether queries go to the same Loki and tenant",
+        ),
+        Found::NoLoki => bad(
+            STEP,
+            "the entry was accepted, but by what is no Loki: it has no answer to a query",
+            "check host, port and path in --url: entries would go nowhere",
         ),
         Found::MayNotRead(status) => line(
             Mark::Skipped,

@@ -74,9 +74,9 @@ pub struct Connection {
 
     /// Proxy for all requests (LOKI_HTTP_PROXY_URL) [default: HTTPS_PROXY, HTTP_PROXY, NO_PROXY]
     ///
-    /// http://[USER:PASSWORD@]HOST:PORT, https or socks5. An http proxy is asked by CONNECT, for
-    /// http addresses too, which some proxies do not allow for port 3100. NO_PROXY takes hosts,
-    /// domains and networks. This machine is always reached without one.
+    /// http://HOST:PORT, https or socks5; USER:PASSWORD@ goes before the host. An http proxy is
+    /// asked by CONNECT, for http addresses too, which some proxies do not allow for port 3100.
+    /// NO_PROXY takes hosts, domains and networks. This machine is always reached without one.
     #[arg(long, value_name = "URL")]
     pub proxy_url: Option<String>,
 }

@@ -22,7 +22,7 @@ pub enum OnFull {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Delivery")]
 pub struct Delivery {
-    /// Seal a batch (of all streams) at N entries …
+    /// Send a batch (of all streams) when it has N entries …
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub batch_size: u32,
 
@@ -38,7 +38,7 @@ pub struct Delivery {
     #[arg(long, value_name = "0..9", default_value_t = crate::defaults::GZIP_LEVEL, value_parser = clap::value_parser!(u8).range(0..=9))]
     pub gzip_level: u8,
 
-    /// Memory for batches that wait, as sealed
+    /// Memory for batches that wait, compressed
     #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = parse_size)]
     pub buffer: u64,
 

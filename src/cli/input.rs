@@ -21,20 +21,20 @@ pub enum From {
 
 /// What is read.
 #[derive(Debug, Args)]
-#[command(next_help_heading = HEADING)]
+#[command(next_help_heading = HEADING, next_display_order = 2)]
 pub struct Input {
     /// Files to read to their end, then exit; `-` is standard input
     ///
     /// Without one, standard input is read. A name ending in `.gz` is decompressed. With -f a
     /// quoted pattern ('/var/log/app/*.log') also takes files that appear later.
-    #[arg(value_name = "FILE", help_heading = HEADING)]
+    #[arg(value_name = "FILE", help_heading = HEADING, display_order = 0)]
     pub files: Vec<PathBuf>,
 
-    /// Run this command and ship what it prints
+    /// Behind `--`: run this command and ship what it prints
     ///
     /// Its stdout and stderr are read apart and get the label `stream`; its exit status becomes
     /// ours, and a closing entry tells it, with duration and line counts.
-    #[arg(last = true, value_name = "COMMAND", help_heading = HEADING)]
+    #[arg(last = true, value_name = "COMMAND", help_heading = HEADING, display_order = 1)]
     pub command: Vec<OsString>,
 
     /// Keep following each FILE by name as it grows, like tail -F

@@ -12,7 +12,7 @@ mod values;
 
 use std::ffi::OsString;
 
-use clap::builder::FalseyValueParser;
+use clap::error::ContextKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
 
@@ -21,7 +21,7 @@ pub use delivery::{Delivery, OnFull};
 pub use input::{From, Input};
 pub use labels::{Labels, Layout, Parse};
 pub use output::{Output, Progress, Summary};
-pub use values::{parse_duration, parse_size};
+pub use values::{parse_duration, parse_size, parse_switch};
 
 /// Ships lines to Grafana Loki, and accounts for every one
 ///
@@ -88,7 +88,12 @@ pub fn command() -> Command {
         };
         let name = env_name(long);
         let arg = match arg.get_action() {
-            ArgAction::SetTrue => arg.value_parser(FalseyValueParser::new()),
+            ArgAction::SetTrue => {
+                let name = name.clone();
+                arg.value_parser(move |text: &str| {
+                    parse_switch(text).ok_or_else(|| format!("{name} takes true or false"))
+                })
+            }
             // `-1` is a wrong value of this option, not an option of its own.
             _ if is_number(&arg) => arg.allow_hyphen_values(true),
             _ => arg,
@@ -132,7 +137,11 @@ impl Typed {
     /// # Errors
     /// clap's, which are also how it answers `--help`.
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let matches = command().try_get_matches_from(args)?;
+        let matches = command().try_get_matches_from(args).map_err(|mut error| {
+            // `-- --uri` would run a command of that name.
+            error.remove(ContextKind::Suggested);
+            error
+        })?;
         let mut cli = Cli::from_arg_matches(&matches)?;
         let typed = |id: &str| matches.value_source(id) == Some(ValueSource::EnvVariable);
         for (id, values) in cli.repeatable() {

@@ -1,4 +1,4 @@
-//! Values of options: sizes and durations as people write them.
+//! Values of options: sizes, durations and switches as people write them.
 
 use std::time::Duration;
 
@@ -78,6 +78,14 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         return Err(malformed());
     }
     Ok(Duration::from_secs_f64(total))
+}
+
+/// Reads a switch as it stands in the environment.
+pub fn parse_switch(text: &str) -> Option<bool> {
+    let is = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    let on = is(&["true", "t", "yes", "y", "on", "1"]);
+    let off = is(&["false", "f", "no", "n", "off", "0"]);
+    (on || off).then_some(on)
 }
 
 /// The leading number, and what follows it.

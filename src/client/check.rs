@@ -111,7 +111,9 @@ fn settings(config: &Config, target: String) -> Result<Settings, ConfigError> {
 
 fn all_labels(config: &Config) -> Result<Labels, ConfigError> {
     labels::check_value(&config.app).map_err(wrong("app"))?;
-    let mut pairs = vec![("app", config.app.as_str())];
+    // An empty value is no label at all.
+    let app = Some(config.app.as_str()).filter(|app| !app.is_empty());
+    let mut pairs = vec![("app", app.unwrap_or("default"))];
     if let Some(environment) = &config.environment {
         labels::check_value(environment).map_err(wrong("environment"))?;
         pairs.push(("env", environment));

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::report::Counts;
+use crate::report::{Counts, counted};
 
 /// What became of every entry so far. One unit, entries, and one law, that holds at every moment:
 /// `logged = sent + errors + dropped + pending`.
@@ -106,7 +106,8 @@ impl FlushError {
 
 impl fmt::Display for FlushError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} entries wait for {}", self.pending, self.target)?;
+        let entries = counted(self.pending, "entry waits", "entries wait");
+        write!(f, "{entries} for {}", self.target)?;
         match &self.trouble {
             Some(trouble) => write!(f, ": {trouble}"),
             None => f.write_str("; give flush_timeout more time"),

@@ -55,13 +55,16 @@ impl Answer {
 
     /// No answer, and why in a few words: the request will be sent again.
     pub fn failed(text: impl Into<String>) -> Self {
-        Self::Failed { text: text.into() }
+        Self::Failed {
+            text: text.into(),
+            lasting: false,
+        }
     }
 
     /// With the body's text, which says what was refused.
     #[must_use]
     pub fn with_text(mut self, words: impl Into<String>) -> Self {
-        let (Self::Status { text, .. } | Self::Failed { text }) = &mut self;
+        let (Self::Status { text, .. } | Self::Failed { text, .. }) = &mut self;
         *text = words.into();
         self
     }

@@ -16,7 +16,9 @@ pub(super) fn shape(
     max_line: u64,
     note: Note,
 ) -> Result<Shape> {
-    let mut pairs = vec![("app".to_owned(), given.app.clone().unwrap_or(app))];
+    // Without a label no stream can be.
+    let name = given.app.clone().filter(|name| !name.is_empty());
+    let mut pairs = vec![("app".to_owned(), name.unwrap_or(app))];
     pairs.extend(given.env.clone().map(|env| ("env".to_owned(), env)));
     for (name, value) in &pairs {
         labels::check_value(value).map_err(|why| anyhow!("--{name}: {why}"))?;

@@ -7,6 +7,7 @@
 mod connection;
 mod entry;
 mod input;
+mod overrule;
 mod patterns;
 mod rules;
 mod sending;
@@ -91,7 +92,7 @@ impl Config {
     /// What is wrong, naming the option, in words for the person who typed it.
     pub fn new(mut typed: Typed, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Self> {
         let mut warnings = Vec::new();
-        rules::overrule(&mut typed);
+        overrule::settle(&mut typed);
         let loudness = rules::loudness(&typed.cli.output)?;
         let sending = sending::delivery(&typed.cli.delivery)?;
         rules::check_stands_alone(&typed.cli)?;

@@ -1,28 +1,11 @@
-//! Which options exclude each other, and which of two wins.
+//! Which options exclude each other.
 //!
 //! Knows flags only; makes nothing of them.
 
 use anyhow::{Result, bail, ensure};
 
-use crate::cli::{self, Typed};
+use crate::cli;
 use crate::note::Loudness;
-
-/// Of two options that exclude each other, one on the command line wins over one in the
-/// environment.
-pub fn overrule(typed: &mut Typed) {
-    let [quiet, verbose, tee, dry_run] =
-        ["quiet", "verbose", "tee", "dry_run"].map(|id| typed.on_command_line(id));
-    let message = typed.on_command_line("message");
-    let output = &mut typed.cli.output;
-    output.quiet &= quiet || !verbose;
-    output.verbose &= verbose || !quiet;
-    output.tee &= tee || !dry_run;
-    output.dry_run &= dry_run || !tee;
-    let input = &mut typed.cli.input;
-    if !input.files.is_empty() || !input.command.is_empty() {
-        input.message = input.message.take().filter(|_| message);
-    }
-}
 
 /// `--check` reads nothing.
 pub fn check_stands_alone(cli: &cli::Cli) -> Result<()> {

@@ -25,7 +25,7 @@ pub fn read_level(line: &str, how: Parse) -> Option<Level> {
 
 /// The level that the first level field with a readable value gives.
 ///
-/// Level fields are those of [`level::is_level_name`]; in a line of `MongoDB`'s JSON log also `s`.
+/// Level fields are those of [`level::is_joined_level_name`]; in a line of `MongoDB`'s JSON log also `s`.
 #[must_use]
 pub fn level_field(line: &str, how: Parse) -> Option<Level> {
     let read = |line| {
@@ -41,7 +41,7 @@ pub fn level_field(line: &str, how: Parse) -> Option<Level> {
     read(&ansi::strip(line))
 }
 
-/// Which of `fields`, as [`parse`] gave them, is the line's level field, and its level: the same
+/// Which of `fields`, as [`parse`](super::parse) gave them, is the line's level field, and its level: the same
 /// as [`level_field`] finds.
 #[must_use]
 pub fn level_index(fields: &[Field<'_>]) -> Option<(usize, Level)> {

@@ -93,7 +93,7 @@ pub struct Parsed<'a> {
 /// or closed right before more text, makes no field.
 ///
 /// All other text is the message: what stood between fields keeps its white space, what is beside
-/// them loses it. The ` | ` before trailing fields, which [`write::write_line`] puts there, goes.
+/// them loses it. The ` | ` before trailing fields, which the layout `line` puts there, goes.
 pub fn parse<'a>(line: &'a str, how: Parse, fields: &mut Vec<Field<'a>>) -> Parsed<'a> {
     fields.clear();
     if how.reads_json()

@@ -4,7 +4,7 @@
 //! level word stands where logs put levels is [`super::place`]'s to say.
 
 use super::Level;
-use super::shapes::glog;
+use super::shapes::{glog, glog_date};
 use super::words::lookup;
 
 /// What a byte means to the search.
@@ -221,7 +221,11 @@ impl<'a> Head<'a> {
             Class::Digit | Class::WordPart => {
                 // `I0102 15:04:05`; Postgres's `DEBUG1:`
                 if stands_free && word.len() == 1 && self.words < PROSE {
-                    if let Some(level) = glog(&self.text[start..]) {
+                    let begins =
+                        self.words == 0 && matches!(self.after, After::Start | After::Time);
+                    let text = &self.text[start..];
+                    let short = || begins.then(|| glog_date(text)).flatten();
+                    if let Some(level) = glog(text).or_else(short) {
                         return Some(level);
                     }
                 } else if word == b"DEBUG"

@@ -146,7 +146,8 @@ pub fn is_level_name(name: &str) -> bool {
     is_joined_level_name("", name)
 }
 
-/// [`is_level_name`] of `prefix` and `key` written one behind the other.
+/// Whether `prefix` and `key`, written one behind the other, are the name of a field that holds a
+/// level (`is_level_name`, in the tests, lists them).
 pub(crate) fn is_joined_level_name(prefix: &str, key: &str) -> bool {
     let (prefix, key) = (prefix.as_bytes(), key.as_bytes());
     NAMES.iter().any(|name| {

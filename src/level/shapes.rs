@@ -88,6 +88,20 @@ pub(super) fn ruby(text: &[u8]) -> Option<Level> {
     }
 }
 
+/// `E0102 …`, glog's letter and date without a time; gives the letter's level if `text` begins so.
+pub(super) fn glog_date(text: &[u8]) -> Option<Level> {
+    match text {
+        [letter @ (b'I' | b'W' | b'E' | b'F'), m, n, d, e, b' ', ..]
+            if [m, n, d, e].iter().all(|byte| byte.is_ascii_digit()) =>
+        {
+            let number = |tens: u8, ones: u8| (tens - b'0') * 10 + ones - b'0';
+            let date = (1..=12).contains(&number(*m, *n)) && (1..=31).contains(&number(*d, *e));
+            date.then(|| Level::from_letter(*letter)).flatten()
+        }
+        _ => None,
+    }
+}
+
 /// `E0102 15:04:05.678901       1 file.go:12] …` of glog and klog; gives the letter's level if
 /// `text` begins so.
 pub(super) fn glog(text: &[u8]) -> Option<Level> {

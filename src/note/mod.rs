@@ -51,6 +51,8 @@ pub enum Message<'a> {
         status: u16,
         text: &'a str,
     },
+    /// No answer, for a reason that only a person can mend.
+    Barred { target: &'a str, why: &'a str },
     /// The buffer is full and the policy gives entries up.
     Dropping {
         place: &'a str,
@@ -145,6 +147,7 @@ pub enum Message<'a> {
         dropped: u64,
         left: u64,
         why: Option<&'a str>,
+        remedy: Remedy,
     },
     /// A summary, on its own line and as it is.
     Summary { line: &'a str },
@@ -152,6 +155,19 @@ pub enum Message<'a> {
     Failed { why: &'a str },
     /// A warning about the configuration.
     Warning { text: &'a str },
+}
+
+/// What would have kept entries from being left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// A Loki that is there in time.
+    Reach,
+    /// An end to a trouble that only a person can mend.
+    Mend,
+    /// More room in the spool.
+    Room,
+    /// Room where a dry run prints to.
+    Output,
 }
 
 impl Message<'_> {
@@ -306,6 +322,7 @@ mod tests {
             dropped: 0,
             left: 2,
             why: Some("gone"),
+            remedy: Remedy::Reach,
         };
         assert_eq!(missing.loudness(), Loudness::Quiet);
         assert!(missing.to_string().starts_with(

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::{Foreign, Message};
-use crate::report::{duration, size};
+use super::{Foreign, Message, Remedy};
+use crate::report::{counted, duration, size};
 
 impl fmt::Display for Message<'_> {
     #[allow(clippy::too_many_lines, reason = "a flat list, a message each")]
@@ -41,6 +41,11 @@ impl fmt::Display for Message<'_> {
                 status,
                 text,
             } => denied(f, target, *status, text),
+            Self::Barred { target, why } => write!(
+                f,
+                "cannot deliver to {target}: {} (trying on slowly)",
+                Foreign(why)
+            ),
             Self::Dropping {
                 place,
                 size: full,
@@ -61,12 +66,8 @@ impl fmt::Display for Message<'_> {
                 status,
                 text,
             } => {
-                write!(
-                    f,
-                    "Loki refused {} ({status}): {}",
-                    count(*entries as u64),
-                    Foreign(text)
-                )
+                write!(f, "Loki refused {} ({status})", count(*entries as u64))?;
+                behind_colon(f, text)
             }
             Self::RefusedLine { reason, line } => {
                 write!(f, "refused ({reason}): {}", Foreign(line))
@@ -80,8 +81,8 @@ impl fmt::Display for Message<'_> {
             ),
             Self::TooManyStreams { most } => write!(
                 f,
-                "{most} label sets are in use: from now on other values of --label-field stay \
-                 fields (--max-streams)"
+                "{} in use: from now on other values of --label-field stay fields (--max-streams)",
+                counted(*most as u64, "label set is", "label sets are")
             ),
             Self::GaveUp {
                 entries,
@@ -89,17 +90,18 @@ impl fmt::Display for Message<'_> {
                 why,
             } => write!(
                 f,
-                "gave {} up after {retries} retries (--max-retries): {}; until Loki takes some, more \
-                 are only counted",
+                "gave {} up after {} (--max-retries): {}; until Loki takes some, more are only \
+                 counted",
                 count(*entries as u64),
+                counted(u64::from(*retries), "retry", "retries"),
                 Foreign(why)
             ),
             Self::Retry { status, text, wait } => {
                 f.write_str("trying again in ")?;
                 f.write_str(&duration(*wait))?;
                 match status {
-                    Some(status) => write!(f, ": {status} {}", Foreign(text)),
-                    None => write!(f, ": {}", Foreign(text)),
+                    Some(status) => behind_colon(f, &format!("{status} {text}")),
+                    None => behind_colon(f, text),
                 }
             }
             Self::Settled {
@@ -110,8 +112,9 @@ impl fmt::Display for Message<'_> {
                 took,
             } => write!(
                 f,
-                "batch {number}: {}, {requests} requests, {}, {}",
+                "batch {number}: {}, {}, {}, {}",
                 count(*entries as u64),
+                counted(*requests as u64, "request", "requests"),
                 size(*bytes as u64),
                 duration(*took)
             ),
@@ -177,9 +180,9 @@ impl fmt::Display for Message<'_> {
             Self::SpoolMended { spool } => write!(f, "the spool {spool} takes entries again"),
             Self::Spooled { entries, spool } => write!(
                 f,
-                "{} kept in {spool}; the next run with this spool, or loki-push --drain, delivers \
-                 them",
-                count(*entries)
+                "{} kept in {spool}; the next run with this spool, or loki-push --drain, delivers {}",
+                count(*entries),
+                if *entries == 1 { "it" } else { "them" }
             ),
             Self::Elsewhere { destination, spool } => write!(
                 f,
@@ -199,7 +202,8 @@ impl fmt::Display for Message<'_> {
                 dropped,
                 left,
                 why,
-            } => missing(f, target, [*refused, *dropped, *left], *why),
+                remedy,
+            } => missing(f, target, [*refused, *dropped, *left], *why, *remedy),
             Self::Summary { line } => f.write_str(line),
             Self::Failed { why } => write!(f, "{}", Foreign(why)),
             Self::Warning { text } => f.write_str(text),
@@ -269,17 +273,21 @@ fn missing(
     target: &str,
     [refused, dropped, left]: [u64; 3],
     why: Option<&str>,
+    remedy: Remedy,
 ) -> fmt::Result {
-    write!(
-        f,
-        "{} not delivered to {target}:",
-        count(refused + dropped + left)
-    )?;
+    let entries = count(refused + dropped + left);
+    let unsent = if remedy == Remedy::Output {
+        write!(f, "{entries} not printed:")?;
+        "left"
+    } else {
+        write!(f, "{entries} not delivered to {target}:")?;
+        "left unsent"
+    };
     let mut comma = "";
     for (n, what) in [
         (refused, "refused by Loki"),
         (dropped, "dropped"),
-        (left, "left unsent"),
+        (left, unsent),
     ] {
         if n > 0 {
             write!(f, "{comma} {n} {what}")?;
@@ -290,18 +298,33 @@ fn missing(
         if let Some(why) = why {
             write!(f, " ({})", Foreign(why))?;
         }
-        f.write_str(
-            "; check that Loki runs and --url is right, give --flush-timeout more time, or keep \
-             entries for the next run with --spool DIR",
-        )?;
+        f.write_str(match remedy {
+            Remedy::Reach => {
+                "; check that Loki runs and --url is right, give --flush-timeout more time, or \
+                 keep entries for the next run with --spool DIR"
+            }
+            Remedy::Mend => {
+                "; until that is mended, --spool DIR would keep entries for a later run"
+            }
+            Remedy::Room => {
+                "; check that Loki runs and --url is right, and give the spool more room \
+                 (--spool-size, or on its disk)"
+            }
+            Remedy::Output => "; see to what standard output goes to",
+        })?;
     }
     Ok(())
 }
 
 /// `1 entry`, `2 entries`.
 fn count(entries: u64) -> String {
-    format!(
-        "{entries} {}",
-        if entries == 1 { "entry" } else { "entries" }
-    )
+    counted(entries, "entry", "entries")
+}
+
+/// `: text`, or nothing if there is none.
+fn behind_colon(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    match Foreign(text).to_string().as_str() {
+        "" => Ok(()),
+        text => write!(f, ": {text}"),
+    }
 }

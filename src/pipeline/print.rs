@@ -12,7 +12,7 @@ use crate::stop::{Phase, Stop};
 /// Prints what comes, in place of shipping it, until a second signal.
 pub fn print(backlog: &Backlog, stop: &Stop, note: Note) {
     let mut out = std::io::stdout();
-    let mut closed = false;
+    let (mut closed, mut said) = (false, false);
     loop {
         let taken = match backlog.take(None) {
             Pop::Item(taken) => taken,
@@ -27,10 +27,11 @@ pub fn print(backlog: &Backlog, stop: &Stop, note: Note) {
                 closed = true;
                 taken.ticket.settle_all(Fate::Filtered);
             }
-            Err(error) => note.say(&Message::Unwritable {
+            Err(error) if !std::mem::replace(&mut said, true) => note.say(&Message::Unwritable {
                 what: "standard output",
                 why: &format!("{error:#}"),
             }),
+            Err(_) => {}
         }
     }
     backlog.abandon();

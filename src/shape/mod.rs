@@ -16,7 +16,7 @@ use crate::entry::{Chunk, FileId, Fill, UNSTAMPED};
 use crate::fields::{self, Field, Parse};
 use crate::labels::Labels;
 use crate::level::{self, Level};
-use crate::lines::Piece;
+use crate::piece::Piece;
 use crate::pipeline::Intake;
 use crate::time;
 

@@ -195,8 +195,24 @@ impl Shipping {
         if self.last_try || hopeless || self.vigil.is_over() {
             return false;
         }
-        let wake = self.vigil.wait(Instant::now() + hold.wait);
+        let wake = self.wait_for_more(Instant::now() + hold.wait);
         self.goes_on(wake)
+    }
+
+    /// Waits for the next try. What was given up is waited for no longer than until there is
+    /// nothing more to try.
+    fn wait_for_more(&mut self, due: Instant) -> Wake {
+        self.settle_finished();
+        while self.desk.is_empty() {
+            match self.backlog.take(Some(due)) {
+                Pop::Item(taken) => self.desk.add(taken, Instant::now()),
+                Pop::Kicked if self.vigil.is_over() => return Wake::Stop,
+                Pop::Kicked if self.vigil.has_advanced() => return Wake::Retry,
+                Pop::Kicked => {}
+                Pop::TimedOut | Pop::Ended => return Wake::Retry,
+            }
+        }
+        self.vigil.wait(due)
     }
 
     /// Waits as long as a known rate limit asks of requests that were not tried yet.

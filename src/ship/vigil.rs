@@ -52,6 +52,12 @@ impl Vigil {
         self.stop.view().phase == Phase::Now
     }
 
+    /// Whether a stop was asked for since a wait last looked: what waits is tried at once.
+    pub fn has_advanced(&mut self) -> bool {
+        let phase = self.stop.view().phase;
+        std::mem::replace(&mut self.phase, phase) < phase
+    }
+
     /// How long a request may take now: near the end, no longer than is left.
     pub fn timeout(&self) -> Duration {
         let left = self

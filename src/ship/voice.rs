@@ -95,6 +95,7 @@ impl Voice {
                     status: *status,
                     text,
                 },
+                None if *lasting => Message::Barred { target, why: text },
                 _ => Message::TroubleBegan {
                     target,
                     why: &why,
@@ -160,7 +161,7 @@ impl Voice {
 /// What is the matter, with the status if there was an answer.
 fn words(trouble: &Trouble) -> String {
     match trouble.status {
-        Some(status) => format!("{status} {}", trouble.text),
+        Some(status) => format!("{status} {}", trouble.text).trim_end().to_owned(),
         None => trouble.text.clone(),
     }
 }

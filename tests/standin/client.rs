@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -86,6 +86,14 @@ pub struct Reply {
 
 /// One connection.
 pub struct Client(pub TcpStream);
+
+/// Gone, it is gone at once: a child that another test just starts holds a copy of the socket from
+/// its fork to its exec.
+impl Drop for Client {
+    fn drop(&mut self) {
+        _ = self.0.shutdown(Shutdown::Both);
+    }
+}
 
 impl Client {
     pub fn connect(loki: &Loki) -> Self {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// A temporary directory with the few things tests do in one. Each panics with the path when
 /// it cannot be done.
@@ -33,6 +34,25 @@ impl Dir {
             done(&path, fs::create_dir_all(above));
         }
         done(&path, fs::write(&path, bytes));
+        path
+    }
+
+    /// Writes a program anew, with the directories above it; gives its path. Another process does
+    /// it: a child that another test just starts holds a copy of what we have open from its fork
+    /// to its exec, and what somebody can write to cannot be run.
+    pub fn write_program(&self, name: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.join(name);
+        if let Some(above) = path.parent() {
+            done(&path, fs::create_dir_all(above));
+        }
+        let mut sh = Command::new("sh");
+        sh.args(["-c", "cat > \"$0\" && chmod +x \"$0\""])
+            .arg(&path);
+        let mut sh = done(&path, sh.stdin(Stdio::piped()).spawn());
+        let mut pipe = sh.stdin.take().expect("a pipe");
+        done(&path, pipe.write_all(bytes.as_ref()));
+        drop(pipe);
+        assert!(done(&path, sh.wait()).success(), "{}", path.display());
         path
     }
 

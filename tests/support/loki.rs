@@ -48,6 +48,7 @@ mod time;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -67,7 +68,7 @@ use serve::{Serving, Shared};
 use state::State;
 
 /// How long a test waits for something that must come.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running, or for the moment stopped, stand-in for Loki.
 pub struct Loki {
@@ -88,17 +89,13 @@ impl Loki {
     /// A port to listen on later, with [`Loki::restart`]; until then nothing listens there.
     pub fn reserve() -> Self {
         let (port, listener) = free_port();
-        drop(listener);
+        close(listener);
         Self::new(port, "http", Box::new(|wire| Ok(Box::new(wire))))
     }
 
     /// Listens on this port.
     pub fn start_on(port: u16) -> Self {
-        let listener = listen(port);
-        Self::plain((
-            port,
-            listener.unwrap_or_else(|e| panic!("port {port}: {e}")),
-        ))
+        Self::plain((port, listen_again(port)))
     }
 
     /// Listens with something around each connection: TLS.
@@ -143,7 +140,11 @@ impl Loki {
             state.generation
         });
         let shared = Arc::clone(&self.shared);
-        let thread = thread::spawn(move || accept(&listener, &shared, generation));
+        let thread = thread::spawn(move || {
+            let connections = accept(&listener, &shared, generation);
+            close(listener);
+            connections
+        });
         *self.slot() = Some(thread);
     }
 
@@ -194,6 +195,11 @@ impl Loki {
 
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Whether it listens.
+    pub fn is_open(&self) -> bool {
+        self.shared.lock().open
     }
 }
 
@@ -453,6 +459,15 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, generation: usize) -> Ve
 
 fn listen(port: u16) -> io::Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+}
+
+/// Listens no more, whoever else holds a copy of the socket: a child that another test just starts
+/// has one from its fork to its exec, and would let clients in for that long.
+fn close(listener: TcpListener) {
+    // It is a socket; the standard library has this call for connected ones only.
+    let socket = TcpStream::from(OwnedFd::from(listener));
+    // Where the system does not know it of a listening socket, closing has to do.
+    _ = socket.shutdown(Shutdown::Both);
 }
 
 /// Listens where one listened before. A child that another test just starts holds a copy of the

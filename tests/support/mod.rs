@@ -11,8 +11,11 @@ pub mod proxy;
 pub mod random;
 pub mod run;
 pub mod running;
+mod signals;
 mod stranger;
 pub mod summary;
+pub mod terminal;
+pub mod time;
 pub mod tls;
 
 pub use dir::Dir;
@@ -24,3 +27,5 @@ pub use run::LokiPush;
 pub use running::Running;
 pub use stranger::stranger;
 pub use summary::{Summary, assert_law};
+pub use terminal::Terminal;
+pub use time::{in_time, once_in_a_few, with_patience};

@@ -13,12 +13,14 @@ use std::time::Duration;
 use super::finished::Finished;
 use super::loki::Loki;
 use super::running::{Running, Viewer};
+use super::signals;
+use super::terminal::{self, Terminal};
 
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_loki-push");
 
 /// How long a run may take unless it says otherwise.
-pub const DEADLINE: Duration = Duration::from_mins(1);
+pub const DEADLINE: Duration = Duration::from_mins(2);
 
 enum Input {
     Null,
@@ -35,6 +37,7 @@ pub struct LokiPush {
     input: Input,
     script: Option<String>,
     own_group: bool,
+    terminal: Option<OsString>,
     watch_memory: bool,
     deadline: Duration,
     viewer: Option<Viewer>,
@@ -62,6 +65,7 @@ impl LokiPush {
             input: Input::Null,
             script: None,
             own_group: false,
+            terminal: None,
             watch_memory: false,
             deadline: DEADLINE,
             viewer: None,
@@ -135,6 +139,13 @@ impl LokiPush {
         self
     }
 
+    /// Puts the process in front of this terminal, as leader of its session, with the keyboard on
+    /// stdin. What it prints still goes through pipes.
+    pub fn at_terminal(mut self, terminal: &Terminal) -> Self {
+        self.terminal = Some(terminal.name().to_owned());
+        self
+    }
+
     /// Watches the most memory the process takes: [`Finished::peak_kib`].
     pub fn watch_memory(mut self) -> Self {
         self.watch_memory = true;
@@ -171,6 +182,7 @@ impl LokiPush {
     }
 
     fn command(&self) -> Command {
+        signals::as_usual();
         let mut command = match &self.script {
             None => Command::new(BINARY),
             Some(script) => {
@@ -179,13 +191,16 @@ impl LokiPush {
                 shell
             }
         };
+        command.args(&self.args);
+        if let Some(terminal) = &self.terminal {
+            command = terminal::seat(&command, terminal);
+        }
         for (name, _) in std::env::vars_os() {
             let upper = name.to_string_lossy().to_uppercase();
             if upper.starts_with("LOKI_") || upper.ends_with("_PROXY") {
                 command.env_remove(name);
             }
         }
-        command.args(&self.args);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         if let Some(dir) = &self.cwd {
             command.current_dir(dir);

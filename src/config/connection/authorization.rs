@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use base64::Engine as _;
 
 use super::lookup::{Given, Lookup, Source, half_a_pair};
@@ -72,6 +72,10 @@ pub fn find(
     }
     let in_address = address.credentials.as_ref();
     match (pair.user, pair.password) {
+        (Some(user), Some(_)) if user.value.contains(':') => Err(anyhow!(
+            "{}: a user name for basic auth cannot hold a `:`; it would end there",
+            user.name
+        )),
         (Some(user), Some(password)) => Ok(Some(basic(&user.value, &password.value))),
         (None, None) => Ok(None),
         // The user stands in the address, the secret elsewhere.
@@ -89,6 +93,11 @@ fn one_of(bearer: Option<Given<String>>, pair: Pair) -> Result<(Option<Given<Str
     let Some(token) = &bearer else {
         return Ok((None, pair));
     };
+    ensure!(
+        !token.value.is_empty(),
+        "{} is empty; leave it out to send none",
+        token.name
+    );
     if pair.source() > Some(token.source) {
         return Ok((None, pair));
     }

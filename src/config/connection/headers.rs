@@ -37,7 +37,8 @@ pub fn headers(
         )?;
         headers.push((name.unwrap_or("Authorization".into()), value));
     }
-    if let Some(tenant) = lookup.text("org_id", given.org_id.as_ref(), "LOKI_ORG_ID")? {
+    let tenant = lookup.text("org_id", given.org_id.as_ref(), "LOKI_ORG_ID")?;
+    if let Some(tenant) = tenant.filter(|tenant| !tenant.is_empty()) {
         headers.push((TENANT.into(), tenant));
     }
     let ours = headers.len();

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, anyhow};
 
 use crate::address::Address;
-use crate::cli::Typed;
+use crate::cli::{self, Typed};
 use crate::push::http::{Connection, Tls};
 use crate::spool::Destination;
 use headers::{headers, tenant};
@@ -53,7 +53,7 @@ pub fn resolve(
             source: Source::Logcli,
             name: "--url".to_owned(),
         });
-    let address = Address::parse(&url.value).map_err(|why| anyhow!("{}: {why}", url.name))?;
+    let address = Address::parse(url.value.trim()).map_err(|why| anyhow!("{}: {why}", url.name))?;
     let authorization = authorization::find(&lookup, &address, url.source, warnings)?;
     let user = authorization.as_ref().and_then(|auth| auth.user.clone());
     let headers = headers(&lookup, &address, authorization, warnings)?;
@@ -100,12 +100,12 @@ fn tls(lookup: &Lookup<'_>, warnings: &mut Vec<String>) -> Result<Tls> {
     let skip_verify = if lookup.typed.given("tls_skip_verify") {
         given.tls_skip_verify
     } else {
-        let value = lookup.text("tls_skip_verify", None, "LOKI_TLS_SKIP_VERIFY")?;
-        // As Go reads it.
-        matches!(
-            value.as_deref(),
-            Some("1" | "t" | "T" | "true" | "TRUE" | "True")
-        )
+        let name = "LOKI_TLS_SKIP_VERIFY";
+        let value = lookup.text("tls_skip_verify", None, name)?;
+        let read = |value: String| cli::parse_switch(&value);
+        value
+            .map_or(Some(false), read)
+            .ok_or_else(|| anyhow!("{name} takes true or false"))?
     };
     Ok(Tls {
         authority: authority.as_ref().map(read).transpose()?,

@@ -202,3 +202,42 @@ fn debug_shows_no_secret() {
         "{shown}"
     );
 }
+
+#[test]
+fn what_cannot_be_meant_is_told_and_blanks_around_an_address_are_not() {
+    let refused = |args: &[&str]| match found(args, &[]) {
+        Ok(_) => panic!("{args:?} was taken"),
+        Err(error) => error.to_string(),
+    };
+    let said = refused(&["--username=s3cret:b", "--password=s3cret"]);
+    assert!(
+        said.contains("--username") && !said.contains("s3cret"),
+        "{said}"
+    );
+    assert!(refused(&["--bearer-token="]).contains("--bearer-token is empty"));
+    assert_eq!(
+        authorization(&["--username=u", "--password="], &[]),
+        Some(basic("u", ""))
+    );
+    let (blank, _) = found(&["--org-id="], &[("LOKI_ADDR", " http://loki:1\r\n")]).unwrap();
+    assert_eq!(blank.connection.url, "http://loki:1/loki/api/v1/push");
+    assert_eq!(header(&blank, "X-Scope-OrgID"), None);
+}
+
+#[test]
+fn logclis_switch_is_yes_or_no() {
+    let skip = |value| {
+        found(&[], &[("LOKI_TLS_SKIP_VERIFY", value)]).map(|(f, _)| f.connection.tls.skip_verify)
+    };
+    for (value, skips) in [
+        ("1", true),
+        ("True", true),
+        ("0", false),
+        ("false", false),
+        ("", false),
+    ] {
+        assert_eq!(skip(value).unwrap(), skips, "{value:?}");
+    }
+    let error = skip("maybe").unwrap_err().to_string();
+    assert_eq!(error, "LOKI_TLS_SKIP_VERIFY takes true or false");
+}

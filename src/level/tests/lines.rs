@@ -70,6 +70,9 @@ pub(super) const LINES: &[(Level, &str)] = &[
     (F, "F0102 15:04:05.678901       1 main.go:10] cannot start"),
     (W, "2024-01-02T03:04:05.678901234Z stderr F W0102 15:04:05.678901       1 x.go:12] deprecated"),
     (E, "2024-01-02T03:04:05.678901234Z stdout F ERROR cannot connect"),
+    (W, "W0102 x"),
+    (I, "I1231 server.go:123] without its time"),
+    (E, "2024-01-02T03:04:05.678901234Z stderr F E0229 x"),
     (I, "time=\"2024-01-02T03:04:05Z\" level=info msg=\"loading plugin\" type=io.containerd.content.v1"),
     (W, "WARN[0000] the attribute `version` is obsolete"),
     (E, "ERRO[0012] error waiting for container: context canceled"),
@@ -180,6 +183,7 @@ pub(super) const LINES: &[(Level, &str)] = &[
 #[rustfmt::skip]
 pub(super) const NONE: &[&str] = &[
     "", " ", "\t\t", "x", "\x1b[31m", "<>", "<", "[", "{", "=", "=ERROR", "1:", "E", "I0102", "E,",
+    "W0102", "W0102-x", "W01025 x", "xW0102 x", "W1302 x", "W0132 x", "W0000 x", "code W0102 x", "app: E0102 x",
     "terror struck the town",
     "information desk",
     "2024-01-02T03:04:05Z information desk opened",

@@ -46,10 +46,21 @@ pub struct Failed {
     pub stage: Stage,
     /// What went wrong, and what to do.
     pub text: String,
+    /// Whether only a person can mend it: it will be the same at the next try.
+    pub lasting: bool,
 }
 
 /// Says what went wrong in the words of the field.
 pub fn explain(error: &Error, way: &Way) -> Failed {
+    let lasting = match error {
+        Error::Io(error) => of_tls(error).is_some_and(is_lasting),
+        Error::Other(error) => error.downcast_ref().is_some_and(is_lasting),
+        Error::ConnectProxyFailed(reason) => {
+            matches!(status_of(reason).as_str(), "401" | "403" | "405" | "407")
+        }
+        Error::Tls(_) => true,
+        _ => false,
+    };
     let (stage, text) = match error {
         Error::Io(error) => io_error(error, way),
         Error::Other(error) => match error.downcast_ref() {
@@ -69,18 +80,47 @@ pub fn explain(error: &Error, way: &Way) -> Failed {
         Error::ConnectionFailed => (Stage::Reach, "no connection".into()),
         Error::ConnectProxyFailed(reason) => (Stage::Proxy, proxy(reason, way)),
         Error::Tls(what) => (Stage::Tls, (*what).to_owned()),
-        Error::Protocol(error) => (
-            Stage::Http,
-            format!("what answers does not speak HTTP ({error}): check host and port in --url"),
-        ),
+        Error::Protocol(error) => {
+            let what = match &way.proxy {
+                Some(proxy) => {
+                    format!("the proxy {proxy} (--proxy-url), and host and port in --url")
+                }
+                None => "host and port in --url".into(),
+            };
+            let text = format!("what answers does not speak HTTP ({error}): check {what}");
+            (Stage::Http, text)
+        }
         other => (Stage::Answer, other.to_string()),
     };
-    Failed { stage, text }
+    Failed {
+        stage,
+        text,
+        lasting,
+    }
+}
+
+/// What TLS has to do with an error.
+fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// Whether TLS will fail the same way until somebody changes a certificate, an option or the
+/// address. A connection that ends in the middle of it is none of that.
+fn is_lasting(error: &rustls::Error) -> bool {
+    use rustls::Error;
+    match error {
+        Error::InvalidCertificate(_)
+        | Error::InvalidMessage(_)
+        | Error::PeerIncompatible(_)
+        | Error::NoCertificatesPresented
+        | Error::UnsupportedNameType => true,
+        Error::AlertReceived(alert) => is_about_us(*alert),
+        _ => false,
+    }
 }
 
 fn io_error(error: &io::Error, way: &Way) -> (Stage, String) {
-    let inner = error.get_ref();
-    if let Some(error) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+    if let Some(error) = of_tls(error) {
         return (Stage::Tls, tls(error, way));
     }
     let text = match error.kind() {
@@ -119,11 +159,7 @@ fn not_found(way: &Way) -> String {
 
 /// What a proxy says to CONNECT, which is how it is asked for http addresses too.
 fn proxy(reason: &str, way: &Way) -> String {
-    let status: String = reason
-        .chars()
-        .skip_while(|c| !c.is_ascii_digit())
-        .take_while(char::is_ascii_digit)
-        .collect();
+    let status = status_of(reason);
     let name = way.proxy.as_deref().unwrap_or_default();
     let (host, port) = (&way.host, way.port);
     match status.as_str() {
@@ -139,6 +175,15 @@ fn proxy(reason: &str, way: &Way) -> String {
              allowed there, or leave the proxy out with NO_PROXY={host}"
         ),
     }
+}
+
+/// The status in what ureq says of a proxy's answer; empty if there is none.
+fn status_of(reason: &str) -> String {
+    reason
+        .chars()
+        .skip_while(|c| !c.is_ascii_digit())
+        .take_while(char::is_ascii_digit)
+        .collect()
 }
 
 fn tls(error: &rustls::Error, way: &Way) -> String {
@@ -220,7 +265,8 @@ fn names(presented: &[String]) -> String {
 
 fn ago(seconds: u64) -> String {
     match seconds {
-        0..=7_199 => format!(" {} minutes ago", seconds / 60),
+        0..=119 => " just now".into(),
+        120..=7_199 => format!(" {} minutes ago", seconds / 60),
         7_200..=172_799 => format!(" {} hours ago", seconds / 3_600),
         _ => format!(" {} days ago", seconds / 86_400),
     }
@@ -228,17 +274,7 @@ fn ago(seconds: u64) -> String {
 
 /// The server ended the handshake.
 fn refused(alert: Alert, way: &Way) -> String {
-    let about_us = matches!(
-        alert,
-        Alert::CertificateRequired
-            | Alert::HandshakeFailure
-            | Alert::BadCertificate
-            | Alert::UnknownCA
-            | Alert::CertificateUnknown
-            | Alert::CertificateExpired
-            | Alert::AccessDenied
-    );
-    match (about_us, way.client_certificate) {
+    match (is_about_us(alert), way.client_certificate) {
         (true, true) => {
             format!("the server does not accept our certificate ({alert:?}): check --cert")
         }
@@ -247,4 +283,18 @@ fn refused(alert: Alert, way: &Way) -> String {
         ),
         (false, _) => format!("the server ends TLS ({alert:?})"),
     }
+}
+
+/// Whether the server wants another certificate of ours, or one at all.
+fn is_about_us(alert: Alert) -> bool {
+    matches!(
+        alert,
+        Alert::CertificateRequired
+            | Alert::HandshakeFailure
+            | Alert::BadCertificate
+            | Alert::UnknownCA
+            | Alert::CertificateUnknown
+            | Alert::CertificateExpired
+            | Alert::AccessDenied
+    )
 }

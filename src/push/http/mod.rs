@@ -233,6 +233,7 @@ impl Http {
             return Err(Failed {
                 stage: Stage::Tls,
                 text: "the server wants TLS: --url should begin with https://".into(),
+                lasting: true,
             });
         }
         Ok(Page {
@@ -248,7 +249,7 @@ impl Push for Http {
     fn push(&self, request: &Request, timeout: Duration) -> Answer {
         match self.post(request, timeout) {
             Ok(page) => page.into(),
-            Err(failed) => Answer::Failed { text: failed.text },
+            Err(Failed { text, lasting, .. }) => Answer::Failed { text, lasting },
         }
     }
 }
@@ -264,11 +265,19 @@ impl From<Page> for Answer {
 }
 
 fn read_header((name, value): &(String, String)) -> Result<(HeaderName, HeaderValue)> {
-    let header = HeaderName::try_from(name.as_str())
-        .with_context(|| format!("`{}` is no header name", name.escape_debug()))?;
+    let header = HeaderName::try_from(name.as_str()).ok().with_context(|| {
+        let name = name.escape_debug();
+        format!("`{name}` is no header name (--header, --auth-header)")
+    })?;
     // The value may be a secret: it is not shown.
     let mut value = HeaderValue::try_from(value.as_str())
-        .with_context(|| format!("the value of header `{name}` cannot be sent"))?;
+        .ok()
+        .with_context(|| {
+            format!(
+                "the value for header `{name}` holds a character that a header cannot carry, perhaps \
+                 a line end"
+            )
+        })?;
     value.set_sensitive(true);
     Ok((header, value))
 }

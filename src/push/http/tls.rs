@@ -51,7 +51,12 @@ fn verifier(tls: &Tls, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerC
     let Some(pem) = &tls.authority else {
         let system = rustls_platform_verifier::Verifier::new(Arc::clone(provider));
         return Ok(Arc::new(system.map_err(|error| {
-            anyhow!("{error}; give the authority to trust with --ca-cert FILE")
+            // rustls would put `unexpected error` before it.
+            let why = match error {
+                Error::General(why) => why,
+                error => error.to_string(),
+            };
+            anyhow!("{why}; give the authority to trust with --ca-cert FILE")
         })?));
     };
     let own = certificates(pem).context("--ca-cert")?;
