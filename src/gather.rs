@@ -11,7 +11,6 @@ use crate::filter::Filter;
 use crate::multiline::{Joiner, Multiline};
 use crate::note::Message;
 use crate::piece::Piece;
-use crate::piece::Piece;
 use crate::pipeline::Intake;
 use crate::shape::Shaper;
 
