@@ -4,7 +4,7 @@
 //! settled. It moves with nothing else. Knows no entry, no request and no way to read a log.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError as Busy};
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::entry::{FileId, Marks};
 use crate::identity::{FileState, Place, Signature, path_from_json, path_to_json};
+use crate::lock::Lock;
 use crate::note::{Message, Note};
 
 /// The key that says what the file is, with the version of its format.
@@ -28,7 +29,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub struct Checkpoint {
     path: PathBuf,
     /// Held as long as the process lives; None if nothing is to be written.
-    lock: Option<File>,
+    lock: Option<Lock>,
     /// When the file was last written before this run.
     written: Option<SystemTime>,
     known: Mutex<Known>,
@@ -403,22 +404,19 @@ fn read(bytes: &[u8]) -> Result<Known> {
 /// Takes the lock that keeps two processes from one checkpoint. It lies on a file beside, since
 /// the checkpoint itself is another file after each write; that file stays, since a name that is
 /// removed while another process opens it locks nothing.
-fn take_lock(path: &Path) -> Result<File> {
+fn take_lock(path: &Path) -> Result<Lock> {
     let beside = beside(path, ".lock");
     let file = File::options()
         .create(true)
         .append(true)
         .open(&beside)
         .with_context(|| format!("--checkpoint: cannot write {}", beside.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => bail!(
+    match Lock::take(file).with_context(|| format!("cannot lock {}", beside.display()))? {
+        Some(lock) => Ok(lock),
+        None => bail!(
             "--checkpoint: {} is in use by another loki-push; give each one of its own",
             path.display()
         ),
-        Err(TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("cannot lock {}", beside.display()))
-        }
     }
 }
 

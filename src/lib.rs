@@ -62,6 +62,7 @@ mod identity;
 mod labels;
 mod ledger;
 mod level;
+mod lock;
 #[cfg(feature = "log")]
 pub mod log;
 mod multiline;
