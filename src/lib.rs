@@ -75,6 +75,7 @@ mod labels;
 mod ledger;
 mod level;
 mod lines;
+mod lock;
 #[cfg(feature = "log")]
 pub mod log;
 #[cfg(feature = "cli")]

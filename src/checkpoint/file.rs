@@ -2,13 +2,15 @@
 //!
 //! Knows names, the lock and the frame of the format. Knows nothing of what stands in it.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+
+use crate::lock::Lock;
 
 /// The key that says what the file is, with the version of its format.
 pub const KEY: &str = "loki_push_checkpoint";
@@ -23,7 +25,7 @@ const NEXT: &str = ".tmp";
 pub struct CheckpointFile {
     path: PathBuf,
     /// Held as long as the process lives; None if nothing is to be written.
-    lock: Option<File>,
+    lock: Option<Lock>,
 }
 
 impl CheckpointFile {
@@ -119,22 +121,19 @@ pub fn content(bytes: &[u8]) -> Result<Value> {
 /// Takes the lock that keeps two processes from one checkpoint. It lies on a file beside, since
 /// the checkpoint itself is another file after each write; that file stays, since a name that is
 /// removed while another process opens it locks nothing.
-fn take_lock(path: &Path) -> Result<File> {
+fn take_lock(path: &Path) -> Result<Lock> {
     let beside = beside(path, LOCK);
     let file = File::options()
         .create(true)
         .append(true)
         .open(&beside)
         .with_context(|| format!("--checkpoint: cannot write {}", beside.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => bail!(
+    match Lock::take(file).with_context(|| format!("cannot lock {}", beside.display()))? {
+        Some(lock) => Ok(lock),
+        None => bail!(
             "--checkpoint: {} is in use by another loki-push; give each one of its own",
             path.display()
         ),
-        Err(TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("cannot lock {}", beside.display()))
-        }
     }
 }
 

@@ -3,13 +3,14 @@
 //! Knows locks, and how folders come and go while others look. Knows nothing of what the files in
 //! them hold.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::destination::Destination;
 use super::{BATCH, TEMPORARY, private};
+use crate::lock::Lock;
 
 const LOCK: &str = "lock";
 const DESTINATION: &str = "destination";
@@ -18,7 +19,7 @@ const DESTINATION: &str = "destination";
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Folder {
@@ -68,13 +69,11 @@ impl Folder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             lock => lock?,
         };
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
+        let Some(lock) = Lock::take(lock)? else {
+            return Ok(None);
+        };
         // The one before may have removed the file between our opening and locking it.
-        let ours = lock.metadata()?;
+        let ours = lock.file().metadata()?;
         match fs::metadata(&name) {
             Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => Ok(Some(Self {
                 path: path.to_owned(),

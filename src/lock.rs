@@ -1,0 +1,50 @@
+//! A lock on a file that keeps others out for as long as this lives.
+//!
+//! Knows nothing of what the file is for.
+
+use std::fs::{File, TryLockError};
+use std::io;
+
+/// A lock that is held.
+#[derive(Debug)]
+pub struct Lock(File);
+
+impl Lock {
+    /// Takes it, or gives None if somebody has it.
+    pub fn take(file: File) -> io::Result<Option<Self>> {
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// What it lies on.
+    pub fn file(&self) -> &File {
+        &self.0
+    }
+}
+
+/// Closing the file would let the lock go only with the last copy of it, and a child that some
+/// thread just starts has one from its fork to its exec.
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_goes_with_its_owner_though_a_child_being_born_has_a_copy() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || File::create(dir.path().join("lock")).unwrap();
+        let lock = Lock::take(open()).unwrap().expect("nobody has it");
+        assert!(Lock::take(open()).unwrap().is_none());
+        let _copy = lock.file().try_clone().unwrap();
+        drop(lock);
+        assert!(Lock::take(open()).unwrap().is_some());
+    }
+}
