@@ -7,13 +7,18 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::support::loki::PATIENCE;
-use crate::support::{Dir, Fault, Finished, Loki, LokiPush, Random, in_time};
+use crate::support::{Dir, Fault, Finished, Loki, LokiPush, Random, in_time, soon};
 
 /// A run with a spool that gives up soon where there is no Loki.
 fn with_spool(loki: &Loki, dir: &Dir) -> LokiPush {
-    let patience = if loki.is_open() { "30s" } else { "200ms" };
+    let patience = if loki.is_open() {
+        Duration::from_secs(30)
+    } else {
+        soon()
+    };
+    let patience = format!("{}ms", patience.as_millis());
     LokiPush::new(loki)
-        .args(["--summary", "json", "--flush-timeout", patience])
+        .args(["--summary", "json", "--flush-timeout", &patience])
         .args(["--retry-backoff", "50ms", "--spool"])
         .arg(dir.join("spool"))
 }
@@ -259,20 +264,17 @@ fn past_its_size_the_policy_rules() {
         let all: Vec<String> = (0..100)
             .map(|n| format!("{n:02} {}", "x".repeat(100)))
             .collect();
-        let run = with_spool(&loki, &dir)
-            .args([
-                "--gzip-level",
-                "0",
-                "--batch-size",
-                "5",
-                "--spool-size",
-                "8KiB",
-            ])
-            .args(["--on-full", policy])
-            .stdin_bytes(text(&all))
-            .run()
-            .expect(1)
-            .expect_stderr(["the spool of 8 KiB is full"]);
+        let run = LokiPush::new(&loki)
+            .args(["--gzip-level", "0", "--batch-size", "5"])
+            .args(["--spool-size", "8KiB", "--on-full", policy, "--spool"])
+            .arg(dir.join("spool"))
+            // Time for all to be sealed once it is full.
+            .args(["--flush-timeout", "1s", "--summary", "json"])
+            .stdin_open()
+            .spawn();
+        run.write(text(&all));
+        run.wait_for_stderr("the spool of 8 KiB is full");
+        let run = run.wait().expect(1);
         let summary = run.summary();
         assert_eq!(summary.reasons.get("spool full"), Some(&summary.dropped));
         let sizes = batches(&dir).into_iter().map(|path| dir.read(path).len());

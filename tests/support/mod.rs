@@ -28,4 +28,4 @@ pub use running::Running;
 pub use stranger::stranger;
 pub use summary::{Summary, assert_law};
 pub use terminal::Terminal;
-pub use time::{in_time, once_in_a_few, with_patience};
+pub use time::{in_time, once_in_a_few, soon, with_patience};

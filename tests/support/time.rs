@@ -4,6 +4,15 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use super::run::LokiPush;
+
+/// A short time in which a program can do something all the same: longer the busier the machine is
+/// at this moment.
+pub fn soon() -> Duration {
+    let took = LokiPush::bare().arg("--version").run().elapsed;
+    (took * 40).clamp(Duration::from_millis(200), Duration::from_secs(3))
+}
+
 /// One of a few attempts must take less than this.
 #[track_caller]
 pub fn in_time(limit: Duration, mut attempt: impl FnMut() -> Duration) {
