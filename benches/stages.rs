@@ -133,10 +133,7 @@ fn batch() -> Batch {
     let mut chunk = Chunk::new(None, now);
     let stream = chunk.stream(&Arc::new(Labels::new([("app", "bench")])));
     for (n, line) in TEXT.lines().enumerate() {
-        chunk.push(stream, 1_790_000_000_000_000_000 + n as i64, 0, |text| {
-            text.push_str(line);
-            0
-        });
+        chunk.push(stream, 1_790_000_000_000_000_000 + n as i64, 0, &[line], "");
     }
     let limits = Limits {
         entries: usize::MAX,

@@ -10,14 +10,11 @@ use std::thread;
 use crate::batch::{Batch, Batcher, Limits};
 use crate::entry::Chunk;
 use crate::queue::{Pop, Queue};
+use crate::room::Room;
 use crate::seal::Sealer;
 use crate::shipment::Shipment;
 use crate::stop::{Phase, Stop};
 use crate::turnstile::Turnstile;
-
-/// Batches that may wait for a sealer. Small, so that memory stays small; one is enough to keep a
-/// sealer busy while the next batch fills.
-const WAITING: usize = 1;
 
 /// Where shipments go; called in the order of their numbers.
 type Out = dyn Fn(Shipment) + Send + Sync;
@@ -40,12 +37,14 @@ impl Pack {
     /// Sorts and seals what comes out of `chunks` until that is closed and empty, and hands each
     /// shipment to `out`. Returns when the last one has been taken.
     pub fn run(self, chunks: &Queue<Chunk>, out: impl Fn(Shipment) + Send + Sync + 'static) {
+        let most = self.sealers.max(1);
         let sealers = Sealers {
-            batches: Queue::new(WAITING),
+            batches: Queue::new(most),
+            room: Room::new(most),
             turnstile: Arc::new(Turnstile::new()),
             out: Arc::new(out),
             level: self.gzip_level,
-            most: self.sealers.max(1),
+            most,
             threads: Vec::new(),
         };
         self.sort(chunks, sealers);
@@ -81,8 +80,12 @@ impl Pack {
 }
 
 /// Threads that seal, started when there is work for them.
+///
+/// There are only as many batches as sealers: while all are busy, the next one that is full waits
+/// where it was filled. One more would be a megabyte more, and sealers wait for nothing as it is.
 struct Sealers {
-    batches: Queue<Batch>,
+    batches: Queue<(Batch, Place)>,
+    room: Room,
     turnstile: Arc<Turnstile>,
     out: Arc<Out>,
     level: u8,
@@ -96,9 +99,10 @@ impl Sealers {
         if self.threads.len() < self.most && (self.threads.is_empty() || !self.batches.is_empty()) {
             self.start();
         }
+        let place = Place::take(&self.room);
         // The sealers outlive their queue; a batch they could not take would be left, and counted
         // so.
-        let _ = self.batches.push(batch, 1);
+        let _ = self.batches.push((batch, place), 1);
     }
 
     fn start(&mut self) {
@@ -106,16 +110,33 @@ impl Sealers {
         let (out, level) = (Arc::clone(&self.out), self.level);
         let seal = move || {
             let mut sealer = Sealer::new(level);
-            while let Pop::Item(batch) = batches.pop(None) {
+            while let Pop::Item((batch, place)) = batches.pop(None) {
                 let ticket = turnstile.ticket(batch.number);
                 let shipment = sealer.seal(&batch);
-                drop(batch);
+                drop((batch, place));
                 ticket.pass(|| out(shipment));
             }
         };
         // Without a thread of its own the work would stop; so does the program, loudly.
         let thread = thread::Builder::new().name("seal".into()).spawn(seal);
         self.threads.push(thread.expect("starting a thread"));
+    }
+}
+
+/// The place of a batch that is sealed.
+struct Place(Room);
+
+impl Place {
+    /// Waits for one.
+    fn take(room: &Room) -> Self {
+        room.enter_while(1, || true);
+        Self(room.clone())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.release(1);
     }
 }
 
@@ -146,10 +167,7 @@ mod tests {
             let stream = chunk.stream(&labels);
             // Batches of very different sizes take their sealers different times.
             for at in 0..=(n * 7919 % 100) {
-                chunk.push(stream, n * 1_000 + at, 0, |text| {
-                    text.push_str("line");
-                    0
-                });
+                chunk.push(stream, n * 1_000 + at, 0, &["line"], "");
             }
             chunks.push(chunk, 1).ok().unwrap();
         }
@@ -188,10 +206,7 @@ mod tests {
         let (chunks, sealed) = (Queue::new(usize::MAX), Queue::new(usize::MAX));
         let mut chunk = Chunk::new(None, Instant::now());
         let stream = chunk.stream(&Arc::new(Labels::new([("app", "x")])));
-        chunk.push(stream, 1, 0, |text| {
-            text.push('a');
-            0
-        });
+        chunk.push(stream, 1, 0, &["a"], "");
         chunks.push(chunk, 1).ok().unwrap();
         let stop = Arc::new(Stop::new());
         stop.on_change({

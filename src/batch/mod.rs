@@ -236,10 +236,7 @@ mod tests {
         let mut chunk = Chunk::new(Some(0), at);
         for (n, (stream, line)) in lines.iter().enumerate() {
             let stream = chunk.stream(&Arc::new(Labels::new([("app", *stream)])));
-            chunk.push(stream, n as i64, n as u64 + 1, |text| {
-                text.push_str(line);
-                0
-            });
+            chunk.push(stream, n as i64, n as u64 + 1, &[line], "");
         }
         chunk.read_to(lines.len() as u64 + 10);
         chunk
@@ -328,10 +325,7 @@ mod tests {
         let mut chunk = Chunk::new(None, Instant::now());
         let stream = chunk.stream(&Arc::new(Labels::new([("app", "a")])));
         for (time, line) in [(5, "c"), (3, "a"), (5, "d"), (3, "b")] {
-            chunk.push(stream, time, 0, |text| {
-                text.push_str(line);
-                0
-            });
+            chunk.push(stream, time, 0, &[line], "");
         }
         let mut batcher = Batcher::new(limits(10, 1 << 20), false);
         add(&mut batcher, chunk);
@@ -343,10 +337,7 @@ mod tests {
         let mut chunk = Chunk::new(None, Instant::now());
         let stream = chunk.stream(&Arc::new(Labels::new([("app", "a")])));
         for (time, line) in entries {
-            chunk.push(stream, *time, 0, |text| {
-                text.push_str(line);
-                0
-            });
+            chunk.push(stream, *time, 0, &[line], "");
         }
         add(batcher, chunk);
         let batch = batcher.close().unwrap();

@@ -77,11 +77,7 @@ impl Pipeline {
 
 fn put(chunk: &mut Chunk, labels: &Arc<Labels>, time: i64, entry: Entry<'_>) {
     let stream = chunk.stream(labels);
-    chunk.push(stream, time, 0, |text| {
-        text.push_str(entry.line);
-        text.push_str(entry.metadata);
-        entry.metadata.len()
-    });
+    chunk.push(stream, time, 0, &[entry.line], entry.metadata);
 }
 
 #[cfg(test)]

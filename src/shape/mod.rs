@@ -359,12 +359,7 @@ impl Shaper {
         let mut rest = message;
         loop {
             let (piece, behind) = rest.split_at(rest.floor_char_boundary(room));
-            chunk.push(stream, *time, end, |out| {
-                out.push_str(piece);
-                out.push_str(tail);
-                out.push_str(metadata);
-                metadata.len()
-            });
+            chunk.push(stream, *time, end, &[piece, tail], metadata);
             if behind.is_empty() {
                 return;
             }
