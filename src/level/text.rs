@@ -77,8 +77,10 @@ fn guess(head: &[u8], cut: bool) -> Option<Level> {
         b'A'..=b'Z' => ruby(text),
         _ => None,
     };
+    // What begins with a date nearly always has a level right behind it.
+    let dated = matches!(text.get(..5), Some([b'1'..=b'2', _, _, _, b'-' | b'/']));
     special.or_else(|| {
-        may_hold_level(text)
+        (dated || may_hold_level(text))
             .then(|| Head::new(text, cut).level())
             .flatten()
     })
