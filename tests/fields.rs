@@ -316,6 +316,10 @@ fn times_are_read_in_every_form_that_logs_have() {
     ] {
         let line = format!("{time} x");
         assert_eq!(entry(&["--time", "prefix"], &line).time, expected, "{time}");
+        // As tracing paints it, in a pipe too.
+        let line = format!("\x1b[2m{time}\x1b[0m \x1b[32m INFO\x1b[0m x");
+        let read = entry(&["--time", "prefix"], &line);
+        assert_eq!((read.time, read.line), (expected, line), "{time}");
         let line = format!("x ts=\"{time}\"");
         let read = entry(&["--time", "ts"], &line);
         assert_eq!((read.time, read.line.as_str()), (expected, line.as_str()));
