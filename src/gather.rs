@@ -78,6 +78,12 @@ impl Gatherer {
         }
     }
 
+    /// Whether to hand in what was made before more of the same read is taken in; see
+    /// [`Shaper::is_full`].
+    pub fn is_full(&self) -> bool {
+        self.sieve.shaper.is_full()
+    }
+
     /// When a pause ends what is held back, if something is: call [`Gatherer::pause`] then, unless
     /// more was read.
     pub fn due(&self) -> Option<Instant> {

@@ -31,6 +31,9 @@ const HELD_BYTES: usize = 1024 * 1024;
 /// … and for how long; then they take the time of their arrival.
 const HELD_TIME: Duration = Duration::from_secs(1);
 
+/// How many entries of one read are made before they are handed in.
+const FULL: usize = 8 * 1024;
+
 /// Where in a line a time ends, with the colours around it.
 const PAINTED_TIME: usize = 128;
 
@@ -181,6 +184,12 @@ impl Shaper {
             self.read_level_and_time(&text);
             self.entries(&text, piece.end, now);
         }
+    }
+
+    /// Whether lines are so short that what one read gave is to be handed in before it is all made:
+    /// an entry takes some memory however short it is.
+    pub fn is_full(&self) -> bool {
+        self.chunk.as_ref().is_some_and(|chunk| chunk.len() >= FULL)
     }
 
     /// Counts a line, or a part of one, that is not to be shipped.
