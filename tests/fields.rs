@@ -333,6 +333,21 @@ fn times_are_read_in_every_form_that_logs_have() {
 }
 
 #[test]
+fn all_entries_of_a_line_that_is_cut_have_its_labels_and_fields() {
+    let message = "aé€😀".repeat(300);
+    let line = format!(r#"{{"msg":"{message}","user":7,"level":"error"}}"#);
+    let args = ["--max-line-size", "1KiB", "--layout", "line"];
+    let entries = entries(&args, line.as_str());
+    let texts: Vec<_> = entries
+        .iter()
+        .map(|entry| entry.line.strip_suffix(" | user=7").unwrap())
+        .collect();
+    assert_eq!(texts.concat(), message);
+    assert_eq!(texts.len(), 3);
+    assert!(entries.iter().all(|entry| entry.labels["level"] == "error"));
+}
+
+#[test]
 fn without_any_time_lines_take_that_of_their_arrival() {
     let before = jiff::Timestamp::now().as_nanosecond() as i64;
     let entries = entries(&["--time", "prefix"], "a\nb\n");

@@ -196,7 +196,8 @@ impl Shaper {
     pub fn leave_out(&mut self, piece: Piece<'_>, now: Instant) {
         self.read_to = piece.end;
         if piece.first || !piece.bytes.is_empty() {
-            self.filtered += 1;
+            // As many entries as would have been made of it.
+            self.filtered += piece.bytes.len().div_ceil(self.room()).max(1);
         }
         // A file's mark moves over it all the same: a chunk, be it empty, bears it.
         if self.file.is_some() {
