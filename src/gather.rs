@@ -14,6 +14,9 @@ use crate::piece::Piece;
 use crate::pipeline::Intake;
 use crate::shape::Shaper;
 
+/// How much of a line is read as one at least.
+const REACH: usize = 256 * 1024;
+
 /// How lines become what is shaped; the same for all sources.
 #[derive(Debug, Clone)]
 pub struct Gather {
@@ -31,6 +34,15 @@ impl Gather {
             multiline,
             filter,
             said: Arc::new(Once::new()),
+        }
+    }
+
+    /// How much of a line is read as one where an entry has so much room: the entries that are made
+    /// of it have its labels and its fields, wherever in it these stand.
+    pub fn reach(&self, room: usize) -> usize {
+        match self.multiline {
+            None => room.max(REACH),
+            Some(_) => room,
         }
     }
 }
@@ -76,6 +88,12 @@ impl Gatherer {
             None => sieve.piece(piece, now),
             Some(joiner) => joiner.line(piece, now, |entry, since| sieve.piece(entry, since)),
         }
+    }
+
+    /// Whether to hand in what was made before more of the same read is taken in; see
+    /// [`Shaper::is_full`].
+    pub fn is_full(&self) -> bool {
+        self.sieve.shaper.is_full()
     }
 
     /// When a pause ends what is held back, if something is: call [`Gatherer::pause`] then, unless

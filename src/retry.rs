@@ -40,11 +40,12 @@ pub struct Backoff {
 
 impl Backoff {
     /// The wait after failed attempt number `attempt` (0 is the first). `asked` is the server's
-    /// `Retry-After`; `slow` goes straight to the longest wait, for trouble that only a person can
+    /// `Retry-After`, of which 0 asks for nothing: a server that always says so is not run down.
+    /// `slow` goes straight to the longest wait, for trouble that only a person can
     /// mend. `random` lies between 0 and 1.
     pub fn wait(&self, attempt: u32, asked: Option<Duration>, slow: bool, random: f64) -> Duration {
         let jitter = 0.75 + random / 2.0;
-        if let Some(asked) = asked {
+        if let Some(asked) = asked.filter(|asked| !asked.is_zero()) {
             // Not before it was asked for, and not all at once after it.
             return asked.min(MAX_RETRY_AFTER).mul_f64(1.0 + random / 4.0);
         }
@@ -175,6 +176,16 @@ mod tests {
         assert_eq!(wait(7, 0.0).as_secs(), 7);
         assert!(wait(7, 0.99) >= Duration::from_secs(7) && wait(7, 0.99).as_secs() < 9);
         assert_eq!(wait(9_999, 0.0).as_secs(), 300);
+    }
+
+    #[test]
+    fn a_retry_after_of_nothing_does_not_make_it_hammer() {
+        let wait = |attempt| {
+            BACKOFF
+                .wait(attempt, Some(Duration::ZERO), false, 0.5)
+                .as_secs()
+        };
+        assert_eq!([wait(0), wait(3)], [1, 8]);
     }
 
     #[test]

@@ -41,8 +41,9 @@ impl StopSignal {
     }
 }
 
-/// How soon after a signal the same one from the same process is no second wish.
-const ECHO: Duration = Duration::from_millis(250);
+/// How soon after a signal the same one from the same process is no second wish: nobody, and no
+/// script, gives the first as little time as this.
+const ECHO: Duration = Duration::from_millis(50);
 
 /// Finds signals that are one wish sent twice: `timeout` signals a process and then its group, in
 /// which the process is once more.

@@ -1,10 +1,11 @@
 //! Times as they are written in logs, and as we write them.
 //!
-//! Knows RFC 3339 (through jiff) and epoch numbers. Knows no clock and no time zone but those
+//! Knows RFC 3339 and HTTP's dates (through jiff) and epoch numbers. Knows no clock and no time zone but those
 //! written down: a time without an offset is taken as UTC, because a shipper that guessed its own
 //! zone would read the same file differently on two hosts.
 
 use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use jiff::fmt::temporal::{DateTimeParser, DateTimePrinter};
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
@@ -47,6 +48,15 @@ pub fn prefix(line: &str) -> Option<(i64, usize)> {
     let end = open + length;
     let closed = open == 1 && bytes.get(end) == Some(&b']');
     Some((time, end + usize::from(closed)))
+}
+
+/// The time that an HTTP header writes (`Wed, 21 Oct 2015 07:28:00 GMT`), in nanoseconds since the
+/// epoch.
+#[must_use]
+pub fn from_http_date(text: &str) -> Option<i64> {
+    const PARSER: rfc2822::DateTimeParser = rfc2822::DateTimeParser::new();
+    let time = PARSER.parse_timestamp(text.trim_ascii()).ok()?;
+    i64::try_from(time.as_nanosecond()).ok()
 }
 
 /// Appends `ns` nanoseconds since the epoch as RFC 3339 in UTC, always with nine digits of

@@ -358,6 +358,19 @@ fn drop_oldest_keeps_what_came_last_and_counts_the_rest() {
 }
 
 #[test]
+fn lines_of_nothing_take_little_memory_too() {
+    let loki = Loki::reserve();
+    let args = ["--buffer", "256KiB", "--on-full", "drop-newest"];
+    let run = run(&loki).args(args).args(["--flush-timeout", "100ms"]);
+    let run = run.watch_memory().stdin_bytes("\n".repeat(4_000_000));
+    let ended = run.run().expect(1);
+    assert_eq!(ended.summary().read, 4_000_000);
+    if let Some(peak) = ended.peak_kib {
+        assert!(peak < 18 << 10, "{peak} KiB");
+    }
+}
+
+#[test]
 fn an_empty_buffer_takes_a_batch_of_any_size() {
     let lines = fat_lines(2_000);
     for policy in ["block", "drop-newest", "drop-oldest"] {

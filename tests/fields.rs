@@ -316,6 +316,10 @@ fn times_are_read_in_every_form_that_logs_have() {
     ] {
         let line = format!("{time} x");
         assert_eq!(entry(&["--time", "prefix"], &line).time, expected, "{time}");
+        // As tracing paints it, in a pipe too.
+        let line = format!("\x1b[2m{time}\x1b[0m \x1b[32m INFO\x1b[0m x");
+        let read = entry(&["--time", "prefix"], &line);
+        assert_eq!((read.time, read.line), (expected, line), "{time}");
         let line = format!("x ts=\"{time}\"");
         let read = entry(&["--time", "ts"], &line);
         assert_eq!((read.time, read.line.as_str()), (expected, line.as_str()));
@@ -326,6 +330,21 @@ fn times_are_read_in_every_form_that_logs_have() {
             "{line}"
         );
     }
+}
+
+#[test]
+fn all_entries_of_a_line_that_is_cut_have_its_labels_and_fields() {
+    let message = "aé€😀".repeat(300);
+    let line = format!(r#"{{"msg":"{message}","user":7,"level":"error"}}"#);
+    let args = ["--max-line-size", "1KiB", "--layout", "line"];
+    let entries = entries(&args, line.as_str());
+    let texts: Vec<_> = entries
+        .iter()
+        .map(|entry| entry.line.strip_suffix(" | user=7").unwrap())
+        .collect();
+    assert_eq!(texts.concat(), message);
+    assert_eq!(texts.len(), 3);
+    assert!(entries.iter().all(|entry| entry.labels["level"] == "error"));
 }
 
 #[test]

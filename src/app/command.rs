@@ -91,7 +91,8 @@ impl<T: Fn(Event) + Clone + Send + 'static> Pipes<'_, T> {
         let shaper = Shaper::new(&config.shape, &[("stream", stream)], None);
         let gatherer = Gatherer::new(&config.gather, shaper);
         let portion = config.settings.limit_rate.map_or(usize::MAX, Rate::portion);
-        let lines = Lines::new(config.delimiter, gatherer.room()).in_portions(portion);
+        let limit = config.gather.reach(gatherer.room());
+        let lines = Lines::new(config.delimiter, limit).in_portions(portion);
         let (what, intake) = (format!("the command's {stream}"), intake.clone());
         let (note, tell) = (self.run.note, self.tell.clone());
         spawn(stream, move || {

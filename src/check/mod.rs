@@ -163,9 +163,7 @@ fn now() -> i64 {
 
 /// The header `Date` in nanoseconds. It names whole seconds that have begun: half of one is added.
 fn read_date(text: &str) -> Option<i64> {
-    let parser = jiff::fmt::rfc2822::DateTimeParser::new();
-    let time = parser.parse_timestamp(text).ok()?;
-    Some(time.as_second() * 1_000_000_000 + 500_000_000)
+    Some(crate::time::from_http_date(text)? + 500_000_000)
 }
 
 /// The version in a Loki's answer.

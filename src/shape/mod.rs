@@ -31,6 +31,12 @@ const HELD_BYTES: usize = 1024 * 1024;
 /// … and for how long; then they take the time of their arrival.
 const HELD_TIME: Duration = Duration::from_secs(1);
 
+/// How many entries of one read are made before they are handed in.
+const FULL: usize = 8 * 1024;
+
+/// Where in a line a time ends, with the colours around it.
+const PAINTED_TIME: usize = 128;
+
 /// Where an entry's time comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TimeSource {
@@ -180,11 +186,18 @@ impl Shaper {
         }
     }
 
+    /// Whether lines are so short that what one read gave is to be handed in before it is all made:
+    /// an entry takes some memory however short it is.
+    pub fn is_full(&self) -> bool {
+        self.chunk.as_ref().is_some_and(|chunk| chunk.len() >= FULL)
+    }
+
     /// Counts a line, or a part of one, that is not to be shipped.
     pub fn leave_out(&mut self, piece: Piece<'_>, now: Instant) {
         self.read_to = piece.end;
         if piece.first || !piece.bytes.is_empty() {
-            self.filtered += 1;
+            // As many entries as would have been made of it.
+            self.filtered += piece.bytes.len().div_ceil(self.room()).max(1);
         }
         // A file's mark moves over it all the same: a chunk, be it empty, bears it.
         if self.file.is_some() {
@@ -236,7 +249,7 @@ impl Shaper {
         };
         let time = match &self.shape.time {
             TimeSource::Arrival => None,
-            TimeSource::Prefix => time::prefix(text).map(|(time, _)| time),
+            TimeSource::Prefix => time_at_start(text),
             TimeSource::Field(name) => fields::field(text, self.shape.parse, name)
                 .and_then(|value| time::from_value(&value)),
         };
@@ -258,7 +271,7 @@ impl Shaper {
         let parsed = fields::parse(text, shape.parse, found);
         let time = match &shape.time {
             TimeSource::Arrival => None,
-            TimeSource::Prefix => time::prefix(text).map(|(time, _)| time),
+            TimeSource::Prefix => time_at_start(text),
             TimeSource::Field(name) => {
                 let field = found.iter().rev().find(|field| field.name == *name);
                 field.and_then(|field| time::from_value(&field.value))
@@ -381,6 +394,16 @@ impl Shaper {
         self.hurried |= full;
         !full
     }
+}
+
+/// The time that begins the line; colour codes do not hide it, as they do not hide a level.
+fn time_at_start(text: &str) -> Option<i64> {
+    let start = &text[..text.floor_char_boundary(PAINTED_TIME)];
+    let found = match start.as_bytes().first() {
+        Some(b'\x1b') => time::prefix(&ansi::strip(start)),
+        _ => time::prefix(text),
+    };
+    found.map(|(time, _)| time)
 }
 
 /// The text of a line; what is no UTF-8 becomes U+FFFD. The check comes first because it looks at

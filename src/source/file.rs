@@ -220,6 +220,9 @@ impl Files {
             let now = Instant::now();
             while let Some(piece) = lines.next_piece() {
                 gatherer.line(piece, now);
+                if gatherer.is_full() {
+                    gatherer.hand_in(&setting.intake, 0);
+                }
             }
             if bytes == 0 {
                 if let Some(piece) = lines.rest().filter(|_| !keep_rest) {

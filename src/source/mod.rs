@@ -62,10 +62,15 @@ impl Setting {
         view.phase == Phase::Now || view.input_ended.is_some()
     }
 
-    /// Cuts what is read into lines that leave room in an entry for what is appended.
+    /// Cuts what is read into lines. With a checkpoint they leave room in an entry for what is
+    /// appended: it has to know how far a line that is cut was settled.
     fn lines(&self) -> Lines {
         let room = Shaper::new(&self.shape, &[], None).room();
-        Lines::new(self.delimiter, room).in_portions(self.portion)
+        let limit = match self.checkpoint {
+            None => self.gather.reach(room),
+            Some(_) => room,
+        };
+        Lines::new(self.delimiter, limit).in_portions(self.portion)
     }
 
     /// What gathers the lines of a file.

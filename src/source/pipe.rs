@@ -55,6 +55,9 @@ pub fn pump(
         let now = Instant::now();
         while let Some(piece) = lines.next_piece() {
             gatherer.line(piece, now);
+            if gatherer.is_full() {
+                gatherer.hand_in(intake, 0);
+            }
         }
         if bytes == 0 {
             if let Some(piece) = lines.rest() {

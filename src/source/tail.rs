@@ -234,6 +234,9 @@ impl Tail {
     fn hand_in(&mut self, lines: &mut Lines, setting: &Setting, now: Instant) {
         while let Some(piece) = lines.next_piece() {
             self.gatherer.line(piece, now);
+            if self.gatherer.is_full() {
+                self.gatherer.hand_in(&setting.intake, 0);
+            }
         }
         let bytes = (lines.offset() - self.offset) as usize;
         (self.offset, self.mid_line) = (lines.offset(), lines.mid_line());

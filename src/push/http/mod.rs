@@ -10,7 +10,7 @@ mod tls;
 
 use std::fmt;
 use std::io::{self, Read};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use ureq::http::{HeaderName, HeaderValue, Response, Uri};
@@ -22,6 +22,7 @@ use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
 use super::Push;
 use crate::shipment::{Answer, Request};
+use crate::time::from_http_date;
 use connector::TlsConnector;
 use explain::explain;
 pub use explain::{Failed, Stage, Way};
@@ -224,8 +225,9 @@ impl Http {
                 .and_then(|value| value.to_str().ok())
                 .map(str::to_owned)
         };
-        let retry_after = header("retry-after").and_then(|value| read_retry_after(&value));
         let date = header("date");
+        let asked = header("retry-after");
+        let retry_after = asked.and_then(|value| read_retry_after(&value, date.as_deref()));
         let location = header("location").filter(|_| (300..400).contains(&status));
         let most = if status == 400 { REFUSAL_TEXT } else { most };
         let text = read_text(response.into_body(), most);
@@ -305,10 +307,20 @@ fn find_proxy(
     Ok(Some(proxy))
 }
 
-/// `Retry-After` as seconds. Its other form, a date, is not sent by anything in front of Loki that
-/// we know of, and is taken as absent.
-fn read_retry_after(value: &str) -> Option<Duration> {
-    value.trim().parse().ok().map(Duration::from_secs)
+/// `Retry-After`: seconds, or a date, which is counted from when the server says it is now (`Date`),
+/// by our own clock if it does not say.
+fn read_retry_after(value: &str, date: Option<&str>) -> Option<Duration> {
+    if let Ok(seconds) = value.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = from_http_date(value)?;
+    let now = date.and_then(from_http_date).unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        now.unwrap_or_default().as_nanos() as i64
+    });
+    // One that is over asks for nothing.
+    let wait = u64::try_from(until.checked_sub(now)?).ok()?;
+    Some(Duration::from_nanos(wait))
 }
 
 /// The beginning of a body; the rest is read away.
@@ -326,10 +338,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn retry_after_is_read_in_seconds() {
-        assert_eq!(read_retry_after(" 7 "), Some(Duration::from_secs(7)));
-        assert_eq!(read_retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), None);
-        assert_eq!(read_retry_after("-1"), None);
+    fn retry_after_is_read_in_seconds_and_as_a_date() {
+        let read = |value, date| read_retry_after(value, date).map(|wait| wait.as_secs());
+        let (now, soon) = (
+            "Wed, 21 Oct 2015 07:28:00 GMT",
+            "Wed, 21 Oct 2015 07:30:07 GMT",
+        );
+        assert_eq!(read(" 7 ", None), Some(7));
+        assert_eq!(read(soon, Some(now)), Some(127));
+        assert_eq!(read(now, Some(soon)), None, "it is over");
+        assert_eq!(read(now, None), None, "by our own clock");
+        assert!(read("Tue, 21 Oct 2155 07:28:00 GMT", None) > Some(300));
+        assert_eq!([read("-1", None), read("soon", None)], [None, None]);
     }
 
     #[test]
