@@ -241,6 +241,12 @@ impl Chunk {
         (slot.line + slot.metadata) as usize + OVERHEAD
     }
 
+    /// Whether the entry at a place comes of the same line of a file as the one before it. There is
+    /// no mark between them: they must be settled together.
+    pub fn goes_on(&self, at: usize) -> bool {
+        self.file.is_some() && at > 0 && self.slots[at].mark == self.slots[at - 1].mark
+    }
+
     /// The time of the entry at a place.
     pub fn time(&self, at: usize) -> i64 {
         self.slots[at].time

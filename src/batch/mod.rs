@@ -163,10 +163,12 @@ impl Batcher {
         open.batch.chunks.push(Arc::clone(chunk));
         let groups: Vec<usize> = chunk.streams().map(|labels| open.group(labels)).collect();
         let mut at = from;
-        while at < chunk.len() && open.entries < limits.entries {
+        while at < chunk.len() {
             let cost = chunk.cost(at);
             // An entry that would burst the batch waits for the next one, unless it is the first.
-            if open.entries > 0 && open.cost + cost > limits.bytes {
+            let is_full = open.entries >= limits.entries
+                || (open.entries > 0 && open.cost + cost > limits.bytes);
+            if is_full && !chunk.goes_on(at) {
                 break;
             }
             open.batch.groups[groups[chunk.stream_of(at)]].put(chunk.time(at), (place, at as u32));
@@ -297,6 +299,23 @@ mod tests {
             .collect()
         );
         assert!(batcher.close().is_none());
+    }
+
+    #[test]
+    fn what_a_line_of_a_file_was_cut_into_stays_together() {
+        let mut chunk = Chunk::new(Some(0), Instant::now());
+        let stream = chunk.stream(&Arc::new(Labels::new([("app", "a")])));
+        for (mark, piece) in [(5, "a"), (9, "b1"), (9, "b2"), (9, "b3"), (12, "c")] {
+            chunk.push(stream, mark, mark as u64, &[piece], "");
+        }
+        chunk.read_to(12);
+        let mut batcher = Batcher::new(limits(2, 1 << 20), false);
+        let closed = add(&mut batcher, chunk);
+        assert_eq!(closed.iter().map(Batch::len).collect::<Vec<_>>(), [4]);
+        assert_eq!(
+            closed[0].marks,
+            [Mark { file: 0, offset: 9 }].into_iter().collect()
+        );
     }
 
     #[test]
