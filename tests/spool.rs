@@ -253,6 +253,21 @@ fn a_disk_that_fills_is_said_once_and_memory_carries_on() {
 }
 
 #[test]
+fn a_drain_delivers_from_a_disk_that_is_full() {
+    let (loki, dir) = (Loki::reserve(), Dir::new());
+    let all = lines("x", 9);
+    let spooled = with_spool(&loki, &dir).stdin_bytes(text(&all)).run();
+    spooled.expect(0);
+    loki.restart();
+    let full = |run: LokiPush| run.after("trap '' XFSZ; ulimit -f 0");
+    full(with_spool(&loki, &dir)).run().expect(2);
+    full(with_spool(&loki, &dir).arg("--drain")).run().expect(0);
+    assert_eq!(loki.lines(), all);
+    assert_nothing_left(&dir);
+    loki.assert_clean();
+}
+
+#[test]
 fn past_its_size_the_policy_rules() {
     for (policy, kept) in [("drop-newest", "00 "), ("drop-oldest", "99 ")] {
         let (loki, dir) = (Loki::reserve(), Dir::new());
