@@ -338,6 +338,25 @@ fn a_damaged_file_is_set_aside_and_said() {
 }
 
 #[test]
+fn a_file_cut_short_is_counted_as_its_header_tells() {
+    let (loki, dir) = (Loki::reserve(), Dir::new());
+    let spooled = with_spool(&loki, &dir).stdin_bytes("one\ntwo\n").run();
+    spooled.expect(0);
+    let file = batches(&dir).remove(0);
+    let mut bytes = dir.read(&file);
+    bytes.truncate(bytes.len() - 5);
+    dir.write(&file, &bytes);
+    loki.restart();
+    let run = with_spool(&loki, &dir).arg("--drain").run();
+    let run = run.expect(1).expect_stderr(["is damaged", ".damaged"]);
+    let summary = run.summary();
+    assert_eq!((summary.adopted, summary.adopted_left), (2, 2));
+    assert!(loki.entries().is_empty());
+    with_spool(&loki, &dir).arg("--drain").run().expect(0);
+    loki.assert_clean();
+}
+
+#[test]
 fn a_second_signal_puts_what_is_in_memory_into_the_spool() {
     let (loki, dir) = (Loki::start(), Dir::new());
     loki.always(Fault::Hang);
