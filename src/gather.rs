@@ -52,6 +52,8 @@ pub struct Gatherer {
     joiner: Option<Joiner>,
     said: Arc<Once>,
     sieve: Sieve,
+    /// Lines that began since the last time something was handed in.
+    lines: u64,
 }
 
 struct Sieve {
@@ -73,6 +75,7 @@ impl Gatherer {
                 passing: true,
                 shaper,
             },
+            lines: 0,
         }
     }
 
@@ -83,6 +86,7 @@ impl Gatherer {
 
     /// Takes a line, or a part of one, that was read now.
     pub fn line(&mut self, piece: Piece<'_>, now: Instant) {
+        self.lines += u64::from(piece.first);
         let sieve = &mut self.sieve;
         match &mut self.joiner {
             None => sieve.piece(piece, now),
@@ -125,6 +129,7 @@ impl Gatherer {
             self.said
                 .call_once(|| intake.note().say(&Message::EntryFull { room }));
         }
+        intake.count_lines(std::mem::take(&mut self.lines));
         self.sieve.shaper.hand_in(intake, bytes);
     }
 }

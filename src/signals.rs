@@ -41,8 +41,8 @@ impl StopSignal {
     }
 }
 
-/// How soon after a signal the same one from the same process is no second wish: nobody, and no
-/// script, gives the first as little time as this.
+/// How soon after a signal the same one from the same process is no second wish. `timeout` needs
+/// microseconds; a script that sends two may wait for as little as a tenth of a second.
 const ECHO: Duration = Duration::from_millis(50);
 
 /// Finds signals that are one wish sent twice: `timeout` signals a process and then its group, in
@@ -138,6 +138,8 @@ mod tests {
         let later = start + ECHO;
         assert!(!echoes.is_echo(SIGTERM, Some(7), start));
         assert!(echoes.is_echo(SIGTERM, Some(7), start), "timeout's");
+        let soon = start + Duration::from_millis(100);
+        assert!(!echoes.is_echo(SIGTERM, Some(7), soon), "a script's second");
         assert!(!echoes.is_echo(SIGINT, Some(7), start), "another wish");
         assert!(!echoes.is_echo(SIGINT, Some(8), start), "somebody else's");
         assert!(!echoes.is_echo(SIGINT, Some(8), later), "impatience");

@@ -181,6 +181,23 @@ fn much_on_both_pipes_blocks_neither_and_keeps_its_order() {
 }
 
 #[test]
+fn the_closing_entry_counts_lines_however_they_became_entries() {
+    for (args, lines) in [
+        (&["--multiline", "^a"][..], "lines_stdout=3 lines_stderr=1"),
+        (&["--max-line-size", "4"], "lines_stdout=3 lines_stderr=1"),
+        (&["--exclude", "b"], "lines_stdout=3 lines_stderr=1"),
+    ] {
+        let loki = Loki::start();
+        let script = "printf 'aaaaaaaaaa\nb\nc'; echo b >&2";
+        let run = LokiPush::new(&loki).args(args);
+        run.args(["--", "sh", "-c", script]).run().expect(0);
+        let (line, _) = closing(&loki);
+        assert!(line.ends_with(lines), "{args:?}: {line}");
+        loki.assert_clean();
+    }
+}
+
+#[test]
 fn tee_gives_both_outputs_on_as_they_came() {
     let loki = Loki::start();
     let script = r"printf 'a\r\n\0\377'; printf 'e\n\nno end' >&2";

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::loki::{Answer, Answered, Rate, Rules, stream_limit_text};
+use crate::support::loki::{Answer, Answered, Rate, Rules, rate_limit_text, stream_limit_text};
 use crate::support::{Fault, Finished, Loki, LokiPush, Summary, with_patience};
 
 fn numbered(n: usize) -> Vec<String> {
@@ -378,6 +378,20 @@ fn a_batch_above_the_burst_is_split() {
     let ended = run(&loki).args(args).stdin_bytes(lines.join("\n")).run();
     let summary = assert_all_there(&loki, ended.expect_no_message(), &lines);
     assert!(summary.requests >= 3, "{summary:?}");
+}
+
+#[test]
+fn what_was_split_for_a_burst_waits_for_a_half() {
+    let loki = Loki::start();
+    loki.always(Fault::Answer(Answer::error(
+        429,
+        rate_limit_text(1_000, 2, 20_000),
+    )));
+    let lines = [format!("{:010000}", 1), format!("{:010000}", 2)];
+    let run = run(&loki).args(["-v", "--flush-timeout", "100ms"]);
+    let ended = run.stdin_bytes(lines.join("\n")).run().expect(1);
+    // Twice what the bytes of one line need.
+    ended.expect_stderr(["trying again in 20s: 429"]);
 }
 
 #[test]

@@ -258,6 +258,21 @@ fn a_disk_that_fills_is_said_once_and_memory_carries_on() {
 }
 
 #[test]
+fn a_drain_delivers_from_a_disk_that_is_full() {
+    let (loki, dir) = (Loki::reserve(), Dir::new());
+    let all = lines("x", 9);
+    let spooled = with_spool(&loki, &dir).stdin_bytes(text(&all)).run();
+    spooled.expect(0);
+    loki.restart();
+    let full = |run: LokiPush| run.after("trap '' XFSZ; ulimit -f 0");
+    full(with_spool(&loki, &dir)).run().expect(2);
+    full(with_spool(&loki, &dir).arg("--drain")).run().expect(0);
+    assert_eq!(loki.lines(), all);
+    assert_nothing_left(&dir);
+    loki.assert_clean();
+}
+
+#[test]
 fn past_its_size_the_policy_rules() {
     for (policy, kept) in [("drop-newest", "00 "), ("drop-oldest", "99 ")] {
         let (loki, dir) = (Loki::reserve(), Dir::new());
@@ -320,6 +335,25 @@ fn a_damaged_file_is_set_aside_and_said() {
         left.iter()
             .all(|path| path.extension().is_some_and(|e| e == "damaged"))
     );
+    with_spool(&loki, &dir).arg("--drain").run().expect(0);
+    loki.assert_clean();
+}
+
+#[test]
+fn a_file_cut_short_is_counted_as_its_header_tells() {
+    let (loki, dir) = (Loki::reserve(), Dir::new());
+    let spooled = with_spool(&loki, &dir).stdin_bytes("one\ntwo\n").run();
+    spooled.expect(0);
+    let file = batches(&dir).remove(0);
+    let mut bytes = dir.read(&file);
+    bytes.truncate(bytes.len() - 5);
+    dir.write(&file, &bytes);
+    loki.restart();
+    let run = with_spool(&loki, &dir).arg("--drain").run();
+    let run = run.expect(1).expect_stderr(["is damaged", ".damaged"]);
+    let summary = run.summary();
+    assert_eq!((summary.adopted, summary.adopted_left), (2, 2));
+    assert!(loki.entries().is_empty());
     with_spool(&loki, &dir).arg("--drain").run().expect(0);
     loki.assert_clean();
 }

@@ -107,6 +107,7 @@ pub mod on_disk {
                 user: None,
             },
             checkpoint: None,
+            drain: false,
         };
         Arc::new(Spool::open(options, Note::new(Loudness::Quiet)).unwrap())
     }

@@ -109,6 +109,7 @@ pub fn spool(
         sync: sending.spool_sync,
         destination,
         checkpoint: checkpoint.map(|path| path.display().to_string()),
+        drain: sending.drain,
     }))
 }
 

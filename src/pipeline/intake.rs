@@ -60,9 +60,14 @@ impl Intake {
         }
     }
 
-    /// How many entries were read this way.
+    /// How many lines were read this way, whatever entries they became.
     pub fn tally(&self) -> u64 {
         self.tally.load(Ordering::Relaxed)
+    }
+
+    /// Notes so many lines for the tally.
+    pub fn count_lines(&self, lines: u64) {
+        self.tally.fetch_add(lines, Ordering::Relaxed);
     }
 
     /// The same way in, for what comes last: it waits for no room, so that the end does not hang
@@ -84,7 +89,6 @@ impl Intake {
     pub fn push(&self, mut chunk: Chunk, filtered: usize, bytes: usize) {
         self.clock.stamp(&mut chunk);
         let read = chunk.len() + filtered;
-        self.tally.fetch_add(read as u64, Ordering::Relaxed);
         self.ledger.read(read, filtered, bytes);
         if self.waits {
             self.slow_down(chunk.bytes());
@@ -100,7 +104,6 @@ impl Intake {
     /// Counts input that gave no entry to hand in.
     pub fn count(&self, filtered: usize, bytes: usize) {
         if filtered + bytes > 0 {
-            self.tally.fetch_add(filtered as u64, Ordering::Relaxed);
             self.ledger.read(filtered, filtered, bytes);
         }
     }

@@ -131,8 +131,11 @@ impl Shipping {
         let above = bytes as u64 > limit;
         let entries = parcel.request.entries;
         let (now, sent) = (trip.back - self.epoch, trip.sent - self.epoch);
-        let wait = self.pace.limited(now, sent, limit, bytes as u64, random);
-        if (above || too_often) && entries > 1 {
+        let splits = (above || too_often) && entries > 1;
+        // What goes next is what must be waited for: a half, if it is split.
+        let next = if splits { bytes / 2 } else { bytes };
+        let wait = self.pace.limited(now, sent, limit, next as u64, random);
+        if splits {
             self.split(trip.place, trouble);
         }
         wait

@@ -214,16 +214,21 @@ fn write_whole(path: &Path, head: &str, bodies: &[Request], sync: bool) -> io::R
     if sync { file.sync_data() } else { Ok(()) }
 }
 
-/// Reads a file's header, and checks that as much follows it as it says. Gives the file's length
-/// too.
-pub fn read_head(path: &Path) -> Result<(Head, u64), Unreadable> {
-    let (head, _, length) = open(path)?;
+/// Reads a file's header, and checks that as much follows it as it says.
+pub fn read_head(path: &Path) -> Result<Head, Unreadable> {
+    let (head, ..) = open(path)?;
+    Ok(head)
+}
+
+/// Reads a file's header, whatever follows it. Gives the file's length too.
+pub fn peek(path: &Path) -> Result<(Head, u64), Unreadable> {
+    let (head, _, _, length) = begin(path)?;
     Ok((head, length))
 }
 
 /// Reads a file, and checks every byte of it.
 pub fn load(path: &Path) -> Result<Shipment, Unreadable> {
-    let (head, mut rest, _) = open(path)?;
+    let (head, mut rest) = open(path)?;
     let mut requests = Vec::with_capacity(head.parts.len());
     for part in head.parts {
         let mut body = vec![0; part.length];
@@ -246,15 +251,21 @@ pub fn load(path: &Path) -> Result<Shipment, Unreadable> {
     })
 }
 
-fn open(path: &Path) -> Result<(Head, BufReader<File>, u64), Unreadable> {
+fn open(path: &Path) -> Result<(Head, BufReader<File>), Unreadable> {
+    let (head, rest, begins, length) = begin(path)?;
+    if begins + head.length() != length {
+        return Err(Unreadable::Damaged("its length is not what it says".into()));
+    }
+    Ok((head, rest))
+}
+
+/// Reads the header. Gives what follows it, where that begins, and the file's length too.
+fn begin(path: &Path) -> Result<(Head, BufReader<File>, u64, u64), Unreadable> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();
     let mut reader = BufReader::new(file);
     let mut line = Vec::new();
     reader.read_until(b'\n', &mut line)?;
     let head = Head::from_line(&line)?;
-    if line.len() as u64 + head.length() != length {
-        return Err(Unreadable::Damaged("its length is not what it says".into()));
-    }
-    Ok((head, reader, length))
+    Ok((head, reader, line.len() as u64, length))
 }

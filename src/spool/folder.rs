@@ -39,9 +39,13 @@ impl Folder {
                 made => made?,
             }
             if let Some(folder) = Self::lock(&path)? {
-                let mut file = private::make_file(&path.join(DESTINATION))?;
-                file.write_all(destination.to_json().to_string().as_bytes())?;
-                return Ok(folder);
+                let destination = destination.to_json().to_string();
+                let file = private::make_file(&path.join(DESTINATION));
+                let written = file.and_then(|mut file| file.write_all(destination.as_bytes()));
+                if written.is_err() {
+                    folder.remove_if_empty();
+                }
+                return written.map(|()| folder);
             }
         }
         Err(io::Error::other("its folders vanish as they are made"))

@@ -104,12 +104,14 @@ pub struct Options {
     pub destination: Destination,
     /// The checkpoint that this run's marks belong to.
     pub checkpoint: Option<String>,
+    /// Whether this run only delivers: then it stores nothing.
+    pub drain: bool,
 }
 
 /// A process's view of a spool directory.
 pub struct Spool {
     options: Options,
-    /// The first is our own; the others are adopted. Empty when closed.
+    /// The first is our own, where one could be made; the others are adopted. Empty when closed.
     folders: Mutex<Vec<Folder>>,
     aside: Aside,
 }
@@ -138,9 +140,13 @@ impl Spool {
         let own = Folder::create(dir, &options.destination, || {
             format!("{:020}-{}", stored::now(), std::process::id())
         });
-        let own = own.with_context(remedy)?;
+        let folders = match own {
+            // To deliver is what makes room again.
+            Err(why) if options.drain && is_full(&why) => Vec::new(),
+            own => vec![own.with_context(remedy)?],
+        };
         Ok(Self {
-            folders: Mutex::new(vec![own]),
+            folders: Mutex::new(folders),
             aside: Aside::new(note),
             options,
         })
@@ -285,6 +291,12 @@ impl Spool {
     fn lock(&self) -> MutexGuard<'_, Vec<Folder>> {
         self.folders.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a disk takes no more, as far as we are concerned.
+fn is_full(why: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(why.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 impl Drop for Spool {

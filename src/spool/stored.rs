@@ -80,7 +80,8 @@ impl Stored {
         path: PathBuf,
         options: &Options,
     ) -> Result<Option<(u64, Self)>, Unreadable> {
-        let (head, bytes) = file::read_head(&path)?;
+        // Of a file that was cut short, what the header counts is missed when its turn comes.
+        let (head, bytes) = file::peek(&path)?;
         let own_marks = head.checkpoint == options.checkpoint;
         let receipt = head.parts.is_empty();
         if head.destination != options.destination || receipt && !own_marks {
@@ -106,7 +107,7 @@ impl Stored {
     pub(super) fn remove(&self, sync: bool) {
         if !self.foreign_marks {
             let _ = fs::remove_file(&self.path);
-        } else if let Ok((mut head, _)) = file::read_head(&self.path) {
+        } else if let Ok(mut head) = file::read_head(&self.path) {
             head.parts.clear();
             let _ = file::write(&self.path, &head.to_line(), &[], sync);
         }

@@ -17,8 +17,8 @@ pub fn marks(dir: &Path, checkpoint: &str) -> Vec<Value> {
         .iter()
         .flat_map(|path| folder::batches(path).unwrap_or_default())
         .filter_map(|path| file::read_head(&path).ok())
-        .filter(|(head, _)| head.checkpoint.as_deref() == Some(checkpoint))
-        .flat_map(|(head, _)| head.marks)
+        .filter(|head| head.checkpoint.as_deref() == Some(checkpoint))
+        .flat_map(|head| head.marks)
         .collect()
 }
 

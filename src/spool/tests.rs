@@ -23,6 +23,7 @@ fn options(dir: &Path) -> Options {
             user: None,
         },
         checkpoint: None,
+        drain: false,
     }
 }
 
