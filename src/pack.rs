@@ -19,6 +19,9 @@ use crate::turnstile::Turnstile;
 /// Where shipments go; called in the order of their numbers.
 type Out = dyn Fn(Shipment) + Send + Sync;
 
+/// So much, in bytes of chunks, is taken in whenever it is there.
+const MUCH: usize = 64 * 1024;
+
 /// What the room needs.
 pub struct Pack {
     /// When a batch closes.
@@ -53,7 +56,10 @@ impl Pack {
     fn sort(&self, chunks: &Queue<Chunk>, mut sealers: Sealers) {
         let mut batcher = Batcher::new(self.limits, self.dated);
         loop {
-            match chunks.pop(batcher.due()) {
+            // A batch that fills slowly is filled when it is due, not at every line: the wake-ups
+            // would cost more than the lines.
+            let enough = batcher.patience().min(MUCH);
+            match chunks.pop_enough(batcher.due(), enough) {
                 Pop::Item(chunk) => {
                     batcher.add(chunk, |batch| sealers.seal(batch));
                     // Once a stop was asked for, what was read is sent at once.

@@ -8,9 +8,6 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Of what is added bit by bit, this much, in cost, wakes a reader before its time.
-const MUCH: usize = 64 * 1024;
-
 /// Both ends of a queue; clones share it.
 pub struct Queue<T> {
     shared: Arc<Shared<T>>,
@@ -27,8 +24,10 @@ struct State<T> {
     items: VecDeque<(T, usize)>,
     used: usize,
     readers_waiting: usize,
-    /// Of those, the ones that look again by themselves when their time is over.
+    /// Of those, the ones that sleep on until their time is over or there is enough for them.
     readers_dozing: usize,
+    /// At this cost there is; `usize::MAX` once they were woken for it.
+    enough: usize,
     writers_waiting: usize,
     kicked: bool,
     closed: bool,
@@ -82,6 +81,7 @@ impl<T> Queue<T> {
             used: 0,
             readers_waiting: 0,
             readers_dozing: 0,
+            enough: usize::MAX,
             writers_waiting: 0,
             kicked: false,
             closed: false,
@@ -144,9 +144,6 @@ impl<T> Queue<T> {
     /// [`Queue::push_while`] does: `add` is given that item, and gives a new one if it did not add
     /// to it. It runs under the lock, so what is added has an order.
     ///
-    /// Made for many small additions: a reader that waits with a deadline sleeps on until it is
-    /// over, or until there is much for it.
-    ///
     /// # Errors
     /// If there was no room, or nobody reads; `add` was not called.
     pub fn merge(
@@ -156,21 +153,15 @@ impl<T> Queue<T> {
         add: impl FnOnce(Option<&mut T>) -> Option<T>,
     ) -> Result<(), Denied<()>> {
         let mut state = self.room(cost, patient)?;
-        let first = state.items.is_empty();
         match add(state.items.back_mut().map(|(item, _)| item)) {
-            Some(item) => state.items.push_back((item, cost)),
+            Some(item) => self.put(&mut state, item, cost),
             None => {
                 if let Some((_, newest)) = state.items.back_mut() {
                     *newest += cost;
                 }
+                state.used += cost;
+                self.wake(&mut state, false);
             }
-        }
-        let much = MUCH.min(self.shared.capacity / 2);
-        let has_become_much = state.used < much && state.used + cost >= much;
-        state.used += cost;
-        let sleeps = first && state.readers_waiting > state.readers_dozing;
-        if sleeps || has_become_much && state.readers_waiting > 0 {
-            self.shared.filled.notify_one();
         }
         Ok(())
     }
@@ -215,14 +206,31 @@ impl<T> Queue<T> {
     fn put(&self, state: &mut State<T>, item: T, cost: usize) {
         state.used += cost;
         state.items.push_back((item, cost));
-        if state.readers_waiting > 0 {
+        self.wake(state, true);
+    }
+
+    /// Wakes a reader for what was added: at once for an item, if one waits for any; for the bit
+    /// that makes it enough, if one dozes.
+    fn wake(&self, state: &mut State<T>, is_item: bool) {
+        let is_enough = state.readers_dozing > 0 && state.used >= state.enough;
+        if is_enough {
+            state.enough = usize::MAX;
+        }
+        if is_enough || is_item && state.readers_waiting > state.readers_dozing {
             self.shared.filled.notify_one();
         }
     }
 
     /// Takes the oldest item and frees its room, waiting until `until` (for ever with None).
     pub fn pop(&self, until: Option<Instant>) -> Pop<T> {
-        match self.take(until) {
+        self.pop_enough(until, 0)
+    }
+
+    /// Takes the oldest item and frees its room. While there is none, it sleeps until `until` even
+    /// if some come, unless these cost `enough` together or a writer waits for room: who takes many
+    /// small items at once is woken once for all of them. Without `until` the first one wakes it.
+    pub fn pop_enough(&self, until: Option<Instant>, enough: usize) -> Pop<T> {
+        match self.wait(until, enough) {
             Pop::Item((item, cost)) => {
                 self.release(cost);
                 Pop::Item(item)
@@ -235,6 +243,10 @@ impl<T> Queue<T> {
 
     /// Takes the oldest item with its cost. Its room stays in use until [`Queue::release`].
     pub fn take(&self, until: Option<Instant>) -> Pop<(T, usize)> {
+        self.wait(until, 0)
+    }
+
+    fn wait(&self, until: Option<Instant>, enough: usize) -> Pop<(T, usize)> {
         let mut state = self.lock();
         loop {
             if let Some(taken) = state.items.pop_front() {
@@ -258,13 +270,15 @@ impl<T> Queue<T> {
                     .wait(state)
                     .unwrap_or_else(PoisonError::into_inner),
                 Some(left) => {
-                    state.readers_dozing += 1;
+                    let dozes = usize::from(enough > 0);
+                    state.readers_dozing += dozes;
+                    state.enough = enough;
                     let (mut state, _) = self
                         .shared
                         .filled
                         .wait_timeout(state, left)
                         .unwrap_or_else(PoisonError::into_inner);
-                    state.readers_dozing -= 1;
+                    state.readers_dozing -= dozes;
                     state
                 }
             };
@@ -501,15 +515,34 @@ mod tests {
     }
 
     #[test]
-    fn much_wakes_a_dozing_reader() {
-        let queue: Queue<u64> = Queue::new(2 * MUCH);
-        let add = |cost| queue.merge(cost, || true, |_| Some(cost as u64));
-        std::thread::scope(|scope| {
-            let late = Some(Instant::now() + std::time::Duration::from_secs(600));
+    fn what_is_enough_wakes_a_dozing_reader() {
+        let queue: Queue<u64> = Queue::new(100);
+        let late = Some(Instant::now() + std::time::Duration::from_secs(600));
+        thread::scope(|scope| {
             let queue = &queue;
-            let reader = scope.spawn(move || (queue.pop(late), queue.pop(late)));
-            assert!([add(1), add(MUCH)].iter().all(Result::is_ok));
-            let both = (Pop::Item(1), Pop::Item(MUCH as u64));
+            let reader = scope.spawn(move || {
+                let first = queue.pop_enough(late, 10);
+                (first, queue.pop(None), queue.pop(None))
+            });
+            queue.push(1, 4).expect("a reader");
+            assert!(queue.merge(5, || true, |_| None).is_ok());
+            queue.push(2, 1).expect("a reader");
+            queue.push(3, 1).expect("a reader");
+            let all = (Pop::Item(1), Pop::Item(2), Pop::Item(3));
+            assert_eq!(reader.join().expect("a reader"), all);
+        });
+    }
+
+    #[test]
+    fn a_writer_without_room_wakes_a_dozing_reader() {
+        let queue: Queue<u64> = Queue::new(10);
+        thread::scope(|scope| {
+            let queue = &queue;
+            let late = Some(Instant::now() + std::time::Duration::from_secs(600));
+            let reader = scope.spawn(move || (queue.pop_enough(late, 1_000), queue.pop(None)));
+            queue.push(1, 8).expect("a reader");
+            queue.push(2, 8).expect("a reader");
+            let both = (Pop::Item(1), Pop::Item(2));
             assert_eq!(reader.join().expect("a reader"), both);
         });
     }

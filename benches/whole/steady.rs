@@ -79,6 +79,7 @@ fn trickle(bench: &Bench, text: &str, rate: u64, target: f64) {
     let mut longest = Duration::ZERO;
     let mut written = Vec::new();
     bench.sink.keep(true);
+    let started = Instant::now();
     let cost = measure::run(&mut bench.program(&[]), |child: &mut Child| {
         let mut pipe = child.stdin.take().expect("a pipe");
         let began = Instant::now();
@@ -94,7 +95,7 @@ fn trickle(bench: &Bench, text: &str, rate: u64, target: f64) {
             written.push(write);
         }
     });
-    let gone = Instant::now();
+    let gone = started + cost.wall;
     let end = gone - bench.sink.last_answer().unwrap_or(gone);
     let mut late: Vec<Duration> = Vec::new();
     for (came, body) in bench.sink.keep(false) {

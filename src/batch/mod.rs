@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::entry::{Chunk, Entry, Marks};
+use crate::entry::{Chunk, Entry, Marks, OVERHEAD, SLOT};
 use crate::labels::Labels;
 use dated::Dated;
 
@@ -132,6 +132,19 @@ impl Batcher {
         self.open.as_ref().map(|open| open.since + self.limits.age)
     }
 
+    /// Chunks that take less memory than this, together, do not fill the open batch: until it is due
+    /// they may as well wait. In bytes.
+    pub fn patience(&self) -> usize {
+        let (entries, cost) = self
+            .open
+            .as_ref()
+            .map_or((0, 0), |open| (open.entries, open.cost));
+        let entries = self.limits.entries.saturating_sub(entries);
+        let bytes = self.limits.bytes.saturating_sub(cost);
+        // An entry takes its slot and its text, and costs its overhead and its text.
+        (entries.saturating_mul(SLOT)).min(bytes / (OVERHEAD / SLOT))
+    }
+
     /// Closes what is open.
     pub fn close(&mut self) -> Option<Batch> {
         let Open { mut batch, .. } = self.open.take()?;
@@ -223,7 +236,7 @@ impl Open {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entry::{Mark, OVERHEAD};
+    use crate::entry::Mark;
 
     fn limits(entries: usize, bytes: usize) -> Limits {
         Limits {

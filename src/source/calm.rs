@@ -9,8 +9,15 @@ use std::time::Duration;
 /// second.
 const REST: Duration = Duration::from_millis(20);
 
+/// How long it is while little comes. A wake-up costs as much as reading dozens of lines: at 100
+/// lines/s, half the wake-ups are half the program's cost.
+const LONG_REST: Duration = Duration::from_millis(40);
+
+/// So much in a read is little: three times as much in the next one would still be no `MUCH`.
+const LITTLE: usize = 8 * 1024;
+
 /// A read that waited longer says that lines come slowly: there is nothing to be gained.
-const SLOW: Duration = Duration::from_millis(15);
+const SLOW: Duration = Duration::from_millis(30);
 
 /// So many reads in quick succession, and it is worth it.
 const STREAK: u32 = 8;
@@ -75,7 +82,9 @@ impl Calm {
             return None;
         }
         self.rested = true;
-        Some(REST)
+        // What came before the first rest says nothing of how much comes during one.
+        let comes_little = rested && bytes < LITTLE;
+        Some(if comes_little { LONG_REST } else { REST })
     }
 }
 
@@ -87,7 +96,7 @@ mod tests {
 
     fn rests(calm: &mut Calm, reads: usize, bytes: usize, waited: Duration, room: usize) -> usize {
         (0..reads)
-            .filter(|_| calm.after(bytes, waited, || room) == Some(REST))
+            .filter(|_| calm.after(bytes, waited, || room).is_some())
             .count()
     }
 
@@ -108,6 +117,15 @@ mod tests {
         ] {
             assert_eq!(rests(&mut Calm::default(), 100, bytes, waited, room), 0);
         }
+    }
+
+    #[test]
+    fn the_less_comes_the_longer_it_rests() {
+        let mut calm = Calm::default();
+        assert_eq!(rests(&mut calm, STREAK as usize - 1, 100, SOON, 1 << 20), 0);
+        assert_eq!(calm.after(100, SOON, || 1 << 20), Some(REST));
+        assert_eq!(calm.after(100, SOON, || 0), Some(LONG_REST));
+        assert_eq!(calm.after(20_000, SOON, || 0), Some(REST));
     }
 
     #[test]
