@@ -230,27 +230,14 @@ impl<T> Queue<T> {
     /// if some come, unless these cost `enough` together or a writer waits for room: who takes many
     /// small items at once is woken once for all of them. Without `until` the first one wakes it.
     pub fn pop_enough(&self, until: Option<Instant>, enough: usize) -> Pop<T> {
-        match self.wait(until, enough) {
-            Pop::Item((item, cost)) => {
-                self.release(cost);
-                Pop::Item(item)
-            }
-            Pop::TimedOut => Pop::TimedOut,
-            Pop::Kicked => Pop::Kicked,
-            Pop::Ended => Pop::Ended,
-        }
-    }
-
-    /// Takes the oldest item with its cost. Its room stays in use until [`Queue::release`].
-    pub fn take(&self, until: Option<Instant>) -> Pop<(T, usize)> {
-        self.wait(until, 0)
-    }
-
-    fn wait(&self, until: Option<Instant>, enough: usize) -> Pop<(T, usize)> {
         let mut state = self.lock();
         loop {
-            if let Some(taken) = state.items.pop_front() {
-                return Pop::Item(taken);
+            if let Some((item, cost)) = state.items.pop_front() {
+                state.used = state.used.saturating_sub(cost);
+                if state.writers_waiting > 0 {
+                    self.shared.drained.notify_all();
+                }
+                return Pop::Item(item);
             }
             if state.closed && state.writers_waiting == 0 {
                 return Pop::Ended;
@@ -283,15 +270,6 @@ impl<T> Queue<T> {
                 }
             };
             state.readers_waiting -= 1;
-        }
-    }
-
-    /// Frees the room of an item that was taken with [`Queue::take`].
-    pub fn release(&self, cost: usize) {
-        let mut state = self.lock();
-        state.used = state.used.saturating_sub(cost);
-        if state.writers_waiting > 0 {
-            self.shared.drained.notify_all();
         }
     }
 
@@ -393,16 +371,6 @@ mod tests {
             (queue.pop(None), queue.pop(None)),
             (Pop::Item(1), Pop::Item(2))
         );
-    }
-
-    #[test]
-    fn room_of_a_taken_item_stays_in_use_until_released() {
-        let queue = Queue::new(4);
-        queue.push('a', 4).unwrap();
-        assert_eq!(queue.take(None), Pop::Item(('a', 4)));
-        assert_eq!(queue.push_while('b', 1, || false), Err(Denied::Full('b')));
-        queue.release(4);
-        assert_eq!(queue.push_while('b', 1, || false), Ok(()));
     }
 
     #[test]

@@ -47,6 +47,9 @@ const EXPECTS_HTTPS: [&str; 2] = [
 /// that buys nothing: the kernel takes less at once.
 const OUTPUT: usize = 32 * 1024;
 
+/// And what it reads an answer through, which is a line or a page.
+const INPUT: usize = 16 * 1024;
+
 /// What the connection needs to know.
 #[derive(Clone)]
 pub struct Connection {
@@ -147,6 +150,7 @@ impl Http {
             .accept("")
             .accept_encoding("")
             .output_buffer_size(OUTPUT)
+            .input_buffer_size(INPUT)
             .max_idle_connections(connection.connections)
             .max_idle_connections_per_host(connection.connections)
             .timeout_connect(Some(connection.timeout))
