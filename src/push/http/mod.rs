@@ -6,6 +6,7 @@
 mod connector;
 mod explain;
 mod proxy;
+mod resolver;
 mod tls;
 
 use std::fmt;
@@ -14,7 +15,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use ureq::http::{HeaderName, HeaderValue, Response, Uri};
-use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{
     ConnectProxyConnector, Connector as _, SocksConnector, TcpConnector,
 };
@@ -26,6 +26,7 @@ use crate::time::from_http_date;
 use connector::TlsConnector;
 use explain::explain;
 pub use explain::{Failed, Stage, Way};
+use resolver::Names;
 
 /// How much of an error's body is read.
 const TEXT: usize = 4 * 1024;
@@ -96,6 +97,7 @@ impl fmt::Debug for Connection {
 /// Pushes to a Loki, and asks it.
 pub struct Http {
     agent: Agent,
+    names: Names,
     url: String,
     headers: Vec<(HeaderName, HeaderValue)>,
     way: Way,
@@ -162,8 +164,10 @@ impl Http {
                 .chain(ConnectProxyConnector::default())
                 .chain(TcpConnector::default())
                 .chain(TlsConnector(tls));
+        let names = Names::default();
         Ok(Self {
-            agent: Agent::with_parts(config, connector, DefaultResolver::default()),
+            agent: Agent::with_parts(config, connector, names.clone()),
+            names,
             url: connection.url.clone(),
             headers,
             way,
@@ -221,7 +225,10 @@ impl Http {
         answer: Result<Response<Body>, ureq::Error>,
         most: usize,
     ) -> Result<Page, Failed> {
-        let response = answer.map_err(|error| explain(&error, &self.way))?;
+        let response = answer.map_err(|error| {
+            self.names.forget();
+            explain(&error, &self.way)
+        })?;
         let status = response.status().as_u16();
         let header = |name| {
             let value = response.headers().get(name);
