@@ -14,7 +14,7 @@ use crate::piece::Piece;
 use crate::pipeline::Intake;
 use crate::shape::Shaper;
 
-/// How much of a line is read as one at least.
+/// How much of a line is read as one, in whole entries.
 const REACH: usize = 256 * 1024;
 
 /// How lines become what is shaped; the same for all sources.
@@ -38,10 +38,10 @@ impl Gather {
     }
 
     /// How much of a line is read as one where an entry has so much room: the entries that are made
-    /// of it have its labels and its fields, wherever in it these stand.
+    /// of it have its labels and its fields, wherever in it these stand. It is cut into full entries.
     pub fn reach(&self, room: usize) -> usize {
         match self.multiline {
-            None => room.max(REACH),
+            None => room * (REACH / room).max(1),
             Some(_) => room,
         }
     }

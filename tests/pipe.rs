@@ -207,6 +207,21 @@ fn a_line_of_just_the_largest_size_is_one_entry() {
 }
 
 #[test]
+fn what_is_read_of_a_long_line_at_once_is_cut_into_full_entries() {
+    let loki = Loki::start();
+    let line = "é".repeat(400_000);
+    ship(&loki, &["-k", "host=web1"], line.as_str());
+    let tail = " | host=web1";
+    let lines = loki.lines();
+    let lengths: Vec<usize> = lines.iter().map(String::len).collect();
+    let room = 262_144 - tail.len();
+    let rest = line.len() - 3 * room;
+    assert_eq!(lengths, [262_144, 262_144, 262_144, rest + tail.len()]);
+    let parts = lines.iter().filter_map(|line| line.strip_suffix(tail));
+    assert!(parts.eq([0, 1, 2, 3].map(|n| &line[n * room..line.len().min((n + 1) * room)])));
+}
+
+#[test]
 fn a_line_without_end_needs_little_memory() {
     const SIZE: usize = 64 << 20;
     let loki = Loki::start();
