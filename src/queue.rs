@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Both ends of a queue; clones share it.
 pub struct Queue<T> {
@@ -131,13 +131,28 @@ impl<T> Queue<T> {
         cost: usize,
         patient: impl Fn() -> bool,
     ) -> Result<(), Denied<T>> {
-        let mut state = match self.room(cost, patient) {
-            Ok(state) => state,
-            Err(Denied::Full(())) => return Err(Denied::Full(item)),
-            Err(Denied::Gone(())) => return Err(Denied::Gone(item)),
-        };
-        self.put(&mut state, item, cost);
-        Ok(())
+        self.push_looking(item, cost, None, patient)
+    }
+
+    /// The same, with `patient` asked again at every `glance` as well. It runs under the lock.
+    ///
+    /// # Errors
+    /// Gives the item back.
+    pub fn push_looking(
+        &self,
+        item: T,
+        cost: usize,
+        glance: Option<Duration>,
+        patient: impl Fn() -> bool,
+    ) -> Result<(), Denied<T>> {
+        match self.room(cost, glance, patient) {
+            Ok(mut state) => {
+                self.put(&mut state, item, cost);
+                Ok(())
+            }
+            Err(Denied::Full(())) => Err(Denied::Full(item)),
+            Err(Denied::Gone(())) => Err(Denied::Gone(item)),
+        }
     }
 
     /// Adds to the newest item that waits, or behind it, waiting for room as
@@ -152,7 +167,7 @@ impl<T> Queue<T> {
         patient: impl Fn() -> bool,
         add: impl FnOnce(Option<&mut T>) -> Option<T>,
     ) -> Result<(), Denied<()>> {
-        let mut state = self.room(cost, patient)?;
+        let mut state = self.room(cost, None, patient)?;
         match add(state.items.back_mut().map(|(item, _)| item)) {
             Some(item) => self.put(&mut state, item, cost),
             None => {
@@ -170,6 +185,7 @@ impl<T> Queue<T> {
     fn room(
         &self,
         cost: usize,
+        glance: Option<Duration>,
         patient: impl Fn() -> bool,
     ) -> Result<MutexGuard<'_, State<T>>, Denied<()>> {
         let mut state = self.lock();
@@ -190,11 +206,7 @@ impl<T> Queue<T> {
             }
             waited = true;
             state.writers_waiting += 1;
-            state = self
-                .shared
-                .drained
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = wait(&self.shared.drained, state, glance);
             state.writers_waiting -= 1;
             if state.closed {
                 // The reader does not end before the last writer is in, or gone.
@@ -250,25 +262,11 @@ impl<T> Queue<T> {
                 patience => patience,
             };
             state.readers_waiting += 1;
-            state = match patience {
-                None => self
-                    .shared
-                    .filled
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner),
-                Some(left) => {
-                    let dozes = usize::from(enough > 0);
-                    state.readers_dozing += dozes;
-                    state.enough = enough;
-                    let (mut state, _) = self
-                        .shared
-                        .filled
-                        .wait_timeout(state, left)
-                        .unwrap_or_else(PoisonError::into_inner);
-                    state.readers_dozing -= dozes;
-                    state
-                }
-            };
+            let dozes = usize::from(enough > 0 && patience.is_some());
+            state.readers_dozing += dozes;
+            state.enough = enough;
+            state = wait(&self.shared.filled, state, patience);
+            state.readers_dozing -= dozes;
             state.readers_waiting -= 1;
         }
     }
@@ -333,6 +331,23 @@ impl<T> Queue<T> {
     }
 }
 
+/// Waits to be woken, for no longer than `left`.
+fn wait<'a, T>(
+    condition: &Condvar,
+    state: MutexGuard<'a, State<T>>,
+    left: Option<Duration>,
+) -> MutexGuard<'a, State<T>> {
+    match left {
+        None => condition
+            .wait(state)
+            .unwrap_or_else(PoisonError::into_inner),
+        Some(left) => {
+            let woken = condition.wait_timeout(state, left);
+            woken.unwrap_or_else(PoisonError::into_inner).0
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -358,6 +373,18 @@ mod tests {
         assert_eq!(queue.push_while('b', 1, || false), Err(Denied::Full('b')));
         assert_eq!(queue.pop(None), Pop::Item('a'));
         assert_eq!(queue.push_while('b', 4, || false), Ok(()));
+    }
+
+    #[test]
+    fn a_waiting_writer_looks_around() {
+        let (queue, looks) = (Queue::new(1), std::cell::Cell::new(0));
+        queue.push(1, 1).expect("room");
+        let glance = Some(Duration::from_millis(1));
+        let denied = queue.push_looking(2, 1, glance, || {
+            looks.set(looks.get() + 1);
+            looks.get() < 3
+        });
+        assert_eq!((denied, looks.get()), (Err(Denied::Full(2)), 3));
     }
 
     #[test]
@@ -485,7 +512,7 @@ mod tests {
     #[test]
     fn what_is_enough_wakes_a_dozing_reader() {
         let queue: Queue<u64> = Queue::new(100);
-        let late = Some(Instant::now() + std::time::Duration::from_secs(600));
+        let late = Some(Instant::now() + Duration::from_secs(600));
         thread::scope(|scope| {
             let queue = &queue;
             let reader = scope.spawn(move || {
@@ -506,7 +533,7 @@ mod tests {
         let queue: Queue<u64> = Queue::new(10);
         thread::scope(|scope| {
             let queue = &queue;
-            let late = Some(Instant::now() + std::time::Duration::from_secs(600));
+            let late = Some(Instant::now() + Duration::from_secs(600));
             let reader = scope.spawn(move || (queue.pop_enough(late, 1_000), queue.pop(None)));
             queue.push(1, 8).expect("a reader");
             queue.push(2, 8).expect("a reader");

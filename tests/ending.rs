@@ -1,9 +1,10 @@
 //! The end of a run: of its input, by a signal, without a Loki, and what a full buffer does until
 //! then. Nothing hangs, nothing read goes uncounted, no writer meets a closed pipe.
 
+use std::process::Command;
 use std::time::Duration;
 
-use crate::support::{Fault, Finished, Loki, LokiPush, Running, once_in_a_few};
+use crate::support::{Dir, Fault, Finished, Loki, LokiPush, Running, once_in_a_few};
 
 fn run(loki: &Loki) -> LokiPush {
     LokiPush::new(loki).impatient().summed()
@@ -279,6 +280,26 @@ fn it_never_exits_before_its_pipe_ends_nor_holds_up_a_hopeless_one() {
         assert!(arrived[..1_000] == lines[..1_000], "the oldest were kept");
         loki.assert_clean();
     }
+}
+
+#[test]
+fn a_writer_that_is_gone_is_not_waited_for_although_the_buffer_is_full() {
+    let (loki, dir) = (Loki::reserve(), Dir::new());
+    let writer = format!("sh -c 'echo $$ >{}; exec cat'", dir.join("pid").display());
+    let run = run(&loki).args(SMALL).args(["--flush-timeout", "300ms"]);
+    let run = run.in_shell(&format!("{writer} | \"$@\"")).stdin_open();
+    let run = run.spawn();
+    run.write(fat_lines(100_000).join("\n"));
+    run.wait_for_fed(500_000);
+    run.wait_for_stderr("trying on");
+    let pid = dir.read_text("pid");
+    let killed = Command::new("kill").args(["-9", pid.trim()]).status();
+    assert!(killed.expect("kill").success());
+    let ended = run.wait_to_end().expect(1).expect_stderr(["left unsent"]);
+    let summary = ended.summary();
+    // What the writer left in the pipe is counted, too.
+    assert!(summary.read > 5_000, "{}", ended.report());
+    assert_eq!(summary.read, summary.left);
 }
 
 /// What stands beside the buffer in memory, in KiB. A debug build takes a little more than the

@@ -82,6 +82,8 @@ impl Conductor<'_> {
                     self.sources = self.sources.saturating_sub(1);
                     self.end_if_over(&mut end);
                 }
+                // Nobody is held up by us any more, so the time of the flush runs.
+                Pop::Item(Event::HungUp) => self.stop.end_input(Instant::now()),
                 Pop::Item(Event::CommandEnded(exit)) => self.command_ended(exit, &mut end),
                 Pop::Item(Event::Through(Stage::Pack)) => self.packed = true,
                 Pop::Item(Event::Through(Stage::Ship)) => self.shipped = true,

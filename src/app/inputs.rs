@@ -5,7 +5,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -64,6 +64,7 @@ pub(super) fn open(
         Input::Stdin => {
             let given = vec![PathBuf::from(file::STDIN)];
             let files = file::Files::new(setting(config, run, Begin::Start, false), collar);
+            let files = files.on_hang_up(hung_up(&tell));
             spawn("stdin", move || read_files(files, &given, tee, &tell))?;
         }
         Input::Files(given) => {
@@ -73,7 +74,7 @@ pub(super) fn open(
                 let follow = Follow::new(setting, &names);
                 spawn("follow", move || tell(Event::SourceEnded(follow.run())))?;
             } else {
-                let files = file::Files::new(setting, collar);
+                let files = file::Files::new(setting, collar).on_hang_up(hung_up(&tell));
                 spawn("files", move || read_files(files, &names, tee, &tell))?;
             }
         }
@@ -87,6 +88,11 @@ pub(super) fn open(
         leashes: vec![leash],
         command: None,
     })
+}
+
+fn hung_up(tell: &(impl Fn(Event) + Clone + Send + 'static)) -> impl Fn() + Send + Sync + 'static {
+    let tell = Mutex::new(tell.clone());
+    move || tell.lock().unwrap_or_else(PoisonError::into_inner)(Event::HungUp)
 }
 
 /// Reads files, to their end.

@@ -39,6 +39,8 @@ enum Event {
     Signal(Signal),
     /// A source is through; with how many inputs it could not read. It has said which.
     SourceEnded(u64),
+    /// Nobody writes into the last input any more, though there is no room to read on.
+    HungUp,
     /// The command has ended, or cannot be waited for.
     CommandEnded(io::Result<Exit>),
     /// A stage is through.

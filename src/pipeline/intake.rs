@@ -5,13 +5,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::clock::Clock;
 use crate::entry::Chunk;
 use crate::ledger::Ledger;
 use crate::note::Note;
-use crate::queue::Queue;
+use crate::queue::{Denied, Queue};
 use crate::rate::Rate;
 use crate::stop::{Phase, Stop};
 
@@ -28,7 +28,11 @@ pub struct Intake {
     note: Note,
     tally: Arc<AtomicU64>,
     waits: bool,
+    stuck: Option<Arc<dyn Fn() + Send + Sync>>,
 }
+
+/// How often a source that waits for room is asked what became of its input meanwhile.
+const GLANCE: Duration = Duration::from_millis(250);
 
 impl Intake {
     /// The way into a queue, for at most `rate` bytes of lines a second.
@@ -49,6 +53,7 @@ impl Intake {
             note,
             tally: Arc::default(),
             waits: true,
+            stuck: None,
         }
     }
 
@@ -79,6 +84,15 @@ impl Intake {
         }
     }
 
+    /// The same way in, for a source whose input may end while it waits for room: it runs `stuck`
+    /// now and then while it does. That must not hand anything in.
+    pub fn while_stuck(&self, stuck: impl Fn() + Send + Sync + 'static) -> Self {
+        Self {
+            stuck: Some(Arc::new(stuck)),
+            ..self.clone()
+        }
+    }
+
     /// Says what sources have to say.
     pub fn note(&self) -> Note {
         self.note
@@ -94,10 +108,16 @@ impl Intake {
             self.slow_down(chunk.bytes());
         }
         let cost = chunk.footprint();
-        let _ = if self.waits {
-            self.chunks.push(chunk, cost)
-        } else {
-            self.chunks.push_over(chunk, cost)
+        let _ = match &self.stuck {
+            _ if !self.waits => self.chunks.push_over(chunk, cost),
+            None => self.chunks.push(chunk, cost),
+            Some(stuck) => {
+                let pushed = self.chunks.push_looking(chunk, cost, Some(GLANCE), || {
+                    stuck();
+                    true
+                });
+                pushed.map_err(Denied::into_inner)
+            }
         };
     }
 

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use flate2::read::MultiGzDecoder;
@@ -33,7 +34,11 @@ pub struct Files {
     /// Files that are read to their end for good, unless they bear a name that is read too.
     finished: HashMap<Place, (FileId, u64)>,
     tee: Option<Box<dyn Write + Send>>,
+    hung_up: Option<Arc<HungUp>>,
 }
+
+/// What is done when the writer of standard input is gone, though what it left cannot be read yet.
+type HungUp = dyn Fn() + Send + Sync;
 
 /// How reading a file ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,6 +59,17 @@ impl Files {
             places: HashSet::new(),
             finished: HashMap::new(),
             tee: None,
+            hung_up: None,
+        }
+    }
+
+    /// Runs `tell`, now and then, while there is no room for what is read from standard input, all
+    /// that is left to be read, and its writer is gone.
+    #[must_use]
+    pub fn on_hang_up(self, tell: impl Fn() + Send + Sync + 'static) -> Self {
+        Self {
+            hung_up: Some(Arc::new(tell)),
+            ..self
         }
     }
 
@@ -66,10 +82,12 @@ impl Files {
     /// Reads what the names stand for, in order. Gives how many could not be read, or not to their
     /// end.
     pub fn read(mut self, given: &[PathBuf]) -> u64 {
-        for name in given {
+        let mut rest = given;
+        while let Some((name, more)) = rest.split_first() {
+            rest = more;
             let begin = self.begin(name);
             let end = if name.as_os_str() == STDIN {
-                self.stdin();
+                self.stdin(rest.is_empty());
                 End::Whole
             } else if names::is_pattern(name) {
                 self.pattern(name, begin)
@@ -237,11 +255,12 @@ impl Files {
         }
     }
 
-    fn stdin(&mut self) {
+    fn stdin(&mut self, is_last: bool) {
         let Self {
             setting,
             collar,
             tee,
+            hung_up,
             ..
         } = self;
         if io::stdin().is_terminal() {
@@ -249,8 +268,15 @@ impl Files {
         }
         let gatherer = setting.gatherer(Path::new(STDIN), None);
         let lines = setting.lines();
-        let (input, intake) = (&mut io::stdin(), &setting.intake);
-        let read = pipe::pump(input, collar, lines, gatherer, intake, tee);
+        let intake = match hung_up.clone().filter(|_| is_last) {
+            None => setting.intake.clone(),
+            Some(tell) => setting.intake.while_stuck(move || {
+                if pipe::is_hung_up(&io::stdin()) {
+                    tell();
+                }
+            }),
+        };
+        let read = pipe::pump(&mut io::stdin(), collar, lines, gatherer, &intake, tee);
         if let Err(error) = read {
             self.failed(Path::new("standard input"), &error.to_string());
         }

@@ -79,6 +79,13 @@ pub fn pump(
     }
 }
 
+/// Whether nobody writes into `input` any more: what is in it is all that comes.
+pub fn is_hung_up(input: &impl AsFd) -> bool {
+    let mut fds = [PollFd::new(input, PollFlags::RDHUP)];
+    let gone = PollFlags::HUP | PollFlags::RDHUP | PollFlags::ERR;
+    poll(&mut fds, Some(&Timespec::default())).is_ok() && fds[0].revents().intersects(gone)
+}
+
 /// Waits, but not past the end of input: of no event but a hang-up, which poll always tells.
 fn rest(input: &impl AsFd, pause: Duration) {
     let mut fds = [PollFd::new(input, PollFlags::empty())];
