@@ -26,7 +26,7 @@ const LEAST_EPOCH: u64 = 100_000_000;
 ///   numbers than 10⁸ are no times.
 ///
 /// `None` for everything else, negative epoch numbers among it, and for times outside of what an
-/// `i64` of nanoseconds holds (1677 to 2262).
+/// `i64` of nanoseconds holds (1677 to 2262), with some room at its ends.
 #[must_use]
 pub fn from_value(text: &str) -> Option<i64> {
     let text = text.trim_ascii().as_bytes();
@@ -70,14 +70,19 @@ pub fn format_rfc3339(ns: i64, out: &mut String) {
     }
 }
 
+/// How near to the ends of an `i64` a time may come: equal entries are moved on from it, and the
+/// least number stands for no time.
+const MARGIN: i64 = 1 << 40;
+
 /// The time at the start of `text` and its length.
 fn read(text: &[u8]) -> Option<(i64, usize)> {
     // `YYYY-` tells the two forms apart: no epoch number has so few digits before a dash.
-    if text.get(4) == Some(&b'-') {
+    let found = if text.get(4) == Some(&b'-') {
         read_rfc3339(text)
     } else {
         read_epoch(text)
-    }
+    };
+    found.filter(|(time, _)| (i64::MIN + MARGIN..=i64::MAX - MARGIN).contains(time))
 }
 
 /// The longest text handed to jiff: `YYYY-MM-DDTHH:MM:SS.nnnnnnnnn+HH:MM:SS`, and some.
@@ -276,16 +281,22 @@ mod tests {
 
     #[test]
     fn the_ends_of_the_range() {
-        assert_eq!(from_value("2262-04-11T23:47:16.854775807Z"), Some(i64::MAX));
+        assert!(from_value("2262-04-11T23:28:57Z").is_some());
+        assert_eq!(from_value("2262-04-11T23:28:58Z"), None);
+        assert_eq!(from_value("2262-04-11T23:47:16.854775807Z"), None);
         assert_eq!(from_value("2262-04-11T23:47:16.854775808Z"), None);
         assert_eq!(from_value("2263-01-01T00:00:00Z"), None);
-        assert_eq!(from_value("1677-09-21T00:12:43.145224192Z"), Some(i64::MIN));
+        assert!(from_value("1677-09-21T00:31:03Z").is_some());
+        assert_eq!(from_value("1677-09-21T00:12:43.145224192Z"), None);
         assert_eq!(from_value("1677-09-21T00:12:43.145224191Z"), None);
         assert_eq!(from_value("0000-01-01T00:00:00Z"), None);
         assert_eq!(from_value("9999-12-31T23:59:59Z"), None);
-        assert_eq!(from_value("9223372036854775807"), Some(i64::MAX));
+        let latest = i64::MAX - MARGIN;
+        assert_eq!(from_value(&latest.to_string()), Some(latest));
+        assert_eq!(from_value(&(latest + 1).to_string()), None);
+        assert_eq!(from_value("9223372036854775807"), None);
         assert_eq!(from_value("9223372036854775808"), None);
-        assert_eq!(from_value("9223372036"), Some(9_223_372_036_000_000_000));
+        assert_eq!(from_value("9223370000"), Some(9_223_370_000_000_000_000));
         assert_eq!(from_value("9223372037"), None);
     }
 

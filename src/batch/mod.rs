@@ -421,6 +421,34 @@ mod tests {
     }
 
     #[test]
+    fn what_stood_behind_a_moved_entry_stays_behind_it_in_a_later_batch() {
+        let mut batcher = Batcher::new(limits(100, 1 << 20), true);
+        let equal = [(5, "x"), (5, "x"), (5, "x")];
+        assert_eq!(
+            dated(&mut batcher, &equal),
+            [at(&[(5, "x"), (6, "x"), (7, "x")])]
+        );
+        let trace = [(5, "at foo"), (5, "x"), (9, "y")];
+        assert_eq!(
+            dated(&mut batcher, &trace),
+            [at(&[(7, "at foo"), (8, "x"), (9, "y")])]
+        );
+    }
+
+    #[test]
+    fn any_number_of_equal_entries_at_one_time_stay_apart() {
+        let mut batcher = Batcher::new(limits(usize::MAX, usize::MAX), true);
+        let mut next = 7;
+        for _ in 0..20 {
+            let equal = vec![(7, "tick"); 10_000];
+            for (time, _) in dated(&mut batcher, &equal).concat() {
+                assert_eq!(time, next);
+                next += 1;
+            }
+        }
+    }
+
+    #[test]
     fn entries_over_an_hour_behind_what_was_sent_travel_alone_and_first() {
         let hour = 3_600_000_000_000;
         let mut batcher = Batcher::new(limits(100, 1 << 20), true);
