@@ -281,7 +281,7 @@ impl Conductor<'_> {
             counts: self.ledger.counts(),
             took: self.began.elapsed(),
             command_exit: self.command.as_ref().and_then(Attended::status),
-            unreadable: self.unreadable + self.spool.map_or(0, Spool::damaged),
+            unreadable: self.unreadable + self.spool.map_or(0, Spool::unreadable),
             set_aside: self.spool.map_or(0, Spool::set_aside),
             left_is_safe: false,
             unsaved: false,

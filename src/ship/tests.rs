@@ -29,7 +29,7 @@ struct NoPlace {
 impl Push for NoPlace {
     fn push(&self, _: &Request, _: Duration) -> Answer {
         if self.tries.fetch_add(1, Ordering::Relaxed) == 2 {
-            let damaged = self.spool.damaged();
+            let damaged = self.spool.unreadable();
             self.damaged_by_then.store(damaged, Ordering::Relaxed);
             self.stop.advance(Phase::Now);
         }

@@ -13,7 +13,7 @@ use crate::note::{Message, Note};
 /// How the names of files end that are not what was written.
 const DAMAGED: &str = "damaged";
 
-/// Sets damaged files aside, and counts them.
+/// Sets damaged files aside, and counts those that give no shipment.
 pub struct Aside {
     note: Note,
     files: AtomicU64,
@@ -30,7 +30,7 @@ impl Aside {
         }
     }
 
-    /// How many damaged files there were.
+    /// How many files gave no shipment.
     pub fn files(&self) -> u64 {
         self.files.load(Ordering::Relaxed)
     }
@@ -43,9 +43,9 @@ impl Aside {
     /// Says why a file gives no shipment, and sets it aside if it is damaged. So many of its
     /// entries were counted on.
     pub fn trouble(&self, path: &Path, why: &Unreadable, entries: usize) {
+        self.files.fetch_add(1, Ordering::Relaxed);
         let mut aside = None;
         if matches!(why, Unreadable::Damaged(_)) {
-            self.files.fetch_add(1, Ordering::Relaxed);
             aside = set_aside(path);
         }
         if aside.is_some() {

@@ -138,10 +138,26 @@ pub fn batches(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// The name of a folder whose owner started at a time, in nanoseconds since the epoch.
+pub fn name(started: u64, process: u32) -> String {
+    format!("{started:020}-{process}")
+}
+
+/// Whether a folder may be called so. Others in the directory are somebody else's.
+fn is_name(name: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    name.split_once('-').is_some_and(|(started, process)| {
+        started.len() == 20 && is_number(started) && is_number(process)
+    })
+}
+
 /// The folders of a spool, oldest first.
 pub fn all(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = entries(dir)?;
-    found.retain(|path| path.is_dir());
+    found.retain(|path| {
+        let name = path.file_name().and_then(std::ffi::OsStr::to_str);
+        name.is_some_and(is_name) && path.is_dir()
+    });
     found.sort();
     Ok(found)
 }

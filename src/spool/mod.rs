@@ -138,7 +138,7 @@ impl Spool {
             made => made.with_context(remedy)?,
         }
         let own = Folder::create(dir, &options.destination, || {
-            format!("{:020}-{}", stored::now(), std::process::id())
+            folder::name(stored::now(), std::process::id())
         });
         let folders = match own {
             // To deliver is what makes room again.
@@ -269,8 +269,8 @@ impl Spool {
         self.lock().iter().map(|f| f.path().to_owned()).collect()
     }
 
-    /// How many damaged files were set aside.
-    pub fn damaged(&self) -> u64 {
+    /// How many files gave no shipment.
+    pub fn unreadable(&self) -> u64 {
         self.aside.files()
     }
 

@@ -146,7 +146,7 @@ fn damage_at_any_byte_is_found_and_set_aside() {
     }
     check(&[&whole[..], b"x"].concat(), "a byte more".into());
     assert!(spool.load(&stored).is_err());
-    assert_eq!((spool.damaged(), spool.used()), (1, 0));
+    assert_eq!((spool.unreadable(), spool.used()), (1, 0));
     assert!(
         names(dir.path())
             .iter()
@@ -164,7 +164,7 @@ fn damage_is_found_when_adopting_too_and_counted_once() {
     drop(first);
     let second = open(dir.path());
     let adopted = second.adopt();
-    assert_eq!((adopted.len(), second.damaged()), (1, 1));
+    assert_eq!((adopted.len(), second.unreadable()), (1, 1));
     assert_same(&second.load(&adopted[0]).unwrap(), &shipment(2));
     assert_eq!(adopted[0].path, good.path);
     second.remove(&adopted[0]);
@@ -172,7 +172,7 @@ fn damage_is_found_when_adopting_too_and_counted_once() {
     assert_eq!(names(dir.path()).len(), 1, "the damaged file");
     let third = open(dir.path());
     assert!(third.adopt().is_empty());
-    assert_eq!(third.damaged(), 0);
+    assert_eq!(third.unreadable(), 0);
     assert_eq!(third.used_by_others(), b"nonsense".len() as u64);
 }
 
@@ -292,7 +292,7 @@ fn a_later_version_is_left_alone() {
     )
     .unwrap();
     assert!(spool.load(&stored).is_err());
-    assert_eq!(spool.damaged(), 0);
+    assert_eq!(spool.unreadable(), 0);
     assert!(stored.path.exists());
 }
 
@@ -361,4 +361,25 @@ fn a_place_that_cannot_be_written_is_said_with_a_remedy() {
             "{error}"
         );
     }
+}
+
+#[test]
+fn what_is_not_the_spools_is_left_alone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for name in ["mail", "cron", "2026-11"] {
+        fs::create_dir(dir.path().join(name)).expect("a folder");
+    }
+    let job = dir.path().join("cron/job.batch");
+    fs::write(&job, "a job").expect("a file");
+    let spool = open(dir.path());
+    assert!(spool.adopt().is_empty());
+    drop(spool);
+    assert_eq!(fs::read_to_string(&job).expect("the file"), "a job");
+    let mut left: Vec<_> = fs::read_dir(dir.path())
+        .expect("a directory")
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["2026-11", "cron", "mail"]);
+    assert_eq!(fs::read_dir(dir.path().join("cron")).unwrap().count(), 1);
 }
