@@ -179,6 +179,21 @@ fn a_second_signal_stops_at_once() {
 }
 
 #[test]
+fn a_line_without_its_end_is_counted_at_a_second_signal_too() {
+    let loki = Loki::start();
+    let run = listening(&loki, &["--linger", "1h"]);
+    run.write("second\nunterminated");
+    run.wait_for_stdout("unterminated");
+    run.signal("TERM");
+    // What was read is sent at the first one.
+    loki.wait_for_entries(2);
+    run.signal("TERM");
+    let summary = run.wait_to_end().summary();
+    assert_eq!(summary.read, 3);
+    assert_eq!(summary.delivered + summary.left, 3);
+}
+
+#[test]
 fn ctrl_c_hits_the_application_too_and_its_last_words_are_shipped() {
     let loki = Loki::start();
     let app = "trap : INT

@@ -59,6 +59,8 @@ pub(super) struct Conductor<'a> {
     pub(super) unreadable: u64,
     /// Until when a pipe is still read after a stop was asked for.
     pub(super) linger: Option<Instant>,
+    /// Whether a second signal asked to stop now, and a source has a breath to hand in what it holds.
+    pub(super) hasty: bool,
     pub(super) progress: Option<Progress>,
 }
 
@@ -81,6 +83,9 @@ impl Conductor<'_> {
                     // After the linger they are not counted any more.
                     self.sources = self.sources.saturating_sub(1);
                     self.end_if_over(&mut end);
+                    if self.hasty && !self.is_reading() {
+                        self.stop_now(Instant::now(), &mut end);
+                    }
                 }
                 // Nobody is held up by us any more, so the time of the flush runs.
                 Pop::Item(Event::HungUp) => self.stop.end_input(Instant::now()),
@@ -92,6 +97,9 @@ impl Conductor<'_> {
                     let now = Instant::now();
                     if self.linger.take_if(|until| *until <= now).is_some() {
                         self.linger_over(now);
+                        if self.hasty {
+                            self.stop_now(now, &mut end);
+                        }
                     } else if self.command.as_mut().is_some_and(|own| own.leave(now)) {
                         self.command_left(now, &mut end);
                     } else if self.over_by(end).is_some_and(|over| over <= now) {
@@ -173,6 +181,14 @@ impl Conductor<'_> {
                 if self.sources > 0 {
                     self.linger = Some(now + linger + BREATH);
                 }
+            }
+            // What a pipe still holds back, as a line without its end, is handed in first.
+            Phase::Winding if self.sources > 0 && !self.leashes.is_empty() && !self.hasty => {
+                self.hasty = true;
+                for leash in &self.leashes {
+                    leash.pull(Duration::ZERO, now);
+                }
+                self.linger = Some(now + BREATH);
             }
             Phase::Winding | Phase::Now => self.stop_now(now, end),
         }

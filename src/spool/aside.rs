@@ -30,7 +30,7 @@ impl Aside {
         }
     }
 
-    /// How many files gave no shipment.
+    /// How many files are damaged or could not be read.
     pub fn files(&self) -> u64 {
         self.files.load(Ordering::Relaxed)
     }
@@ -43,7 +43,10 @@ impl Aside {
     /// Says why a file gives no shipment, and sets it aside if it is damaged. So many of its
     /// entries were counted on.
     pub fn trouble(&self, path: &Path, why: &Unreadable, entries: usize) {
-        self.files.fetch_add(1, Ordering::Relaxed);
+        // What a later version wrote is that one's to deliver.
+        if !matches!(why, Unreadable::Later) {
+            self.files.fetch_add(1, Ordering::Relaxed);
+        }
         let mut aside = None;
         if matches!(why, Unreadable::Damaged(_)) {
             aside = set_aside(path);

@@ -269,7 +269,7 @@ impl Spool {
         self.lock().iter().map(|f| f.path().to_owned()).collect()
     }
 
-    /// How many files gave no shipment.
+    /// How many files are damaged or could not be read.
     pub fn unreadable(&self) -> u64 {
         self.aside.files()
     }
