@@ -95,6 +95,21 @@ impl Running {
         });
     }
 
+    /// Asks with SIGUSR1 until an answer holds this text; gives how many answers did not. Input is
+    /// passed on before it is counted.
+    pub fn ask_until(&self, text: &str) -> usize {
+        for before in self.stderr().lines().count().. {
+            self.signal("USR1");
+            self.wait_for("another line on stderr", |seen| {
+                memchr::memchr_iter(b'\n', &seen.stderr.bytes).count() > before
+            });
+            if self.stderr().contains(text) {
+                return before;
+            }
+        }
+        unreachable!("it asks on")
+    }
+
     /// Waits until stdout holds this text.
     pub fn wait_for_stdout(&self, text: &str) {
         self.wait_for(&format!("{text:?} on stdout"), |seen| {
