@@ -427,3 +427,65 @@ fn a_hundred_streams_need_little_memory() {
     }
     loki.assert_clean();
 }
+
+#[test]
+fn a_label_field_does_not_spoil_the_level() {
+    let input = "{\"level\":30,\"msg\":\"m\"}\nx level=banana\n";
+    let found = entries(&["--layout", "line", "--label-field", "level"], input);
+    let levels = found.iter().map(|entry| entry.labels.get("level").cloned());
+    assert_eq!(levels.collect::<Vec<_>>(), [Some("info".into()), None]);
+    assert_eq!(found[1].line, "x | level=banana");
+}
+
+#[test]
+fn of_twins_in_metadata_none_is_lost() {
+    let args = ["--layout", "metadata", "-k", "a=3"];
+    let found = entry(&args, "x ip=1.1.1.1 a=1 ip=2.2.2.2");
+    assert_eq!(found.line, "x | ip=1.1.1.1 a=1");
+    let expected = map(&[("ip", "2.2.2.2"), ("a", "3")]);
+    assert_eq!(found.metadata, expected);
+}
+
+#[test]
+fn a_line_goes_with_the_one_before_though_that_was_left_out() {
+    let now = jiff::Timestamp::now();
+    let input = format!("INFO a\nERROR noisy\n  at foo\n{now} ERROR noisy\n  at bar\n");
+    let args = ["--exclude", "noisy", "--time", "prefix"];
+    let run = LokiPush::bare().args(args).arg("--dry-run");
+    let ended = run.stdin_bytes(input).run().expect(0);
+    let shown = ended.stdout_text();
+    let trace = |end: &str| shown.lines().find(|line| line.ends_with(end)).expect(end);
+    assert!(trace("at foo").contains("level=\"error\""), "{shown}");
+    let second = &now.to_string()[..19];
+    assert!(trace("at bar").starts_with(second), "{shown}");
+}
+
+#[test]
+fn of_a_time_given_twice_the_first_counts_in_every_layout() {
+    let at = |hour| format!("2024-05-01T{hour}:00:00Z");
+    let line = format!("ts={} ts={} x", at(10), at(11));
+    for layout in ["keep", "line", "metadata"] {
+        let run = LokiPush::bare().args(["--dry-run", "--time", "ts", "--layout", layout]);
+        let shown = run.stdin_bytes(line.as_str()).run().expect(0).stdout_text();
+        assert!(shown.starts_with("2024-05-01T10:00:00"), "{shown}");
+    }
+}
+
+#[test]
+fn more_label_names_than_loki_takes_are_warned_of() {
+    let names: Vec<String> = (0..15).map(|n| format!("f{n}")).collect();
+    let run = LokiPush::bare().arg("--dry-run");
+    let run = names
+        .iter()
+        .fold(run, |run, name| run.args(["--label-field", name]));
+    run.stdin_bytes("x")
+        .run()
+        .expect(0)
+        .expect_stderr(["17 label names are more than the 15"]);
+}
+
+#[test]
+fn times_at_the_end_of_what_can_be_written_do_not_hold_up_the_run() {
+    let input = "9223372036854775807 x\n9223372036854775807 x\n2262-04-11T23:47:16.854775807Z y\n";
+    assert_eq!(entries(&["--time", "prefix"], input).len(), 3);
+}

@@ -80,8 +80,8 @@ pub struct Labels {
 
     /// Where the timestamp comes from: `arrival`, `prefix` (it begins the line), or a field's name
     ///
-    /// RFC 3339 or epoch (s, ms, µs, ns by digits). A line without a readable time gets the time
-    /// of the line before.
+    /// RFC 3339 (without an offset it is UTC) or epoch (s, ms, µs, ns by digits). A line without a
+    /// readable time gets the time of the line before.
     #[arg(long, value_name = "SOURCE", default_value = "arrival")]
     pub time: String,
 }

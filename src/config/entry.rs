@@ -7,6 +7,7 @@ use crate::level::{self, Level};
 use crate::note::Note;
 use crate::shape::{LabelField, Layout, Shape, StreamLimit, TimeSource};
 use anyhow::{Result, anyhow, bail, ensure};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub(super) fn shape(
@@ -78,6 +79,24 @@ pub(super) fn shape(
     ensure!(max_line <= 1 << 30, "--max-line-size may be 1GiB at most");
     shape.max_line = max_line as usize;
     Ok(shape)
+}
+
+/// The most label names a stream may have, unless Loki is told otherwise
+/// (`max_label_names_per_series`; `service_name` is not counted).
+const MAX_LABELS: usize = 15;
+
+/// A warning if entries may get more labels than Loki takes.
+pub(super) fn too_many_labels(shape: &Shape) -> Option<String> {
+    let mut names: BTreeSet<&str> = shape.labels.pairs().iter().map(|(n, _)| &**n).collect();
+    names.extend(shape.label_fields.iter().map(|field| &*field.label));
+    names.insert("level");
+    let count = names.len();
+    (count > MAX_LABELS).then(|| {
+        format!(
+            "{count} label names are more than the {MAX_LABELS} that Loki takes by default: it \
+             refuses entries that have them all; make fields of some (-k)"
+        )
+    })
 }
 
 fn read_label_field(name: &str) -> Result<LabelField> {

@@ -115,6 +115,7 @@ impl Config {
             cli.input.max_line_size,
             Note::new(loudness),
         )?;
+        warnings.extend(entry::too_many_labels(&shape));
         let gather = patterns::gather(&cli.input)?;
         let dated = shape.time != TimeSource::Arrival;
         let settings = sending::settings(&cli, sending, target, dated)?;

@@ -2,6 +2,8 @@
 //!
 //! Knows Loki's limits on structured metadata. Knows nothing of labels, times or chunks.
 
+use std::borrow::Cow;
+
 use crate::fields;
 use crate::seal::write_escaped;
 
@@ -61,21 +63,23 @@ pub fn append_fields<'a>(out: &mut String, fields: impl Iterator<Item = (&'a str
 
 /// Writes the metadata object. Gives back the fields that Loki would refuse there, or would take
 /// and lose: those whose name it cannot make safe (it would answer a 500 to the whole request,
-/// contract trap T4), those with an empty value, and those above its limits.
+/// contract trap T4), those with an empty value, those above its limits, and of equal names all but
+/// the last.
 fn write_metadata<'a>(
     fields: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> (String, Vec<(&'a str, &'a str)>) {
     let (mut rest, mut bytes) = (Vec::new(), 0);
-    let mut safe: Vec<(std::borrow::Cow<'a, str>, &'a str)> = Vec::new();
+    let mut safe: Vec<Safe<'a>> = Vec::new();
     for (name, value) in fields {
         let Some(safe_name) = fields::metadata_name(name).filter(|_| !value.is_empty()) else {
             rest.push((name, value));
             continue;
         };
         // Of equal names Loki keeps one; the later one wins, as in JSON.
-        if let Some(twin) = safe.iter_mut().find(|(known, _)| *known == safe_name) {
-            bytes = bytes + value.len() - twin.1.len();
-            twin.1 = value;
+        if let Some(twin) = safe.iter_mut().find(|known| known.safe == safe_name) {
+            bytes = bytes + value.len() - twin.value.len();
+            rest.push((twin.name, twin.value));
+            (twin.name, twin.value) = (name, value);
             continue;
         }
         let size = safe_name.len() + value.len();
@@ -84,22 +88,33 @@ fn write_metadata<'a>(
             continue;
         }
         bytes += size;
-        safe.push((safe_name, value));
+        safe.push(Safe {
+            safe: safe_name,
+            name,
+            value,
+        });
     }
     if safe.is_empty() {
         return (String::new(), rest);
     }
     let mut json = Vec::with_capacity(bytes + 6 * safe.len() + 2);
-    for (n, (name, value)) in safe.iter().enumerate() {
+    for (n, field) in safe.iter().enumerate() {
         json.extend_from_slice(if n == 0 { b"{\"" } else { b",\"" });
-        write_escaped(&mut json, name);
+        write_escaped(&mut json, &field.safe);
         json.extend_from_slice(b"\":\"");
-        write_escaped(&mut json, value);
+        write_escaped(&mut json, field.value);
         json.push(b'"');
     }
     json.push(b'}');
     // What is escaped from text is text.
     (String::from_utf8(json).unwrap_or_default(), rest)
+}
+
+/// A field whose name was made safe.
+struct Safe<'a> {
+    safe: Cow<'a, str>,
+    name: &'a str,
+    value: &'a str,
 }
 
 #[cfg(test)]
@@ -119,11 +134,10 @@ mod tests {
     }
 
     #[test]
-    fn of_names_that_fall_together_the_later_wins() {
-        assert_eq!(
-            metadata(&[("a.b", "1"), ("a_b", "22")]).0,
-            r#"{"a_b":"22"}"#
-        );
+    fn of_names_that_fall_together_the_later_wins_and_the_others_stay_in_the_line() {
+        let (json, tail) = metadata(&[("a.b", "1"), ("c", "2"), ("a_b", "22"), ("a.b", "3")]);
+        assert_eq!(json, r#"{"a_b":"3","c":"2"}"#);
+        assert_eq!(tail, " | a.b=1 a_b=22");
     }
 
     #[test]

@@ -192,9 +192,13 @@ impl Shaper {
         self.chunk.as_ref().is_some_and(|chunk| chunk.len() >= FULL)
     }
 
-    /// Counts a line, or a part of one, that is not to be shipped.
+    /// Counts a line, or a part of one, that is not to be shipped. The next one goes with its level
+    /// and its time all the same.
     pub fn leave_out(&mut self, piece: Piece<'_>, now: Instant) {
         self.read_to = piece.end;
+        if piece.first {
+            self.read_level_and_time(&read_text(piece.bytes));
+        }
         if piece.first || !piece.bytes.is_empty() {
             // As many entries as would have been made of it.
             self.filtered += piece.bytes.len().div_ceil(self.room()).max(1);
@@ -273,7 +277,7 @@ impl Shaper {
             TimeSource::Arrival => None,
             TimeSource::Prefix => time_at_start(text),
             TimeSource::Field(name) => {
-                let field = found.iter().rev().find(|field| field.name == *name);
+                let field = found.iter().find(|field| field.name == *name);
                 field.and_then(|field| time::from_value(&field.value))
             }
         };

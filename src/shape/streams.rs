@@ -76,7 +76,13 @@ impl Streams {
             base: shape.labels.with(origin.iter().copied()),
             by_level: Default::default(),
             by_fields: HashMap::new(),
-            label_fields: shape.label_fields.clone(),
+            // The level that is read is the label, in its one spelling.
+            label_fields: shape
+                .label_fields
+                .iter()
+                .filter(|field| !(shape.read_level && field.label == "level"))
+                .cloned()
+                .collect(),
             limit: Arc::clone(&shape.stream_limit),
         }
     }
