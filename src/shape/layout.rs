@@ -69,7 +69,7 @@ fn write_metadata<'a>(
     fields: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> (String, Vec<(&'a str, &'a str)>) {
     let (mut rest, mut bytes) = (Vec::new(), 0);
-    let mut safe: Vec<Safe<'a>> = Vec::new();
+    let mut safe: Vec<Named<'a>> = Vec::new();
     for (name, value) in fields {
         let Some(safe_name) = fields::metadata_name(name).filter(|_| !value.is_empty()) else {
             rest.push((name, value));
@@ -88,7 +88,7 @@ fn write_metadata<'a>(
             continue;
         }
         bytes += size;
-        safe.push(Safe {
+        safe.push(Named {
             safe: safe_name,
             name,
             value,
@@ -111,7 +111,7 @@ fn write_metadata<'a>(
 }
 
 /// A field whose name was made safe.
-struct Safe<'a> {
+struct Named<'a> {
     safe: Cow<'a, str>,
     name: &'a str,
     value: &'a str,
