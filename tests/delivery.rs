@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::loki::{Answer, Answered, Rate, Rules, rate_limit_text, stream_limit_text};
-use crate::support::{Fault, Finished, Loki, LokiPush, Summary, with_patience};
+use crate::support::{Dir, Fault, Finished, Loki, LokiPush, Summary, with_patience};
 
 fn numbered(n: usize) -> Vec<String> {
     (0..n).map(|i| format!("line {i:06}")).collect()
@@ -423,24 +423,49 @@ fn a_stream_without_a_place_waits_while_the_others_go_on() {
     loki.assert_clean();
 }
 
+/// Has no place for the stream of errors.
+fn without_a_place_for_errors() -> Loki {
+    let loki = Loki::start();
+    loki.respond_with(|push| {
+        let level = push.labels.get("level");
+        let full = level.is_some_and(|level| level == "error");
+        full.then(|| Fault::Answer(Answer::error(429, stream_limit_text(&push.labels))))
+    });
+    loki
+}
+
+const TWO_STREAMS: &str = "ERROR 1\nINFO 1\nINFO 2\nERROR 2\n";
+
 #[test]
-fn a_stream_without_a_place_at_the_end_is_left_alone() {
+fn a_stream_without_a_place_at_the_end_is_refused_alone_and_kept() {
     with_patience(&TIMEOUTS, |timeout| {
-        let loki = Loki::start();
-        loki.respond_with(|push| {
-            let level = push.labels.get("level");
-            let full = level.is_some_and(|level| level == "error");
-            full.then(|| Fault::Answer(Answer::error(429, stream_limit_text(&push.labels))))
-        });
+        let (loki, dir) = (without_a_place_for_errors(), Dir::new());
         let timeout = format!("{}ms", timeout.as_millis());
         let args = ["--batch-size", "2", "--flush-timeout", &timeout];
-        let input = "ERROR 1\nINFO 1\nINFO 2\nERROR 2\n";
-        let ended = run(&loki).args(args).stdin_bytes(input).run().expect(1);
+        let run = run(&loki).args(args).arg("--dead-letter");
+        let run = run.arg(dir.join("refused"));
+        let ended = run.stdin_bytes(TWO_STREAMS).run().expect(1);
         let summary = ended.summary();
-        assert_eq!((summary.delivered, summary.left), (2, 2));
-        ended.expect_stderr(["2 left unsent", "maximum active stream limit"]);
+        assert_eq!((summary.delivered, summary.refused), (2, 2));
+        assert_eq!(summary.reasons["stream limit"], 2);
+        ended.expect_stderr(["2 refused", "maximum active stream limit"]);
+        let kept = dir.read_text("refused");
+        assert_eq!(kept.matches("\"ERROR ").count(), 2, "{kept}");
         assert_eq!(loki.lines(), ["INFO 1", "INFO 2"]);
         loki.assert_clean();
+    });
+}
+
+#[test]
+fn a_stream_without_a_place_at_the_end_stays_in_the_spool() {
+    with_patience(&TIMEOUTS, |timeout| {
+        let (loki, dir) = (without_a_place_for_errors(), Dir::new());
+        let timeout = format!("{}ms", timeout.as_millis());
+        let run = run(&loki).args(["--flush-timeout", &timeout, "--spool"]);
+        let run = run.arg(dir.join("spool"));
+        let ended = run.stdin_bytes(TWO_STREAMS).run().expect(0);
+        let summary = ended.summary();
+        assert_eq!((summary.delivered, summary.spooled), (2, 2));
     });
 }
 

@@ -95,7 +95,7 @@ impl Ticket {
     }
 
     /// Whether the shipment is in the spool.
-    pub(super) fn is_stored(&self) -> bool {
+    pub fn is_stored(&self) -> bool {
         self.0.lock().stored.is_some()
     }
 

@@ -142,7 +142,8 @@ impl Shipping {
     }
 
     /// Loki has no place for one more stream: this one waits apart, and is refused when it waited
-    /// for long. A place becomes free after half an hour of somebody's silence: no hurry.
+    /// for long, or when the run is over and nobody else has it. A place becomes free after half an
+    /// hour of somebody's silence: no hurry.
     fn stand_aside(
         &mut self,
         trip: &Trip,
@@ -156,10 +157,21 @@ impl Shipping {
         let backoff = self.delivery.backoff.wait(tries, after, false, random);
         let is_news = tries == 0 && self.desk.is_new_trouble(&labels);
         self.voice.no_place(&labels, trouble, is_news);
-        if !self.desk.park(&labels, trip.back, trip.back + backoff) {
-            let why = Reason::StreamLimit.as_str();
-            self.refuse(trip.place, trouble, why);
+        let waits = self.desk.park(&labels, trip.back, trip.back + backoff);
+        let is_last = self.last_try && self.is_held_by_us_alone(trip.place);
+        if !waits || is_last {
+            self.refuse(trip.place, trouble, Reason::StreamLimit.as_str());
         }
+        if is_last {
+            // There is no later for what stands behind it.
+            self.desk.unpark(&labels);
+        }
+    }
+
+    /// Whether no next run can find these entries, in the spool or in the file they came from.
+    fn is_held_by_us_alone(&self, place: Place) -> bool {
+        let taken = &self.desk.tray(place).taken;
+        taken.shipment.marks.is_empty() && !taken.ticket.is_stored()
     }
 
     /// `--max-retries`: never for what files gave, which lies on disk anyway, nor for what an
