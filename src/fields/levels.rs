@@ -1,6 +1,7 @@
 //! The level of a line, from its level field or else its text.
 //!
-//! Knows which field holds a level, `MongoDB`'s odd one too. What its value means is [`level`]'s.
+//! Knows which field holds a level, `MongoDB`'s odd one too, and what a container runtime writes
+//! before it. What its value means is [`level`]'s.
 
 use std::borrow::Cow;
 
@@ -26,9 +27,16 @@ pub fn read_level(line: &str, how: Parse) -> Option<Level> {
 /// The level that the first level field with a readable value gives.
 ///
 /// Level fields are those of [`level::is_joined_level_name`]; in a line of `MongoDB`'s JSON log also `s`.
+/// Neither colours nor a byte order mark hide them, nor what a container runtime puts before JSON.
 #[must_use]
 pub fn level_field(line: &str, how: Parse) -> Option<Level> {
-    let read = |line| {
+    let read = |line: &str| {
+        let line = line.strip_prefix(level::BOM).unwrap_or(line);
+        let line = if how.reads_json() {
+            cri_json(line)
+        } else {
+            line
+        };
         let mut levels = LevelFields::default();
         first(line, how, level::ends_level_name, |prefix, key, value| {
             levels.read(prefix, &key.text(), || value.text())
@@ -47,9 +55,60 @@ pub fn level_field(line: &str, how: Parse) -> Option<Level> {
 pub fn level_index(fields: &[Field<'_>]) -> Option<(usize, Level)> {
     let mut levels = LevelFields::default();
     fields.iter().enumerate().find_map(|(index, field)| {
-        let level = levels.read("", &field.name, || Cow::Borrowed(&field.value))?;
+        let (prefix, key) = match &field.name {
+            // An owned name was joined: only of a nested object is `log_level` the level.
+            Cow::Owned(name) if name.as_bytes().get(3) == Some(&b'_') => name.split_at(4),
+            name => ("", &**name),
+        };
+        let level = levels.read(prefix, key, || Cow::Borrowed(&field.value))?;
         Some((index, level))
     })
+}
+
+/// The object that a container runtime (CRI) wrote down as `2024-05-01T10:00:00.0Z stdout F {…}`;
+/// any other line as it is.
+fn cri_json(line: &str) -> &str {
+    /// The longest time there is: nanoseconds and an offset.
+    const TIME: usize = "2024-05-01T10:00:00.000000000+00:00".len();
+    let bytes = line.as_bytes();
+    // The last byte turns away nearly all lines that are no objects, the first those that are.
+    if bytes.last() != Some(&b'}') || !bytes[0].is_ascii_digit() {
+        return line;
+    }
+    let Some(end) = memchr(b' ', &bytes[..bytes.len().min(TIME + 1)]) else {
+        return line;
+    };
+    match &bytes[end..] {
+        [
+            b' ',
+            b's',
+            b't',
+            b'd',
+            b'o',
+            b'u',
+            b't',
+            b' ',
+            b'F' | b'P',
+            b' ',
+            b'{',
+            ..,
+        ]
+        | [
+            b' ',
+            b's',
+            b't',
+            b'd',
+            b'e',
+            b'r',
+            b'r',
+            b' ',
+            b'F' | b'P',
+            b' ',
+            b'{',
+            ..,
+        ] => &line[end + " stdout F ".len()..],
+        _ => line,
+    }
 }
 
 /// Tells level fields from others while the fields of one line go by.
@@ -70,7 +129,12 @@ impl LevelFields {
     ) -> Option<Level> {
         let is_severity = self.mongodb && prefix.is_empty() && key == "s";
         if is_severity || level::is_joined_level_name(prefix, key) {
-            return level::from_value(&value());
+            let read = if key.starts_with('@') {
+                level::from_serilog
+            } else {
+                level::from_value
+            };
+            return read(&value());
         }
         self.mongodb |=
             (prefix == "t_" && key == "$date") || (prefix.is_empty() && key == "t_$date");

@@ -5,10 +5,11 @@
 
 use memchr::memchr;
 
-use super::Level;
 use super::glance::{HEAD, may_hold_level};
 use super::head::Head;
 use super::shapes::{erlang, is_json_start, priority, redis, ruby, tornado};
+use super::{BOM, Level};
+use crate::ansi;
 
 /// How many bytes are looked at to fill the head of a coloured line.
 const COLOURED_HEAD: usize = 4 * HEAD;
@@ -38,24 +39,17 @@ pub fn from_text(line: &str) -> Option<Level> {
 
 const ESC: u8 = 0x1b;
 
-/// Copies text without control sequences (ECMA-48 CSI) into `plain` until one of them ends; gives
-/// the lengths written and read.
+/// Copies text without terminal sequences into `plain` until one of them ends; gives the lengths
+/// written and read.
 fn uncolour(coloured: &[u8], plain: &mut [u8; HEAD]) -> (usize, usize) {
     let (mut length, mut at) = (0, 0);
     while at < coloured.len() && length < HEAD {
         let rest = &coloured[at..];
-        if let [ESC, b'[', sequence @ ..] = rest {
-            let inside = sequence
-                .iter()
-                .take_while(|byte| matches!(byte, 0x20..=0x3f))
-                .count();
-            let last = sequence
-                .get(inside)
-                .is_some_and(|byte| matches!(byte, 0x40..=0x7e));
-            at += 2 + inside + usize::from(last);
+        if rest[0] == ESC {
+            // Not only colours: `tput sgr0` writes `ESC ( B ESC [ m`.
+            at = ansi::sequence_end(coloured, at);
         } else {
-            // Up to the next escape; a lone one is text.
-            let text = 1 + memchr(ESC, &rest[1..]).unwrap_or(rest.len() - 1);
+            let text = memchr(ESC, rest).unwrap_or(rest.len());
             let text = text.min(HEAD - length);
             plain[length..length + text].copy_from_slice(&rest[..text]);
             length += text;
@@ -66,6 +60,7 @@ fn uncolour(coloured: &[u8], plain: &mut [u8; HEAD]) -> (usize, usize) {
 }
 
 fn guess(head: &[u8], cut: bool) -> Option<Level> {
+    let head = head.strip_prefix(BOM.as_bytes()).unwrap_or(head);
     let start = head.iter().position(|byte| !matches!(byte, b' ' | b'\t'))?;
     let text = &head[start..];
     let special = match text[0] {
