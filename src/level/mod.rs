@@ -106,8 +106,9 @@ impl std::fmt::Display for Level {
 ///
 /// - The words `trace debug info warn error critical fatal` and the usual others: `trc`, `silly`,
 ///   `finer` and `finest` are trace; `dbg`, `verbose`, `config` and `fine` debug; `inf`,
-///   `information`, `notice`, `note` and Postgres's `log` info; `wrn` and `warning` warn; `err`,
-///   `severe` and `fail` error; `crit` and `alert` critical; `ftl`, `panic`, `emerg` and
+///   `information`, `notice`, `note`, loguru's `success` and Postgres's `log` info; `wrn` and
+///   `warning` warn; `err`, `severe` and `fail` error; `crit` and `alert` critical; `ftl`, `panic`,
+///   `emerg` and
 ///   `emergency` fatal.
 /// - The numbers of pino and bunyan, 10 (trace) to 60 (fatal) in tens, and of syslog, 0 (emergency)
 ///   to 7 (debug).

@@ -7,7 +7,9 @@ use memchr::memchr;
 
 use super::glance::{HEAD, may_hold_level};
 use super::head::Head;
-use super::shapes::{erlang, is_json_start, priority, redis, ruby, tornado};
+use super::shapes::{
+    capital, erlang, is_json_start, letter_in_brackets, logcat, lower, priority, redis, workflow,
+};
 use super::{BOM, Level};
 use crate::ansi;
 
@@ -15,12 +17,14 @@ use crate::ansi;
 const COLOURED_HEAD: usize = 4 * HEAD;
 
 /// The level that the text of a line shows, fields aside: a syslog priority `<n>` at its start,
-/// else what its head (128 bytes, one line) holds of glog's letter, Redis's sign or a level word.
+/// else what its head (128 bytes, one line) holds of glog's letter, Redis's sign, a tool's way to
+/// complain or a level word.
 /// Colour codes do not hide it.
 ///
 /// A level word counts only as a whole word and only where logs put levels: in capitals before the
 /// prose of the message has begun, else in brackets (`[warn]`, `<info>`, `[core:error]`), before a
-/// colon (`error:`), or as a column behind the time. Three words of prose end the search, and so
+/// colon (`error:`), or as a column behind the time, where a word in lower case needs more than one
+/// blank to be told from prose (`2024-05-01 10:00:00 error rate is 5%`). Three words of prose end the search, and so
 /// does a quote, so that neither a message nor a request line (`"GET /error`) is taken for a level.
 /// A line that is JSON, or begins as JSON does, has its level in a field or not at all: none is
 /// guessed from it.
@@ -66,10 +70,13 @@ fn guess(head: &[u8], cut: bool) -> Option<Level> {
     let special = match text[0] {
         b'<' => priority(text),
         b'{' if is_json_start(text) => return None,
+        b'0'..=b'9' if text.get(2) == Some(&b'-') => logcat(text),
         b'0'..=b'9' => redis(text),
         b'=' => erlang(text),
-        b'[' => tornado(text),
-        b'A'..=b'Z' => ruby(text),
+        b'[' => letter_in_brackets(text),
+        b'A'..=b'Z' => capital(text),
+        b'd' | b'e' | b'l' | b'm' | b'w' => lower(text),
+        b':' => workflow(text),
         _ => None,
     };
     // What begins with a date nearly always has a level right behind it.
