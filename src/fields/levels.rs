@@ -11,6 +11,8 @@ use super::{Field, Parse, first};
 use crate::ansi;
 use crate::level::{self, Level};
 
+const BOM_START: u8 = level::BOM.as_bytes()[0];
+
 /// The level of a line: from a level field, else from the text by [`level::from_text`] (a syslog
 /// priority, then a level word). With [`Parse::None`] no level is read.
 ///
@@ -30,23 +32,31 @@ pub fn read_level(line: &str, how: Parse) -> Option<Level> {
 /// Neither colours nor a byte order mark hide them, nor what a container runtime puts before JSON.
 #[must_use]
 pub fn level_field(line: &str, how: Parse) -> Option<Level> {
-    let read = |line: &str| {
-        let line = line.strip_prefix(level::BOM).unwrap_or(line);
-        let line = if how.reads_json() {
-            cri_json(line)
-        } else {
-            line
-        };
-        let mut levels = LevelFields::default();
-        first(line, how, level::ends_level_name, |prefix, key, value| {
-            levels.read(prefix, &key.text(), || value.text())
-        })
-    };
-    let level = read(line);
+    let level = read_field(line, how);
     if level.is_some() || memchr(0x1b, line.as_bytes()).is_none() {
         return level;
     }
-    read(&ansi::strip(line))
+    read_coloured(line, how)
+}
+
+/// Apart, so that what every line goes through is in one piece.
+#[cold]
+fn read_coloured(line: &str, how: Parse) -> Option<Level> {
+    read_field(&ansi::strip(line), how)
+}
+
+#[inline]
+fn read_field(line: &str, how: Parse) -> Option<Level> {
+    let line = match line.as_bytes() {
+        [BOM_START, ..] => line.strip_prefix(level::BOM).unwrap_or(line),
+        // The last byte turns nearly all away.
+        [b'0'..=b'9', .., b'}'] if how.reads_json() => cri_json(line),
+        _ => line,
+    };
+    let mut levels = LevelFields::default();
+    first(line, how, level::ends_level_name, |prefix, key, value| {
+        levels.read(prefix, &key.text(), || value.text())
+    })
 }
 
 /// Which of `fields`, as [`parse`](super::parse) gave them, is the line's level field, and its level: the same
@@ -65,16 +75,12 @@ pub fn level_index(fields: &[Field<'_>]) -> Option<(usize, Level)> {
     })
 }
 
-/// The object that a container runtime (CRI) wrote down as `2024-05-01T10:00:00.0Z stdout F {…}`;
-/// any other line as it is.
+/// The object in a line that ends as one, if a container runtime (CRI) wrote it down:
+/// `2024-05-01T10:00:00.0Z stdout F {…}`. Any other line as it is.
 fn cri_json(line: &str) -> &str {
     /// The longest time there is: nanoseconds and an offset.
     const TIME: usize = "2024-05-01T10:00:00.000000000+00:00".len();
     let bytes = line.as_bytes();
-    // The last byte turns away nearly all lines that are no objects, the first those that are.
-    if bytes.last() != Some(&b'}') || !bytes[0].is_ascii_digit() {
-        return line;
-    }
     let Some(end) = memchr(b' ', &bytes[..bytes.len().min(TIME + 1)]) else {
         return line;
     };

@@ -165,13 +165,21 @@ impl<'a> Head<'a> {
         let mut colons = 0;
         let mut end = start + digits;
         while let Some(byte) = self.text.get(end) {
-            match byte {
-                b' ' | b'\t' | b'\n' | b'|' | b'[' | b']' | b')' | b'"' | b';' => break,
-                // `03:04:05:INFO:` of Jetty, and the colon that ends a token; the comma of a table,
-                // not the one of `05,678`.
-                b':' | b',' if !self.byte(end + 1).is_ascii_digit() => break,
-                b':' => colons += 1,
-                _ => {}
+            match class(*byte) {
+                Class::Letter | Class::Digit | Class::WordPart => {}
+                Class::Blank => break,
+                _ => match byte {
+                    b'\n' | b'|' | b'[' | b']' | b')' | b'"' | b';' => break,
+                    b':' | b',' => {
+                        // `03:04:05:INFO:` of Jetty, and the colon that ends a token; the comma of
+                        // a table, not the one of `05,678`.
+                        if !self.byte(end + 1).is_ascii_digit() {
+                            break;
+                        }
+                        colons += u32::from(*byte == b':');
+                    }
+                    _ => {}
+                },
             }
             end += 1;
         }

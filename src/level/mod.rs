@@ -198,11 +198,15 @@ pub(crate) fn is_joined_level_name(prefix: &str, key: &str) -> bool {
 
 /// Whether what ends a key may end a level field's name: a quick look that turns most names away.
 pub(crate) fn ends_level_name(key: &[u8]) -> bool {
-    match key {
-        [.., before, b'l' | b'L'] => matches!(before, b'e' | b'E' | b'v' | b'V'),
-        [.., b't' | b'T', b'y' | b'Y']
-        | [.., b'x' | b'X', b't' | b'T']
-        | [.., b'l' | b'L', _, _, _, b'e' | b'E'] => true,
+    let [.., before, last] = key else {
+        return false;
+    };
+    let before = before | 0x20;
+    match last | 0x20 {
+        b'l' => matches!(before, b'e' | b'v'),
+        b'y' => before == b't',
+        b't' => before == b'x',
+        b'e' => matches!(key, [.., b'l' | b'L', _, _, _, _]),
         _ => false,
     }
 }

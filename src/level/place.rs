@@ -5,7 +5,7 @@
 
 use super::Level;
 use super::head::{After, Class, Head, class};
-use super::words::Use;
+use super::words::{Use, lookup};
 
 impl Head<'_> {
     /// Whether the level word from `start` to `end` stands where logs put levels.
@@ -80,10 +80,19 @@ impl Head<'_> {
         }
     }
 
-    /// `0 ERROR 0 WARN`: a line that counts entries.
+    /// `0 ERROR 0 WARN`: a line that counts entries. What has one number before and one behind it
+    /// may as well be a thread's level.
     fn is_counted(&self, start: usize, end: usize) -> bool {
-        self.byte(end) == b' '
-            && self.byte(end + 1).is_ascii_digit()
+        let [b' ', rest @ ..] = &self.text[end..] else {
+            return false;
+        };
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let [b' ', rest @ ..] = &rest[digits..] else {
+            return false;
+        };
+        let letters = rest.iter().take_while(|byte| byte.is_ascii_uppercase());
+        digits > 0
+            && lookup(&rest[..letters.count()]).is_some()
             && matches!(&self.text[..start], [count @ .., b' ']
                 if !count.is_empty() && count.iter().all(u8::is_ascii_digit))
     }
@@ -197,14 +206,17 @@ impl Head<'_> {
         }
         let (at, next) = self.behind_blanks(end);
         let gap = |blanks: &[u8]| blanks == b"\t" || blanks.len() > 1;
-        let before = self.text[..start].iter().rev();
-        let before = before
+        let blanks = self.text[..start].iter().rev();
+        let blanks = blanks
             .take_while(|byte| class(**byte) == Class::Blank)
             .count();
+        // `10:00:00 [main] error …`
+        let behind_bracket = self.before(start - blanks) == b']' && !self.bracket_time;
         at == self.text.len()
             || next == b'['
             || gap(&self.text[end..at])
-            || gap(&self.text[start - before..start])
+            || behind_bracket
+            || gap(&self.text[start - blanks..start])
             || self.is_before_bar(end)
             || (self.iso_time && !matches!(level, Level::Trace | Level::Critical | Level::Fatal))
     }

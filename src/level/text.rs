@@ -18,14 +18,14 @@ const COLOURED_HEAD: usize = 4 * HEAD;
 
 /// The level that the text of a line shows, fields aside: a syslog priority `<n>` at its start,
 /// else what its head (128 bytes, one line) holds of glog's letter, Redis's sign, a tool's way to
-/// complain or a level word.
-/// Colour codes do not hide it.
+/// complain or a level word. Colour codes do not hide it.
 ///
 /// A level word counts only as a whole word and only where logs put levels: in capitals before the
 /// prose of the message has begun, else in brackets (`[warn]`, `<info>`, `[core:error]`), before a
 /// colon (`error:`), or as a column behind the time, where a word in lower case needs more than one
-/// blank to be told from prose (`2024-05-01 10:00:00 error rate is 5%`). Three words of prose end the search, and so
-/// does a quote, so that neither a message nor a request line (`"GET /error`) is taken for a level.
+/// blank to be told from prose (`2024-05-01 10:00:00 error rate is 5%`). Three words of prose end
+/// the search, and so does a quote, so that neither a message nor a request line (`"GET /error`) is
+/// taken for a level.
 /// A line that is JSON, or begins as JSON does, has its level in a field or not at all: none is
 /// guessed from it.
 #[must_use]
@@ -64,9 +64,13 @@ fn uncolour(coloured: &[u8], plain: &mut [u8; HEAD]) -> (usize, usize) {
 }
 
 fn guess(head: &[u8], cut: bool) -> Option<Level> {
-    let head = head.strip_prefix(BOM.as_bytes()).unwrap_or(head);
     let start = head.iter().position(|byte| !matches!(byte, b' ' | b'\t'))?;
-    let text = &head[start..];
+    let mut text = &head[start..];
+    if text[0] == BOM.as_bytes()[0]
+        && let Some(rest @ [_, ..]) = text.strip_prefix(BOM.as_bytes())
+    {
+        text = rest;
+    }
     let special = match text[0] {
         b'<' => priority(text),
         b'{' if is_json_start(text) => return None,

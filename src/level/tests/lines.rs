@@ -256,6 +256,12 @@ pub(super) const LINES: &[(Level, &str)] = &[
     (E, "2024-05-01 10:00:00 error | x"),
     (I, "2024-05-01 10:00:00 info [main] x"),
     (F, "2024-05-01 10:00:00 fatal"),
+    (E, "2024-05-01 10:00:00 [main] error c.x.Y - boom"),
+    (I, "2024-05-01 10:00:00 (info) x"),
+    (E, "12 ERROR 5 things"),
+    (E, "May  1 10:00:00 host app[1]: error: x"),
+    (E, "level: ERROR"),
+    (E, "error TS2304: Cannot find name"),
     (W, "2024-05-01 10:00:00 wrn x"),
     // others
     (I, "[2024-01-02 03:04:05.678][1][info][main] [source/server/server.cc:404] initializing epoch 0"),
@@ -376,6 +382,7 @@ pub(super) const NONE: &[&str] = &[
     "no ERROR", "without WARN", "no ERROR found",
     "0 ERROR 0 WARN", "3 WARN 2 ERROR",
     "(info) desk",
+    "host app info: x", "level ERROR: said", "no ERROR: all good", "[10:00:00] error rate is 5%",
     // nearly a shape
     "[E]x", "[x] done", "E/x", "E/Tag(x): y", "A/Tag( 1): x", "05-01 10:00:00.123", "05-01 10:00:00.123  1 W Tag: x",
     "05-01 10:00:00.123  1  2 x", "05-01-2024 10:00:00.123  1  2 W x",
