@@ -2,6 +2,7 @@
 //! the first words of a tool's complaint.
 //!
 //! Knows these shapes, each read from the start of the text. Must not know level words elsewhere.
+//! Those that few lines come to are kept out of the code that all lines go through.
 
 use super::Level;
 use super::words::lookup;
@@ -77,6 +78,7 @@ pub(super) fn letter_in_brackets(text: &[u8]) -> Option<Level> {
 
 /// Android's log: `05-01 10:00:00.123  123  456 W Tag: …` (threadtime) and
 /// `05-01 10:00:00.123 W/Tag( 123): …` (time).
+#[inline(never)]
 pub(super) fn logcat(text: &[u8]) -> Option<Level> {
     /// Process and thread, and in newer ones the user before them.
     const NUMBERS: usize = 3;
@@ -124,6 +126,7 @@ fn android(letter: u8) -> Option<Level> {
 
 /// Lines in which tools complain, told by how they begin, in capitals: `E: Unable to …` of apt,
 /// `Error response from daemon: …`, `CMake Warning at …`, `E/Tag( 123): …`, Ruby's.
+#[inline(never)]
 pub(super) fn capital(text: &[u8]) -> Option<Level> {
     match text {
         [b'E' | b'W', b':', b' ', ..] => Level::from_letter(text[0]),
@@ -146,6 +149,7 @@ pub(super) fn capital(text: &[u8]) -> Option<Level> {
 
 /// The same in lower case: `make: *** [x] Error 1`, `dpkg: error processing …`, `e: file:///…` of
 /// kotlinc, `error Command failed` of yarn, `log4j:WARN …`.
+#[inline(never)]
 pub(super) fn lower(text: &[u8]) -> Option<Level> {
     let starts = |start: &[u8]| text.starts_with(start);
     match text[0] {
@@ -179,6 +183,7 @@ fn is_yarn(text: &[u8]) -> bool {
 }
 
 /// `::error file=x.js,line=1::…` of GitHub's workflows.
+#[inline(never)]
 pub(super) fn workflow(text: &[u8]) -> Option<Level> {
     let word = text.strip_prefix(b"::")?;
     let (word, rest) = word.split_at(run(word, u8::is_ascii_lowercase));
@@ -237,6 +242,7 @@ pub(super) fn glog(text: &[u8]) -> Option<Level> {
 /// A letter alone behind the time: `W | etcdserver: …` of older etcd, `E! [inputs.x] …` of
 /// Telegraf, `I NETWORK  [listener] …` of older `MongoDB`, `[E] …`. `text` begins with the byte
 /// before it.
+#[inline(never)]
 pub(super) fn lone_letter(text: &[u8]) -> Option<Level> {
     let [before, letter, rest @ ..] = text else {
         return None;
