@@ -39,7 +39,7 @@ pub fn strip(line: &str) -> Cow<'_, str> {
 }
 
 /// Where the sequence that begins with the ESC at `start` ends (one past its last byte).
-fn sequence_end(bytes: &[u8], start: usize) -> usize {
+pub(crate) fn sequence_end(bytes: &[u8], start: usize) -> usize {
     let at = start + 1;
     match bytes.get(at) {
         Some(b'[') => {

@@ -91,15 +91,15 @@ pub(super) fn is_key_byte(byte: u8) -> bool {
 }
 
 impl<'a> Tokens<'a> {
-    /// The next token whose key ends in a byte that is `wanted`. Others are passed over with as
+    /// The next token whose key is `wanted`, asked of the line up to its `=`. Others are passed over with as
     /// little work as possible: in a bare value nothing can be a token, so only a quoted one, which
     /// may hold what looks like tokens, needs to be read to its end.
-    pub(super) fn next_ending(&mut self, wanted: impl Fn(u8) -> bool) -> Option<Token<'a>> {
+    pub(super) fn next_ending(&mut self, wanted: impl Fn(&[u8]) -> bool) -> Option<Token<'a>> {
         let bytes = self.line.as_bytes();
         loop {
             let equals = self.at + memchr(b'=', &bytes[self.at..])?;
             self.at = equals + 1;
-            let is_wanted = equals > 0 && wanted(bytes[equals - 1]);
+            let is_wanted = wanted(&bytes[..equals]);
             if !is_wanted && bytes.get(equals + 1) != Some(&b'"') {
                 continue;
             }

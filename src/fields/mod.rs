@@ -153,7 +153,7 @@ pub fn field<'a>(line: &'a str, how: Parse, name: &str) -> Option<Cow<'a, str>> 
     first(
         line,
         how,
-        |byte| Some(byte) == last,
+        |key| key.last().copied() == last,
         |prefix, key, value| {
             let rest = name.strip_prefix(prefix)?;
             (rest == key.text()).then(|| value.text())
@@ -162,15 +162,15 @@ pub fn field<'a>(line: &'a str, how: Parse, name: &str) -> Option<Cow<'a, str>> 
 }
 
 /// What `pick` makes of the first field for which it makes something, given the joined names of
-/// the objects around it (each with its `_`), its key and its value. `ending` says in which bytes
-/// the names end that `pick` may take.
+/// the objects around it (each with its `_`), its key and its value. `ending` says of the
+/// line up to the end of a name whether `pick` may take it.
 ///
 /// JSON members are read before it is known that the line is JSON, and only a find is worth asking
 /// `serde_json` for its word: most lines are thus decided by one short walk.
 fn first<'a, T>(
     line: &'a str,
     how: Parse,
-    ending: impl Fn(u8) -> bool,
+    ending: impl Fn(&[u8]) -> bool,
     mut pick: impl FnMut(&str, Text<'a>, Text<'a>) -> Option<T>,
 ) -> Option<T> {
     let object = if how.reads_json() { braced(line) } else { None };

@@ -4,7 +4,7 @@
 //! level word stands where logs put levels is [`super::place`]'s to say.
 
 use super::Level;
-use super::shapes::{glog, glog_date};
+use super::shapes::{glog, glog_date, lone_letter};
 use super::words::lookup;
 
 /// What a byte means to the search.
@@ -58,6 +58,13 @@ pub(super) enum After {
     Word,
 }
 
+const LEVEL: &[u8] = b"level";
+
+fn ends_in_level(text: &[u8]) -> bool {
+    let tail = text.last_chunk::<{ LEVEL.len() }>();
+    tail.is_some_and(|tail| tail.eq_ignore_ascii_case(LEVEL))
+}
+
 /// The search for a level word in the head of a line.
 pub(super) struct Head<'a> {
     pub(super) text: &'a [u8],
@@ -72,6 +79,8 @@ pub(super) struct Head<'a> {
     /// Whether a square bracket is open, and whether a time stands in it.
     pub(super) bracket: bool,
     pub(super) bracket_time: bool,
+    /// Whether the last time was one that no person writes: `2024-01-02T03:04:05Z`.
+    pub(super) iso_time: bool,
 }
 
 /// More words of prose than this, and the message has begun.
@@ -88,6 +97,7 @@ impl<'a> Head<'a> {
             after: After::Start,
             bracket: false,
             bracket_time: false,
+            iso_time: false,
         }
     }
 
@@ -155,12 +165,21 @@ impl<'a> Head<'a> {
         let mut colons = 0;
         let mut end = start + digits;
         while let Some(byte) = self.text.get(end) {
-            match byte {
-                b' ' | b'\t' | b'\n' | b'|' | b'[' | b']' | b')' | b'"' => break,
-                // `03:04:05:INFO:` of Jetty, and the colon that ends a token.
-                b':' if !self.byte(end + 1).is_ascii_digit() => break,
-                b':' => colons += 1,
-                _ => {}
+            match class(*byte) {
+                Class::Letter | Class::Digit | Class::WordPart => {}
+                Class::Blank => break,
+                _ => match byte {
+                    b'\n' | b'|' | b'[' | b']' | b')' | b'"' | b';' => break,
+                    b':' | b',' => {
+                        // `03:04:05:INFO:` of Jetty, and the colon that ends a token; the comma of
+                        // a table, not the one of `05,678`.
+                        if !self.byte(end + 1).is_ascii_digit() {
+                            break;
+                        }
+                        colons += u32::from(*byte == b':');
+                    }
+                    _ => {}
+                },
             }
             end += 1;
         }
@@ -176,6 +195,7 @@ impl<'a> Head<'a> {
         if is_time {
             self.structure(After::Time);
             self.bracket_time |= self.bracket;
+            self.iso_time = token.get(10) == Some(&b'T');
         }
         end
     }
@@ -194,7 +214,15 @@ impl<'a> Head<'a> {
                     self.structure(After::Time);
                 }
             }
-            b':' if blank_next && !self.bracket => self.structure(After::Colon),
+            b':' if blank_next && !self.bracket => {
+                let setting = self.words > 0 && ends_in_level(&self.text[..at]);
+                self.structure(After::Colon);
+                // `Log level: INFO` says what is logged, and is prose as is what follows.
+                if setting {
+                    self.words = PROSE + 1;
+                    self.last = &self.text[at - LEVEL.len()..at];
+                }
+            }
             b'|' if !self.bracket => self.structure(After::Column),
             b'-' if blank_next
                 && !self.bracket
@@ -228,6 +256,13 @@ impl<'a> Head<'a> {
                     if let Some(level) = glog(text).or_else(short) {
                         return Some(level);
                     }
+                } else if word == b"trace"
+                    && self.bracket
+                    && before == b':'
+                    && self.byte(end + 1) == b']'
+                {
+                    // `[rewrite:trace3]` of Apache
+                    return Some(Level::Trace);
                 } else if word == b"DEBUG"
                     && matches!(next, b'1'..=b'5')
                     && self.byte(end + 1) == b':'
@@ -238,6 +273,12 @@ impl<'a> Head<'a> {
                 return None;
             }
             _ => {}
+        }
+        if word.len() == 1 && self.after == After::Time && self.words == 0 {
+            let level = lone_letter(&self.text[start - 1..]);
+            if level.is_some() {
+                return level;
+            }
         }
         if let Some((level, usage)) = lookup(word)
             && self.is_level(start, end, level, usage)

@@ -5,7 +5,7 @@
 
 use super::Level;
 use super::head::{After, Class, Head, class};
-use super::words::Use;
+use super::words::{Use, lookup};
 
 impl Head<'_> {
     /// Whether the level word from `start` to `end` stands where logs put levels.
@@ -16,7 +16,7 @@ impl Head<'_> {
         } else if word[1..].iter().all(u8::is_ascii_lowercase) {
             self.is_enclosed(start, end, usage)
                 || self.is_before_colon(start, end, level, usage)
-                || (usage == Use::Plain && self.is_column(start, end))
+                || (usage == Use::Plain && self.is_column(start, end, level))
         } else {
             false
         }
@@ -31,42 +31,70 @@ impl Head<'_> {
             b'(' => next == b')',
             // `production.ERROR: …` of Monolog
             b'.' => next == b':',
-            // `[Server thread/WARN]`
-            b'/' => self.bracket && next == b']',
-            // `03:04:05.678:INFO:main: …` of Jetty, `[core:ERROR]`
-            b':' => (self.after == After::Time && next == b':') || (self.bracket && next == b']'),
+            // `03:04:05.678:INFO::main: …` of Jetty, `…:[55]:ERROR:  …` of Postgres
+            // at RDS, `[0501/100000.123456:ERROR:gpu_init.cc(523)] …` of Chromium
+            b':' if next == b':' => {
+                let colon = self.before(start - 1);
+                self.after == After::Time
+                    || colon == b']'
+                    || (self.bracket && colon.is_ascii_digit())
+            }
+            // `[Server thread/WARN]`, `[core:ERROR]`
+            b'/' | b':' => self.bracket && next == b']',
             // `*ERROR*` of the kernel's drm, and CSV
-            b'*' | b',' => next == before,
+            b'*' | b',' | b';' => next == before,
             _ => false,
         };
         let ends = match next {
             b' ' | b'\t' | b'\n' | b']' | b')' | b'>' | b'|' | b'!' | b'[' => true,
-            b':' => then != b':' && then != b'/',
-            b'*' | b',' => next == before,
+            b':' => before == b':' || (then != b':' && then != b'/'),
+            b'*' => next == before,
+            b',' | b';' => next == before || start == 0,
             // `[… ERROR/MainProcess]` of Celery
             b'/' => self.bracket,
             _ => false,
         };
-        if !in_place || !ends {
+        if !in_place || !ends || self.is_counted(start, end) {
             return false;
         }
         let behind_time = self.after == After::Time && self.words == 0;
+        // `-> INFO 001` of Fabric
+        let behind_arrow =
+            next == b' ' && then.is_ascii_digit() && self.text[..start].ends_with(b"-> ");
         let boxed = matches!(before, b'[' | b'<' | b'|') || matches!(next, b']' | b'|');
         let fits = match usage {
             Use::Plain => true,
             Use::Weak => boxed || next == b':' || behind_time,
             Use::Capitals => next == b':' || behind_time,
-            Use::Cut => (next == b'[' && then.is_ascii_digit()) || behind_time,
+            Use::Cut => (next == b'[' && then.is_ascii_digit()) || behind_time || behind_arrow,
+            Use::Column => self.after == After::Column && self.is_before_bar(end),
             Use::Bracketed => before == b'[' && next == b']',
             Use::Lower | Use::Value => false,
         };
         fits && match self.words {
             0 => true,
-            _ if self.bracket => true,
+            _ if self.bracket || behind_arrow => true,
             1 if usage != Use::Plain => self.last == b"PHP",
-            1 if self.is_program() => true,
+            1 if self.is_program() && !self.is_negated() => true,
             _ => usage == Use::Plain && matches!(next, b':' | b'!') && !self.is_negated(),
         }
+    }
+
+    /// `0 ERROR 0 WARN`: a line that counts entries. What has one number before and one behind it
+    /// may as well be a thread's level.
+    fn is_counted(&self, start: usize, end: usize) -> bool {
+        let [b' ', rest @ ..] = &self.text[end..] else {
+            return false;
+        };
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let [b' ', rest @ ..] = &rest[digits..] else {
+            return false;
+        };
+        let letters = rest.iter().take_while(|byte| byte.is_ascii_uppercase());
+        digits > 0
+            && lookup(&rest[..letters.count()]).is_some()
+            && matches!(&self.text[..start], [count @ .., b' ']
+                if !count.is_empty() && count.iter().all(u8::is_ascii_digit))
     }
 
     /// Whether the one word before is where a program writes its name: `npm WARN`, `host app ERROR`.
@@ -75,9 +103,10 @@ impl Head<'_> {
             && self.last.iter().all(u8::is_ascii_lowercase)
     }
 
-    /// Whether the word before says that there is no error, or speaks of another one.
+    /// Whether the word before says that there is no error, or speaks of another one or of errors
+    /// at large.
     fn is_negated(&self) -> bool {
-        const NEGATIONS: [&[u8]; 8] = [
+        const NEGATIONS: [&[u8]; 12] = [
             b"no",
             b"not",
             b"any",
@@ -86,6 +115,10 @@ impl Head<'_> {
             b"without",
             b"previous",
             b"if",
+            b"on",
+            b"ignore",
+            b"ignoring",
+            b"level",
         ];
         self.words > 0
             && NEGATIONS
@@ -106,7 +139,10 @@ impl Head<'_> {
             (Some(b':'), Some(b']')) => self.bracket && usage != Use::Bracketed,
             (Some(_), Some(b']')) => self.bracket_time && self.bracket && usage == Use::Plain,
             (Some(b'<'), Some(b'>')) | (Some(b'|'), Some(b'|')) => usage != Use::Bracketed,
-            (Some(b'('), Some(b')')) => self.words == 0 && usage == Use::Plain,
+            // At the start of a line it is an aside: `(info) desk`.
+            (Some(b'('), Some(b')')) => {
+                self.words == 0 && self.after != After::Start && usage == Use::Plain
+            }
             _ => false,
         }
     }
@@ -135,14 +171,14 @@ impl Head<'_> {
             (Use::Plain | Use::Weak, 0) => true,
             (Use::Lower, 0) => self.text[start].is_ascii_lowercase(),
             (Use::Weak, 1) => self.last == b"PHP",
+            // `contact info: …`, `stack trace: …`: what is not grave is not told from prose.
             (Use::Plain, _) if level >= Level::Warn => !self.is_negated(),
-            (Use::Plain, 1) => self.is_program(),
             _ => false,
         }
     }
 
     /// A column of its own: behind the time, between dashes or bars, or before them.
-    fn is_column(&self, start: usize, end: usize) -> bool {
+    fn is_column(&self, start: usize, end: usize, level: Level) -> bool {
         if !matches!(self.before(start), b' ' | b'\t' | b']') || self.bracket {
             return false;
         }
@@ -150,21 +186,55 @@ impl Head<'_> {
         if !matches!(rest.first(), Some(b' ' | b'\t') | None) {
             return false;
         }
-        let blanks = rest
-            .iter()
-            .take_while(|byte| class(**byte) == Class::Blank)
-            .count();
-        let next = self.byte(end + blanks);
-        let bar =
-            next == b'|' || (next == b'-' && class(self.byte(end + blanks + 1)) == Class::Blank);
         match (self.words, self.after) {
-            (0, After::Time) => true,
-            (0, After::Column) => bar,
-            (0, After::Start) => bar || next == b'[',
+            (0, After::Time) => self.is_column_behind_time(start, end, level),
+            (0, After::Column) => self.is_before_bar(end),
+            (0, After::Start) => self.is_before_bar(end) || self.behind_blanks(end).1 == b'[',
             // `npm error code ENOENT`: npm writes no colon.
             (1, _) => self.last == b"npm" && self.last_after == After::Start,
             _ => false,
         }
+    }
+
+    /// Whether a word in lower case, right behind the time, is no prose (`error rate is 5%`): there
+    /// is a gap, a bar or a bracket beside it, it stands alone, is short for a level, or is one that
+    /// most programs know, behind a time that only programs write.
+    fn is_column_behind_time(&self, start: usize, end: usize, level: Level) -> bool {
+        let word = &self.text[start..end];
+        if word.len() < 4 || word.eq_ignore_ascii_case(b"crit") {
+            return true;
+        }
+        let (at, next) = self.behind_blanks(end);
+        let gap = |blanks: &[u8]| blanks == b"\t" || blanks.len() > 1;
+        let blanks = self.text[..start].iter().rev();
+        let blanks = blanks
+            .take_while(|byte| class(**byte) == Class::Blank)
+            .count();
+        // `10:00:00 [main] error …`
+        let behind_bracket = self.before(start - blanks) == b']' && !self.bracket_time;
+        at == self.text.len()
+            || next == b'['
+            || gap(&self.text[end..at])
+            || behind_bracket
+            || gap(&self.text[start - blanks..start])
+            || self.is_before_bar(end)
+            || (self.iso_time && !matches!(level, Level::Trace | Level::Critical | Level::Fatal))
+    }
+
+    /// Where the blanks at `at` end, and what byte stands there.
+    fn behind_blanks(&self, at: usize) -> (usize, u8) {
+        let blanks = self.text[at..].iter();
+        let end = at
+            + blanks
+                .take_while(|byte| class(**byte) == Class::Blank)
+                .count();
+        (end, self.byte(end))
+    }
+
+    /// Whether the column ends at `end`, with a bar or a dash behind blanks.
+    fn is_before_bar(&self, end: usize) -> bool {
+        let (at, next) = self.behind_blanks(end);
+        next == b'|' || (next == b'-' && class(self.byte(at + 1)) == Class::Blank)
     }
 }
 

@@ -5,22 +5,27 @@
 
 use memchr::memchr;
 
-use super::Level;
 use super::glance::{HEAD, may_hold_level};
 use super::head::Head;
-use super::shapes::{erlang, is_json_start, priority, redis, ruby, tornado};
+use super::shapes::{
+    capital, erlang, is_json_start, letter_in_brackets, logcat, lower, priority, redis, workflow,
+};
+use super::{BOM, Level};
+use crate::ansi;
 
 /// How many bytes are looked at to fill the head of a coloured line.
 const COLOURED_HEAD: usize = 4 * HEAD;
 
 /// The level that the text of a line shows, fields aside: a syslog priority `<n>` at its start,
-/// else what its head (128 bytes, one line) holds of glog's letter, Redis's sign or a level word.
-/// Colour codes do not hide it.
+/// else what its head (128 bytes, one line) holds of glog's letter, Redis's sign, a tool's way to
+/// complain or a level word. Colour codes do not hide it.
 ///
 /// A level word counts only as a whole word and only where logs put levels: in capitals before the
 /// prose of the message has begun, else in brackets (`[warn]`, `<info>`, `[core:error]`), before a
-/// colon (`error:`), or as a column behind the time. Three words of prose end the search, and so
-/// does a quote, so that neither a message nor a request line (`"GET /error`) is taken for a level.
+/// colon (`error:`), or as a column behind the time, where a word in lower case needs more than one
+/// blank to be told from prose (`2024-05-01 10:00:00 error rate is 5%`). Three words of prose end
+/// the search, and so does a quote, so that neither a message nor a request line (`"GET /error`) is
+/// taken for a level.
 /// A line that is JSON, or begins as JSON does, has its level in a field or not at all: none is
 /// guessed from it.
 #[must_use]
@@ -38,24 +43,17 @@ pub fn from_text(line: &str) -> Option<Level> {
 
 const ESC: u8 = 0x1b;
 
-/// Copies text without control sequences (ECMA-48 CSI) into `plain` until one of them ends; gives
-/// the lengths written and read.
+/// Copies text without terminal sequences into `plain` until one of them ends; gives the lengths
+/// written and read.
 fn uncolour(coloured: &[u8], plain: &mut [u8; HEAD]) -> (usize, usize) {
     let (mut length, mut at) = (0, 0);
     while at < coloured.len() && length < HEAD {
         let rest = &coloured[at..];
-        if let [ESC, b'[', sequence @ ..] = rest {
-            let inside = sequence
-                .iter()
-                .take_while(|byte| matches!(byte, 0x20..=0x3f))
-                .count();
-            let last = sequence
-                .get(inside)
-                .is_some_and(|byte| matches!(byte, 0x40..=0x7e));
-            at += 2 + inside + usize::from(last);
+        if rest[0] == ESC {
+            // Not only colours: `tput sgr0` writes `ESC ( B ESC [ m`.
+            at = ansi::sequence_end(coloured, at);
         } else {
-            // Up to the next escape; a lone one is text.
-            let text = 1 + memchr(ESC, &rest[1..]).unwrap_or(rest.len() - 1);
+            let text = memchr(ESC, rest).unwrap_or(rest.len());
             let text = text.min(HEAD - length);
             plain[length..length + text].copy_from_slice(&rest[..text]);
             length += text;
@@ -67,14 +65,22 @@ fn uncolour(coloured: &[u8], plain: &mut [u8; HEAD]) -> (usize, usize) {
 
 fn guess(head: &[u8], cut: bool) -> Option<Level> {
     let start = head.iter().position(|byte| !matches!(byte, b' ' | b'\t'))?;
-    let text = &head[start..];
+    let mut text = &head[start..];
+    if text[0] == BOM.as_bytes()[0]
+        && let Some(rest @ [_, ..]) = text.strip_prefix(BOM.as_bytes())
+    {
+        text = rest;
+    }
     let special = match text[0] {
         b'<' => priority(text),
         b'{' if is_json_start(text) => return None,
+        b'0'..=b'9' if text.get(2) == Some(&b'-') => logcat(text),
         b'0'..=b'9' => redis(text),
         b'=' => erlang(text),
-        b'[' => tornado(text),
-        b'A'..=b'Z' => ruby(text),
+        b'[' => letter_in_brackets(text),
+        b'A'..=b'Z' => capital(text),
+        b'd' | b'e' | b'l' | b'm' | b'w' => lower(text),
+        b':' => workflow(text),
         _ => None,
     };
     // What begins with a date nearly always has a level right behind it.

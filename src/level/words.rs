@@ -18,6 +18,8 @@ pub(super) enum Use {
     Capitals,
     /// Counts only in capitals, before `[` or right behind the time: `ERRO[0000]` of logrus.
     Cut,
+    /// Counts only in capitals in a column between bars: `| SUCCESS  |` of loguru.
+    Column,
     /// Counts only in lower case, before a colon that no prose precedes: `fail:` of .NET.
     Lower,
     /// Counts only as the value of a field.
@@ -63,6 +65,7 @@ pub(super) const WORDS: &[(&str, Level, Use)] = &[
     ("notice", Level::Info, Use::Weak),
     ("severe", Level::Error, Use::Weak),
     ("system", Level::Info, Use::Bracketed),
+    ("success", Level::Info, Use::Column),
     ("verbose", Level::Debug, Use::Weak),
     ("warning", Level::Warn, Use::Plain),
     ("critical", Level::Critical, Use::Plain),

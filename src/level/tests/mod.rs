@@ -101,12 +101,21 @@ fn numbers_and_letters() {
         ("C", C),
         ("F", F),
         ("D3", D),
+        ("50.0", E),
+        ("WARN+2", W),
+        ("ERROR+4", E),
+        ("DEBUG-4", D),
+        ("INFO+12", I),
+        ("eror", E),
+        ("\x1b[32minfo\x1b[39m", I),
+        (" \x1b[31mERROR\x1b(B\x1b[m,", E),
     ];
     for (value, level) in cases {
         assert_eq!(from_value(value), Some(level), "{value}");
     }
     for value in [
-        "", " ", "8", "9", "00", "70", "35", "100", "-1", "30.0", "D6", "x", "é", "\0", "ERROR!",
+        "", " ", "8", "9", "00", "70", "35", "100", "-1", "30.1", "35.0", "D6", "x", "é", "\0",
+        "ERROR!", "banana+2", "WARN+", "+2", "2+2", "\x1b", "\x1b[31m", "é.0",
     ] {
         assert_eq!(from_value(value), None, "{value}");
     }
@@ -131,7 +140,10 @@ fn names_of_level_fields() {
         "Severity_Text",
         "SEVERITY_TEXT",
     ];
-    for name in loki.into_iter().chain(["Log.Level", "log_level"]) {
+    for name in loki
+        .into_iter()
+        .chain(["Log.Level", "levelname", "@l", "@level", "LogLevel"])
+    {
         assert!(is_level_name(name), "{name}");
     }
     for name in [
@@ -140,12 +152,16 @@ fn names_of_level_fields() {
         "xlevel",
         "leve",
         "log-level",
+        "log_level",
+        "loglevel",
         "severity_number",
         "level ",
     ] {
         assert!(!is_level_name(name), "{name}");
     }
     assert!(is_joined_level_name("log_", "level"));
+    assert!(is_joined_level_name("Severity_", "text"));
+    assert!(!is_joined_level_name("a_", "LogLevel"));
     assert!(!is_joined_level_name("log_", "levels"));
 }
 
