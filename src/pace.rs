@@ -42,10 +42,17 @@
 //! Answers to requests that were sent, or had their time assigned, before the last refusal was
 //! known tell nothing new: they queue for the same bucket but do not change the share.
 //!
-//! What it cannot tell is a burst smaller than the request, which is refused for ever: the
-//! caller counts a request's refusals and splits it.
+//! A burst smaller than the request, which refuses it for ever, is found out by [`Ceiling`]. Such a
+//! refusal says nothing of the share and costs no tokens: what is cut goes when its own bytes are
+//! paid for, at the latest. Under a known limit a request also takes no more than a quarter of a
+//! second of it: many small ones meet a tight bucket far better than few that fill it up.
+
+mod ceiling;
 
 use std::time::Duration;
+
+use ceiling::Ceiling;
+pub use ceiling::Refused;
 
 /// The longest mean wait times this is the longest wait: the upper end of the jitter.
 const JITTER_TOP: f64 = 2.0;
@@ -79,6 +86,14 @@ const STEP: f64 = 0.5;
 /// A pace so many times the limit goes unrefused: there is no limit any more.
 const FORGET: f64 = 16.0;
 
+/// What a request takes of a known limit at most, in seconds.
+const FAIR: f64 = 0.25;
+/// Requests are not made smaller than this for that.
+const FAIR_LEAST: f64 = 16.0 * 1024.0;
+/// How much later than the exact time a request goes that nearly fills the bucket, as a part of
+/// its time: a bucket that is full does not save up, so each one counts from the one before.
+const TIGHT: f64 = 0.2;
+
 /// One process's pace under a rate limit in bytes a second.
 ///
 /// Bytes are what Loki counts: lines and metadata, before compression.
@@ -105,6 +120,7 @@ pub struct Pace {
     quiet: Duration,
     /// The share was raised above what is known to be good.
     raised: f64,
+    ceiling: Ceiling,
 }
 
 impl Default for Pace {
@@ -130,7 +146,37 @@ impl Pace {
             raise: Duration::ZERO,
             quiet: QUIET,
             raised: 0.0,
+            ceiling: Ceiling::default(),
         }
+    }
+
+    /// The bytes of the largest request that is worth sending, if there is such a bound: larger
+    /// ones are to be cut first, and the sum of those that go side by side is to keep to it too.
+    #[must_use]
+    pub fn most(&self) -> Option<u64> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a float is cast to the nearest there is"
+        )]
+        let fair = self
+            .limit
+            .map(|limit| (limit * FAIR).max(FAIR_LEAST) as u64);
+        [fair, self.ceiling.most()].into_iter().flatten().min()
+    }
+
+    /// The bytes of the pieces in which a request of so many is sent: even ones.
+    #[must_use]
+    pub fn piece_of(&self, bytes: u64) -> u64 {
+        let pieces = bytes.div_ceil(self.most().unwrap_or(u64::MAX));
+        bytes.div_ceil(pieces.max(1))
+    }
+
+    /// Whether all of a request is to be cut to [`Self::most`], or only its first piece, since it is
+    /// not known yet that this helps.
+    #[must_use]
+    pub fn is_sure(&self) -> bool {
+        self.ceiling.is_sure()
     }
 
     /// The wait before a new request of `bytes`; zero as long as no limit is known.
@@ -142,26 +188,45 @@ impl Pace {
         };
         let now = now.as_secs_f64();
         let cost = self.cost(limit, bytes);
-        // What a pause saved up: a second's worth, or one request.
-        self.paid = self.paid.max(now - cost.max(SLACK)) + cost;
+        if self.is_tight(bytes) {
+            self.paid = self.paid.max(now - cost) + cost * (1.0 + TIGHT * random);
+            return seconds(self.paid - now);
+        }
+        // What a pause saved up: a second's worth, or one request, or what the bucket may hold.
+        let slack = self
+            .ceiling
+            .safe()
+            .map_or(SLACK, |most| bytes_at(limit, most).min(SLACK));
+        self.paid = self.paid.max(now - cost.max(slack)) + cost;
         // Around the exact time, so that the jitter does not add up.
         seconds(self.paid + cost * (random - 0.5) - now)
     }
 
-    /// A request of `bytes` that was sent at `sent` got a refusal that names `limit`, in bytes a
-    /// second. Returns the wait before the same request is tried again.
+    /// A request got a refusal that names `limit`, in bytes a second. Returns the wait before it,
+    /// or what [`Self::most`] leaves of it, is tried again.
     pub fn limited(
         &mut self,
         now: Duration,
-        sent: Duration,
         limit: u64,
-        bytes: u64,
+        refused: &Refused,
         random: f64,
     ) -> Duration {
         #[expect(clippy::cast_precision_loss, reason = "rates are far below 2^52")]
         let rate = limit.max(1) as f64;
+        let sent = refused.sent;
+        let for_its_size = self.ceiling.refused(now, rate, refused);
+        if for_its_size && self.limit.is_some() {
+            self.limit = Some(rate);
+            let next = self.next_of(refused);
+            // Nothing was taken: the bucket holds what it held, and what it gained since.
+            let wait = bytes_at(rate, next) * random;
+            self.paid = now.as_secs_f64() + wait;
+            self.saved = 0.0;
+            return seconds(wait);
+        }
         let news = self.limit.is_none() || sent >= self.lowered;
         let known = self.limit.replace(rate).is_some();
+        let bytes = self.next_of(refused);
         let mut backoff = 0.0;
         if news {
             // Places given away before this still come at the old pace, the last one with half
@@ -203,11 +268,13 @@ impl Pace {
         seconds(self.paid - now)
     }
 
-    /// A request that was sent at `sent` was accepted.
+    /// A request of `bytes` that was sent at `sent` was accepted.
     ///
-    /// Also to be told while no limit is known, and of retried requests.
-    pub fn accepted(&mut self, now: Duration, sent: Duration) {
+    /// Also to be told while no limit is known, and of retried requests; of those that went side
+    /// by side before what was refused of them.
+    pub fn accepted(&mut self, now: Duration, sent: Duration, bytes: u64) {
         self.refused = 0;
+        self.ceiling.taken(now, bytes);
         if self.limit.is_none() || sent < self.lowered {
             return;
         }
@@ -217,7 +284,9 @@ impl Pace {
             if self.accepted >= RUN && self.share < SMALL {
                 self.share *= 2.0;
             }
-            self.share = (self.share + GAIN * self.share.sqrt()).min(ALONE);
+            // By the bytes: who sends small ones does not gain on who sends large ones.
+            let gain = GAIN * self.ceiling.part();
+            self.share = (self.share + gain * self.share.sqrt()).min(ALONE);
             self.raise = now + self.quiet;
         } else if now >= self.raise {
             self.raised = (self.raised * 2.0).max(STEP);
@@ -228,6 +297,20 @@ impl Pace {
                 self.raised = 0.0;
             }
         }
+    }
+
+    /// The bytes that go next of a refused request.
+    fn next_of(&self, refused: &Refused) -> u64 {
+        if refused.divisible {
+            self.piece_of(refused.bytes)
+        } else {
+            refused.bytes
+        }
+    }
+
+    /// Whether so many bytes may nearly fill the bucket.
+    fn is_tight(&self, bytes: u64) -> bool {
+        self.ceiling.safe().is_some_and(|most| bytes > most / 2)
     }
 
     /// The seconds that `bytes` take at our share of the limit, within bounds.

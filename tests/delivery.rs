@@ -381,6 +381,26 @@ fn a_batch_above_the_burst_is_split() {
 }
 
 #[test]
+fn ten_batches_above_a_burst_below_the_rate_all_pass_and_the_size_is_learned_once() {
+    let loki = Loki::start();
+    loki.validate(Rules {
+        rate: Some(Rate::new(4_000_000, 60_000)),
+        ..Rules::default()
+    });
+    let lines: Vec<String> = (0..2_000).map(|i| format!("{i:0999}")).collect();
+    let args = ["--batch-bytes", "212KB", "--flush-timeout", "5s"];
+    let ended = run(&loki).args(args).stdin_bytes(lines.join("\n")).run();
+    assert_all_there(&loki, ended.expect_no_message(), &lines);
+    let refused = loki.look(|seen| {
+        let refused = seen.requests.iter();
+        refused
+            .filter(|push| push.answered == Answered::Status(429))
+            .count()
+    });
+    assert!(refused <= 10, "{refused} refusals");
+}
+
+#[test]
 fn what_was_split_for_a_burst_waits_for_a_half() {
     let loki = Loki::start();
     loki.always(Fault::Answer(Answer::error(

@@ -85,6 +85,7 @@ fn what_is_pure_knows_no_clock_no_file_and_no_thread() {
         "multiline.rs",
         "outcome.rs",
         "pace.rs",
+        "pace/",
         "rate.rs",
         "refusal/",
         "report.rs",

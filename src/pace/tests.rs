@@ -106,9 +106,13 @@ fn run(world: &World) -> Seen {
     let mut left = vec![world.batches; world.shippers];
     let mut next_after_lift = vec![false; world.shippers];
     let mut seen = Seen::default();
-    let total = (world.shippers * world.batches) as f64;
+    let total =
+        (world.shippers * world.batches) as f64 * (world.size.0 + world.size.1) as f64 / 2.0;
     let (mut done, mut served) = (0, 0.0);
-    // (time in ns, shipper, size, the wait before it in ns)
+    // What was cut off the requests of each shipper, to go next.
+    let mut cut = vec![Vec::new(); world.shippers];
+    // (time in ns, shipper, size, the wait before it in ns, when it was first refused, what it was
+    // cut from and in how many more pieces)
     let mut events = BinaryHeap::new();
     let ns = |t: f64| (t * 1e9) as u64;
     let size = |random: &mut Random| {
@@ -124,11 +128,13 @@ fn run(world: &World) -> Seen {
                 shipper,
                 size(&mut random),
                 0,
+                None,
+                None,
             )));
         }
     }
     let mut second: (u64, HashSet<usize>) = (0, HashSet::new());
-    while let Some(Reverse((at, shipper, bytes, waited))) = events.pop() {
+    while let Some(Reverse((at, shipper, bytes, waited, first, whole))) = events.pop() {
         let sent = Duration::from_nanos(at);
         let t = sent.as_secs_f64();
         seen.tries += 1;
@@ -145,9 +151,9 @@ fn run(world: &World) -> Seen {
         }
         let now = sent + Duration::from_secs_f64(0.005 + 0.015 * random.next());
         let pace = &mut paces[shipper];
-        let (wait, bytes) = if t >= world.lifted || bucket.allow(t, bytes as f64) {
+        let (wait, bytes, first, whole) = if t >= world.lifted || bucket.allow(t, bytes as f64) {
             seen.bytes += bytes as f64;
-            served += 1.0;
+            served += bytes as f64;
             if served <= 0.9 * total {
                 (seen.nine_tenths, seen.bytes_then) = (t, seen.bytes);
             }
@@ -156,8 +162,8 @@ fn run(world: &World) -> Seen {
                 seen.recovered = t - world.lifted;
                 seen.in_use = seen.in_use.max(waited as f64 / 1e9);
             }
-            pace.accepted(now, sent);
-            if left[shipper] == 0 {
+            pace.accepted(now, sent, bytes);
+            if left[shipper] == 0 && cut[shipper].is_empty() {
                 done += 1;
                 if done == world.shippers / 2 {
                     seen.median = t;
@@ -168,13 +174,20 @@ fn run(world: &World) -> Seen {
                 seen.last = t;
                 continue;
             }
-            left[shipper] -= 1;
-            let bytes = size(&mut random);
-            (pace.before_next(now, bytes, random.next()), bytes)
+            let bytes = cut[shipper].pop().unwrap_or_else(|| {
+                left[shipper] -= 1;
+                size(&mut random)
+            });
+            let (bytes, whole) = cut_to(pace, bytes, None, &mut cut[shipper]);
+            let wait = pace.before_next(now, bytes, random.next());
+            (wait, bytes, None, whole)
         } else {
             seen.refused += 1;
             let limit = (world.rate / world.named) as u64;
-            (pace.limited(now, sent, limit, bytes, random.next()), bytes)
+            let refused = divisible(sent, first, bytes);
+            let wait = pace.limited(now, limit, &refused, random.next());
+            let (bytes, whole) = cut_to(pace, bytes, whole, &mut cut[shipper]);
+            (wait, bytes, first.or(Some(now)), whole)
         };
         seen.longest_wait = seen.longest_wait.max(wait.as_secs_f64());
         events.push(Reverse((
@@ -182,9 +195,49 @@ fn run(world: &World) -> Seen {
             shipper,
             bytes,
             wait.as_nanos() as u64,
+            first,
+            whole,
         )));
     }
     seen
+}
+
+fn divisible(sent: Duration, first: Option<Duration>, bytes: u64) -> Refused {
+    Refused {
+        sent,
+        first,
+        bytes,
+        shared: true,
+        divisible: true,
+    }
+}
+
+/// What a piece was cut from, and how many others were.
+type Whole = Option<(u64, usize)>;
+
+/// The first piece of so many bytes; the others go next. What was cut in vain is whole again.
+fn cut_to(pace: &Pace, bytes: u64, whole: Whole, rest: &mut Vec<u64>) -> (u64, Whole) {
+    let most = pace.most().unwrap_or(u64::MAX);
+    if let Some((all, parts)) = whole.filter(|_| most > bytes) {
+        rest.truncate(rest.len() - parts);
+        return cut_to(pace, all, None, rest);
+    }
+    if bytes <= most {
+        return (bytes, whole);
+    }
+    let most = pace.piece_of(bytes);
+    if !pace.is_sure() {
+        rest.push(bytes - most);
+        let (all, parts) = whole.unwrap_or((bytes, 0));
+        return (most, Some((all, parts + 1)));
+    }
+    let mut left = bytes;
+    while left > most {
+        let piece = most.min(left - most);
+        rest.push(piece);
+        left -= piece;
+    }
+    (left, None)
 }
 
 /// The time that all of it takes at the limit, after the full bucket is used up.
@@ -219,6 +272,48 @@ fn alone_it_runs_at_the_limit_with_a_handful_of_refusals() {
             assert!(seen.refused <= refusals, "{}", seen.refused);
         }
     }
+}
+
+#[test]
+fn a_burst_below_the_batch_costs_a_second_or_two_and_a_few_refusals() {
+    let (mib, mut worst) = (MIB as f64, 0.0_f64);
+    for (rate, burst) in [
+        (4.0, 0.9),
+        (4.0, 0.5),
+        (4.0, 0.2),
+        (1.0, 1.5),
+        (1.0, 0.5),
+        (1.0, 0.05),
+        (0.5, 1.0),
+        (0.05, 0.06),
+        (0.1, 0.2),
+    ] {
+        let (mut most, mut over) = (0, 0.0_f64);
+        for seed in 0..20 {
+            let world = World {
+                batches: 10,
+                rate: rate * mib,
+                burst: burst * mib,
+                seed,
+                ..World::default()
+            };
+            let seen = run(&world);
+            assert!((seen.bytes - 10.0 * mib).abs() < 1.0, "all is delivered");
+            let ideal = ideal(&world, seen.bytes);
+            most = most.max(seen.refused);
+            over = over.max(seen.last - 1.25 * ideal);
+            if seed == 0 {
+                println!(
+                    "{rate}/{burst}: {:.1} s, ideal {ideal:.1}, {} refusals of {}",
+                    seen.last, seen.refused, seen.tries
+                );
+            }
+        }
+        println!("{rate}/{burst}: {over:.1} s over at most, {most} refusals at most");
+        assert!(most <= 20, "{most}");
+        worst = worst.max(over);
+    }
+    assert!(worst <= 2.0, "{worst}");
 }
 
 #[test]
@@ -326,13 +421,24 @@ fn one_that_is_alone_notices_a_lifted_limit_and_a_larger_one() {
 
 const ZERO: Duration = Duration::ZERO;
 
+/// One that cannot be cut.
+fn whole(sent: Duration, bytes: u64) -> Refused {
+    Refused {
+        sent,
+        first: None,
+        bytes,
+        shared: true,
+        divisible: false,
+    }
+}
+
 #[test]
 fn without_a_refusal_there_is_no_wait() {
     let mut pace = Pace::default();
     for i in 0..1000 {
         let now = Duration::from_millis(i);
         assert_eq!(pace.before_next(now, 100 * MIB, 0.99), ZERO);
-        pace.accepted(now, now);
+        pace.accepted(now, now, MIB);
     }
 }
 
@@ -341,7 +447,10 @@ fn requests_side_by_side_get_places_one_after_another() {
     let mut pace = Pace::default();
     let (sent, now) = (Duration::from_secs(1), Duration::from_secs(2));
     let waits: Vec<f64> = (0..4)
-        .map(|_| pace.limited(now, sent, 4 * MIB, MIB, 0.5).as_secs_f64())
+        .map(|_| {
+            pace.limited(now, 4 * MIB, &whole(sent, MIB), 0.5)
+                .as_secs_f64()
+        })
         .collect();
     assert!((waits[0] - FIRST_WAIT).abs() < 1e-6);
     // The others were sent before that was known: no more backoff, a place for each.
@@ -354,10 +463,16 @@ fn requests_side_by_side_get_places_one_after_another() {
 #[test]
 fn one_request_waits_as_long_as_its_bytes_need() {
     let mut pace = Pace::default();
-    let wait = pace.limited(ZERO, ZERO, MIB / 100, MIB, 0.0).as_secs_f64();
+    let wait = pace
+        .limited(ZERO, MIB / 100, &whole(ZERO, MIB), 0.0)
+        .as_secs_f64();
     assert!((100.0..=200.1).contains(&wait), "{wait}");
     // A limit of nothing does not mean for ever.
     let mut pace = Pace::default();
-    assert!(pace.limited(ZERO, ZERO, 0, u64::MAX, 0.99).as_secs_f64() <= 2.0 * OWN_MAX);
+    assert!(
+        pace.limited(ZERO, 0, &whole(ZERO, u64::MAX), 0.99)
+            .as_secs_f64()
+            <= 2.0 * OWN_MAX
+    );
     assert!(pace.before_next(ZERO, u64::MAX, 0.99).as_secs_f64() <= 5.0 * OWN_MAX);
 }

@@ -7,27 +7,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::desk::Place;
-use super::halves::halves;
+use super::halves::{halves, pieces};
 use super::voice::Hold;
 use super::{Shipping, Trip};
 use crate::backlog::Ticket;
 use crate::ledger::Fate;
+use crate::pace::Refused;
 use crate::refusal::{self, Limit, Reason};
 use crate::retry::Severity;
 use crate::shipment::{Outcome, Trouble};
-
-/// A request this small is not split for a rate limit: what refuses it is a crowd, not its size.
-const SPLIT_FROM: usize = 64 * 1024;
-
-/// After so many refusals in a row by a rate limit a request is taken to be above its burst, which
-/// Loki does not name, and is split.
-const LIMITED_OFTEN: u32 = 4;
 
 impl Shipping {
     /// Takes the outcomes of a round in. Gives what holds up the next one, if something does.
     pub(super) fn take_in(&mut self, trips: Vec<Trip>) -> Option<Hold> {
         let mut hold: Option<Hold> = None;
         let (mut passed, mut waited) = (false, 0);
+        // What was taken first: a refusal beside it tells less.
+        for trip in &trips {
+            if matches!(trip.outcome, Outcome::Delivered | Outcome::Refused { .. }) {
+                let bytes = self.desk.parcel(trip.place).request.bytes as u64;
+                self.pace
+                    .accepted(trip.back - self.epoch, trip.sent - self.epoch, bytes);
+            }
+        }
         // From the last to the first, since settling moves the places behind.
         for trip in trips.into_iter().rev() {
             self.desk.parcel_mut(trip.place).tries += 1;
@@ -70,8 +72,6 @@ impl Shipping {
         self.voice.taken();
         self.ledger.accepted(trip.back);
         self.backlog.set_hopeless(false);
-        self.pace
-            .accepted(trip.back - self.epoch, trip.sent - self.epoch);
         self.desk
             .unpark(&Arc::clone(&self.desk.parcel(trip.place).request.labels));
     }
@@ -79,14 +79,15 @@ impl Shipping {
     /// A request must go again: when, and whether the others wait with it.
     fn later(&mut self, trip: &Trip, trouble: &Trouble, after: Option<Duration>) -> Option<Hold> {
         let random = self.jitter.next();
-        let limit = if trouble.status == Some(429) {
+        let read = if trouble.status == Some(429) {
             refusal::limit(&trouble.text)
         } else {
             Limit::Other
         };
-        let (severity, wait) = match limit {
+        let (severity, wait) = match read {
             Limit::Rate { limit, .. } | Limit::StreamRate { limit } => {
-                let wait = self.rate_limited(trip, trouble, limit, random);
+                let shared = matches!(read, Limit::Rate { .. });
+                let wait = self.rate_limited(trip, limit, shared, random);
                 (Severity::Limit, wait.max(after.unwrap_or_default()))
             }
             Limit::StreamLimit => {
@@ -115,30 +116,51 @@ impl Shipping {
     }
 
     /// A rate limit of so many bytes a second: how long to wait. What no wait can bring below it
-    /// is split.
-    fn rate_limited(
-        &mut self,
-        trip: &Trip,
-        trouble: &Trouble,
-        limit: u64,
-        random: f64,
-    ) -> Duration {
+    /// is cut.
+    fn rate_limited(&mut self, trip: &Trip, limit: u64, shared: bool, random: f64) -> Duration {
         let parcel = self.desk.parcel_mut(trip.place);
-        parcel.limited += 1;
-        let bytes = parcel.request.bytes;
-        let too_often = parcel.limited >= LIMITED_OFTEN && bytes > SPLIT_FROM;
-        // What the limit gives in a second may be below the burst, which is not named.
-        let above = bytes as u64 > limit;
-        let entries = parcel.request.entries;
-        let (now, sent) = (trip.back - self.epoch, trip.sent - self.epoch);
-        let splits = (above || too_often) && entries > 1;
-        // What goes next is what must be waited for: a half, if it is split.
-        let next = if splits { bytes / 2 } else { bytes };
-        let wait = self.pace.limited(now, sent, limit, next as u64, random);
-        if splits {
-            self.split(trip.place, trouble);
-        }
+        let first = parcel.limited.replace(parcel.limited.unwrap_or(trip.back));
+        let refused = Refused {
+            sent: trip.sent - self.epoch,
+            first: first.map(|first| first - self.epoch),
+            bytes: parcel.request.bytes as u64,
+            shared,
+            divisible: parcel.request.entries > 1,
+        };
+        let wait = self
+            .pace
+            .limited(trip.back - self.epoch, limit, &refused, random);
+        self.cut(trip.place);
         wait
+    }
+
+    /// Puts pieces in the place of a request that is larger than the pace thinks worth sending, and
+    /// makes whole again what was cut in vain.
+    pub(super) fn cut(&mut self, place: Place) {
+        let most = self.pace.most().unwrap_or(u64::MAX);
+        if most > self.desk.parcel(place).request.bytes as u64 {
+            self.desk.rejoin(place);
+        }
+        let parcel = self.desk.parcel(place);
+        if parcel.request.bytes as u64 <= most || parcel.request.entries < 2 {
+            return;
+        }
+        let (sure, level) = (self.pace.is_sure(), self.delivery.gzip_level);
+        let piece = self.pace.piece_of(parcel.request.bytes as u64);
+        let mut pieces = pieces(&parcel.request, piece, sure, level);
+        let behind = pieces.len().saturating_sub(1);
+        let Some(first) = pieces.first_mut() else {
+            return;
+        };
+        // The others come after it, and meet a bucket that it emptied.
+        (first.tries, first.limited) = (parcel.tries, parcel.limited);
+        let whole = self.desk.parcel_mut(place).whole.take();
+        if !sure {
+            let whole =
+                whole.unwrap_or_else(|| (Box::new(self.desk.parcel(place).request.clone()), 0));
+            first.whole = Some((whole.0, whole.1 + behind));
+        }
+        self.desk.settle(place, pieces);
     }
 
     /// Loki has no place for one more stream: this one waits apart, and is refused when it waited

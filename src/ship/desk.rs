@@ -23,8 +23,10 @@ pub struct Parcel {
     pub request: Request,
     /// How often it was tried.
     pub tries: u32,
-    /// How often in a row a rate limit held it back.
-    pub limited: u32,
+    /// When a rate limit first refused it, or what it was cut from.
+    pub limited: Option<Instant>,
+    /// What it was cut from on trial, and how many parcels behind it were cut from that too.
+    pub whole: Option<(Box<Request>, usize)>,
 }
 
 impl Parcel {
@@ -33,7 +35,8 @@ impl Parcel {
         Self {
             request,
             tries: 0,
-            limited: 0,
+            limited: None,
+            whole: None,
         }
     }
 }
@@ -162,6 +165,16 @@ impl Desk {
             self.parked.remove(labels);
         }
         settled
+    }
+
+    /// Puts what a request was cut from on trial back in the place of its pieces. None of the others
+    /// was tried: they go after it.
+    pub fn rejoin(&mut self, (tray, parcel): Place) {
+        let parcels = &mut self.trays[tray].parcels;
+        if let Some((whole, behind)) = parcels[parcel].whole.take() {
+            parcels.drain(parcel + 1..=parcel + behind);
+            parcels[parcel].request = *whole;
+        }
     }
 
     /// Whether a request of this stream is under way.

@@ -174,10 +174,11 @@ impl Shipping {
 
     /// One try for each of these, and the wait that their answers ask for. Whether to go on.
     fn round(&mut self, ready: &[Place]) -> bool {
-        if self.keep_pace(ready) == Wake::Stop {
+        let ready = self.within_the_limit(ready);
+        if self.keep_pace(&ready) == Wake::Stop {
             return false;
         }
-        let trips = self.send(ready);
+        let trips = self.send(&ready);
         let Some(hold) = self.take_in(trips) else {
             return true;
         };
@@ -213,6 +214,21 @@ impl Shipping {
             }
         }
         self.vigil.wait(due)
+    }
+
+    /// Cuts what is larger than a known limit takes, and keeps what goes side by side below it.
+    fn within_the_limit(&mut self, ready: &[Place]) -> Vec<Place> {
+        // From the last to the first, since cutting moves the places behind.
+        ready.iter().rev().for_each(|&place| self.cut(place));
+        let ready = self.desk.ready(Instant::now());
+        let mut sum = 0;
+        let most = self.pace.most().unwrap_or(u64::MAX);
+        let within = ready.iter().take_while(|&&place| {
+            let first = sum == 0;
+            sum += self.desk.parcel(place).request.bytes as u64;
+            first || sum <= most
+        });
+        within.copied().collect()
     }
 
     /// Waits as long as a known rate limit asks of requests that were not tried yet.
