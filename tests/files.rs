@@ -598,6 +598,34 @@ fn a_rotated_predecessor_is_read_first_after_a_restart() {
 }
 
 #[test]
+fn what_a_pattern_read_is_found_though_it_was_rotated_away_and_nothing_bears_its_name() {
+    for more in [&["--follow", "--from", "start"][..], &[]] {
+        let (loki, dir) = (Loki::start(), Dir::new());
+        dir.write("app.log", "1\n");
+        dir.write("other.log", "o\n");
+        let ship = |lines: usize| {
+            let run = LokiPush::new(&loki).args(more).arg("--checkpoint");
+            let run = run.arg(dir.join("state")).arg(dir.join("*.log"));
+            let running = run.args(["--flush-interval", "10ms"]).spawn();
+            loki.wait_for_entries(lines);
+            if !more.is_empty() {
+                running.signal("TERM");
+            }
+            running.wait_to_end().expect(0);
+        };
+        ship(2);
+        dir.append("app.log", "2\n");
+        dir.rename("app.log", "app.log.1");
+        ship(3);
+        dir.write("app.log", "3\n");
+        ship(4);
+        let mut lines = loki.lines();
+        lines.sort();
+        assert_eq!(lines, ["1", "2", "3", "o"]);
+    }
+}
+
+#[test]
 fn twelve_kills_lose_nothing_and_repeat_only_the_last_unsettled_second() {
     let (loki, dir) = (Loki::start(), Dir::new());
     let (path, state) = (dir.write("app.log", ""), dir.join("state"));

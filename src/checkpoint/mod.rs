@@ -124,6 +124,11 @@ impl Checkpoint {
         self.known().former(path)
     }
 
+    /// The names of all files of earlier runs that were not met yet.
+    pub fn former_paths(&self) -> Vec<PathBuf> {
+        self.known().former_paths()
+    }
+
     /// Gives up the files of [`Checkpoint::former`]: they were looked for and not found.
     pub fn forget_former(&self, path: &Path) {
         self.known().forget_former(path);
@@ -136,7 +141,7 @@ impl Checkpoint {
             let there = fs::symlink_metadata(path).map_err(|error| error.kind());
             there.err() == Some(io::ErrorKind::NotFound)
         };
-        let paths = self.known().former_paths();
+        let paths = self.former_paths();
         let gone: HashSet<PathBuf> = paths.into_iter().filter(is_gone).collect();
         self.known().forget_gone(&gone);
     }

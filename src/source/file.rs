@@ -117,11 +117,19 @@ impl Files {
 
     fn pattern(&mut self, pattern: &Path, begin: Begin) -> End {
         let mut paths = names::matches(pattern);
+        let mut orphaned = Vec::new();
         if let Some(checkpoint) = &self.setting.checkpoint {
             paths.retain(|path| !checkpoint.owns(path));
+            orphaned = names::orphaned(pattern, checkpoint.former_paths());
         }
         if paths.is_empty() {
             self.failed(pattern, "no file matches");
+        }
+        // What an earlier run read and what was rotated away since: its last lines lie beside it.
+        for path in orphaned {
+            if self.generations(&path, None, begin) == End::Interrupted {
+                return End::Interrupted;
+            }
         }
         names::oldest_first(&mut paths);
         let all = paths.iter().map(|path| self.name(path, begin));
@@ -153,6 +161,11 @@ impl Files {
             );
             return self.ended(name, read.map(|()| End::Whole));
         }
+        self.generations(name, current, begin)
+    }
+
+    /// Reads what is left of the files that bore a name, and the one that bears it now.
+    fn generations(&mut self, name: &Path, current: Option<Opened>, begin: Begin) -> End {
         let place = current.as_ref().map(Opened::place);
         if let Some(known) = place.filter(|place| self.is_read(place)) {
             self.finished.remove(&known);

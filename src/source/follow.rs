@@ -5,7 +5,7 @@
 //! what one name goes through is in `name`, reading in `tail`.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::identity::Place;
@@ -54,6 +54,7 @@ impl Follow {
             if names::is_pattern(name) {
                 follow.patterns.push(name.clone());
                 let at = follow.patterns.len() - 1;
+                follow.recall(name, now);
                 follow.expand(at, begin, now);
             } else {
                 follow.add(name.clone(), begin, false, now);
@@ -158,6 +159,16 @@ impl Follow {
         names::oldest_first(&mut paths);
         for path in paths {
             self.add(path, begin, true, now);
+        }
+    }
+
+    /// Adds what an earlier run read by this pattern and what nothing bears now: its last lines may
+    /// lie beside it.
+    fn recall(&mut self, pattern: &Path, now: Instant) {
+        let own = self.shared.setting.checkpoint.as_ref();
+        let former = own.map_or_else(Vec::new, |checkpoint| checkpoint.former_paths());
+        for path in names::orphaned(pattern, former) {
+            self.add(path, Begin::Start, true, now);
         }
     }
 

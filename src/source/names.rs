@@ -5,6 +5,7 @@
 use std::cmp::Reverse;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::labels::MAX_VALUE;
@@ -26,17 +27,35 @@ pub fn check(name: &Path) -> Result<(), String> {
         .map_err(|error| error.msg.to_owned())
 }
 
+const OPTIONS: glob::MatchOptions = glob::MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: true,
+};
+
+/// Of these paths the ones that a pattern would match, but that nothing bears now: what bore them
+/// may have been rotated away, and lie beside them.
+pub fn orphaned(pattern: &Path, paths: Vec<PathBuf>) -> Vec<PathBuf> {
+    let pattern = pattern
+        .to_str()
+        .and_then(|text| glob::Pattern::new(text).ok());
+    let mut orphaned = paths;
+    orphaned.retain(|path| {
+        let fits = |pattern: &glob::Pattern| pattern.matches_path_with(path, OPTIONS);
+        pattern.as_ref().is_some_and(fits)
+            && fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
+    });
+    orphaned.sort();
+    orphaned.dedup();
+    orphaned
+}
+
 /// The files that a pattern matches now, sorted by name; as in a shell, a wildcard matches no
 /// leading dot. What cannot be looked into has no match.
 pub fn matches(pattern: &Path) -> Vec<PathBuf> {
-    let options = glob::MatchOptions {
-        require_literal_leading_dot: true,
-        require_literal_separator: true,
-        ..glob::MatchOptions::new()
-    };
     let paths = pattern
         .to_str()
-        .and_then(|text| glob::glob_with(text, options).ok());
+        .and_then(|text| glob::glob_with(text, OPTIONS).ok());
     paths
         .into_iter()
         .flatten()
@@ -87,6 +106,8 @@ mod tests {
         assert!(!is_pattern(&at("a.log")) && !is_pattern(&at("[x].log")));
         assert_eq!(matches(&at("*.log")), ["[x].log", "a.log", "b.log"].map(at));
         assert_eq!(matches(&at("z*")), [] as [PathBuf; 0]);
+        let gone = vec![at("z.log"), at("a.log"), at("z.txt"), at("z.log")];
+        assert_eq!(orphaned(&at("*.log"), gone), [at("z.log")]);
         assert!(check(&at("[a")).is_err() && check(&at("**.log")).is_err());
         assert!(check(&at("*/[ab]?.log")).is_ok());
     }
