@@ -2,7 +2,7 @@
 //! then. Nothing hangs, nothing read goes uncounted, no writer meets a closed pipe.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::{Dir, Fault, Finished, Loki, LokiPush, Running, once_in_a_few};
 
@@ -158,6 +158,21 @@ fn after_a_signal_the_flush_timeout_is_the_total() {
         .expect(1)
         .expect_stderr(["1 entry not delivered"]);
     assert_eq!(ended.summary().left, 1);
+}
+
+#[test]
+fn after_a_signal_the_flush_timeout_is_the_total_for_files_behind_a_full_buffer_too() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    loki.always(Fault::Status(500));
+    let log = dir.write("app.log", fat_lines(40_000).join("\n"));
+    let args = ["--follow", "--from", "start", "--flush-timeout", "500ms"];
+    let run = run(&loki).args(SMALL).args(args).args(["--linger", "1h"]);
+    let run = run.arg(log).spawn();
+    run.wait_for_stderr("trying on");
+    let asked = Instant::now();
+    run.signal("TERM");
+    run.wait_to_end().expect(1);
+    assert!(asked.elapsed() < Duration::from_secs(10), "no linger");
 }
 
 #[test]

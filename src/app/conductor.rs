@@ -59,6 +59,8 @@ pub(super) struct Conductor<'a> {
     pub(super) unreadable: u64,
     /// Until when a pipe is still read after a stop was asked for.
     pub(super) linger: Option<Instant>,
+    /// When a stop was asked for, where the time of the flush counts from then.
+    pub(super) asked: Option<Instant>,
     /// Whether a second signal asked to stop now, and a source has a breath to hand in what it holds.
     pub(super) hasty: bool,
     pub(super) progress: Option<Progress>,
@@ -172,8 +174,14 @@ impl Conductor<'_> {
                 // What is typed into a terminal has been read when the line was ended.
                 let linger = if self.command.is_some() || io::stdin().is_terminal() {
                     Duration::ZERO
-                } else {
+                } else if self.has_pipe {
                     self.config.linger
+                } else {
+                    // What is there of files may be held up by a full buffer: that is part of the
+                    // flush, and counts from now.
+                    self.asked = Some(now);
+                    let flush = self.config.settings.delivery.patience.flush_timeout;
+                    self.config.linger.min(flush)
                 };
                 for leash in &self.leashes {
                     leash.pull(linger, now + linger);
@@ -271,7 +279,7 @@ impl Conductor<'_> {
     fn end_input(&mut self) {
         self.linger = None;
         self.pipeline.close();
-        self.stop.end_input(Instant::now());
+        self.stop.end_input(self.asked.unwrap_or_else(Instant::now));
     }
 
     fn next_deadline(&self, end: Option<Instant>) -> Option<Instant> {

@@ -114,6 +114,7 @@ pub fn run(config: &Config) -> Result<u8> {
         shipped: false,
         unreadable: 0,
         linger: None,
+        asked: None,
         hasty: false,
         progress,
     };
