@@ -297,3 +297,13 @@ fn a_dry_run_onto_a_full_disk_speaks_of_the_disk() {
         assert!(!said.contains(word), "{word}: {said}");
     }
 }
+
+#[test]
+fn a_tee_that_cannot_be_written_is_said_once_and_the_shipping_goes_on() {
+    let loki = Loki::start();
+    let run = LokiPush::new(&loki).args(["--tee", "--", "seq", "20"]);
+    let ended = run.after("exec >/dev/full").run().expect(0);
+    let said = ended.stderr.matches("--tee").count();
+    assert_eq!(said, 1, "{}", ended.report());
+    assert_eq!(loki.entries().len(), 21);
+}

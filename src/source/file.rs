@@ -247,7 +247,7 @@ impl Files {
             }
             let read = lines.read(input);
             let bytes = *read.as_ref().unwrap_or(&0);
-            tee.take_if(|out| !pipe::copy(lines.fresh(), out));
+            tee.take_if(|out| !pipe::copy(lines.fresh(), out, setting.note));
             let now = Instant::now();
             while let Some(piece) = lines.next_piece() {
                 gatherer.line(piece, now);

@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::gather::Gatherer;
 use crate::lines::Lines;
+use crate::note::{Message, Note};
 use crate::pipeline::Intake;
 use crate::source::calm::Calm;
 use crate::source::leash::{Collar, Woken};
@@ -50,7 +51,7 @@ pub fn pump(
         };
         let bytes = *read.as_ref().unwrap_or(&0);
         if bytes > 0 {
-            tee.take_if(|out| !copy(lines.fresh(), out));
+            tee.take_if(|out| !copy(lines.fresh(), out, intake.note()));
         }
         let now = Instant::now();
         while let Some(piece) = lines.next_piece() {
@@ -105,7 +106,22 @@ fn widen(input: &impl AsFd) -> usize {
     rustix::pipe::fcntl_getpipe_size(input).unwrap_or(0)
 }
 
-/// Copies bytes out; false when nobody reads them any more.
-pub fn copy(bytes: &[u8], out: &mut impl Write) -> bool {
-    bytes.is_empty() || out.write_all(bytes).and_then(|()| out.flush()).is_ok()
+/// Copies bytes out; false when nobody takes them any more, which is said unless whoever read them
+/// is gone.
+pub fn copy(bytes: &[u8], out: &mut impl Write, note: Note) -> bool {
+    if bytes.is_empty() {
+        return true;
+    }
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => true,
+        Err(error) => {
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                note.say(&Message::Unwritable {
+                    what: "what --tee passes on, and goes on without",
+                    why: &error.to_string(),
+                });
+            }
+            false
+        }
+    }
 }
