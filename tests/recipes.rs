@@ -19,7 +19,7 @@ use crate::support::{Dir, Finished, Loki, LokiPush};
 const ELSEWHERE: &[&str] = &["https://"];
 
 /// Programs the examples call.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 6] = [
     (
         "myapp",
         "printf 'INFO  listening port=8080\\n2026-08-24 ERROR no route to=db\\nGET /health\\n'\n\
@@ -30,6 +30,7 @@ const PROGRAMS: [(&str, &str); 5] = [
         "echo saved 12 files; echo 'WARN skipped one' >&2",
     ),
     ("make", "echo building; echo done"),
+    ("poll.sh", "echo nothing new"),
     ("hostname", "echo web-1"),
     ("journalctl", "echo 'started worker 1'"),
 ];
@@ -62,6 +63,41 @@ fn every_example_file_has_a_command_line_that_parses() {
         assert_eq!(found.len(), expected, "{name}: {found:#?}");
         found.iter().for_each(|args| parses(args, name));
     }
+}
+
+#[test]
+fn the_command_lines_of_the_example_files_work() {
+    let mut ran = 0;
+    for name in ["loki-push.service", "loki-push-backup.service", "crontab"] {
+        for line in read(&format!("examples/{name}")).lines().map(str::trim) {
+            let cron = || name == "crontab" && line.starts_with(|c: char| !c.is_alphabetic());
+            let line = match line.strip_prefix("ExecStart=/usr/bin/") {
+                Some(line) => line.replace("/var/log/app/*.log", "'/var/log/app/*.log'"),
+                None if cron() && line.contains("loki-push --env") => {
+                    let command = line.splitn(6, char::is_whitespace).nth(5);
+                    command.unwrap_or_default().trim().to_owned()
+                }
+                None => continue,
+            };
+            let line = line
+                .replace("%H", "\"$(hostname)\"")
+                .replace("--label host=", "-l host=")
+                .replace("--follow", "-f")
+                .replace("${STATE_DIRECTORY}", "/var/lib/loki-push")
+                .replace("$SPOOL", "/var/spool/loki-push")
+                .replace("/usr/local/bin/", "");
+            runs(&line);
+            ran += 1;
+        }
+    }
+    // In a container: the entrypoint, with a program that ends.
+    let file = read("examples/Dockerfile");
+    let entry = file
+        .lines()
+        .filter_map(|line| line.strip_prefix("ENTRYPOINT "));
+    let entry = list_of(entry.last().expect("an entrypoint"));
+    runs(&format!("{} myapp", entry.join(" ")));
+    assert_eq!(ran, 4);
 }
 
 /// The shell blocks of the README.
