@@ -626,6 +626,35 @@ fn what_a_pattern_read_is_found_though_it_was_rotated_away_and_nothing_bears_its
 }
 
 #[test]
+fn what_a_link_stands_for_is_rotated_where_it_lies() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    for made in ["pods", "containers"] {
+        std::fs::create_dir(dir.join(made)).expect("a directory");
+    }
+    dir.write("pods/0.log", "1\n");
+    let link = dir.join("containers/x.log");
+    std::os::unix::fs::symlink("../pods/0.log", &link).expect("a link");
+    let ship = |lines: usize| {
+        let run = follow(&loki, &[&link], &["--from", "start"]);
+        let running = run.arg("--checkpoint").arg(dir.join("state")).spawn();
+        loki.wait_for_entries(lines);
+        stop(running)
+    };
+    ship(1);
+    dir.append("pods/0.log", "2\n");
+    dir.rename("pods/0.log", "pods/0.log.20240501-100000");
+    dir.write("pods/0.log", "3\n");
+    ship(3);
+    // The container was started anew.
+    dir.append("pods/0.log", "4\n");
+    dir.write("pods/1.log", "5\n");
+    std::fs::remove_file(&link).expect("the link");
+    std::os::unix::fs::symlink("../pods/1.log", &link).expect("a link");
+    ship(5);
+    assert_eq!(loki.lines(), ["1", "2", "3", "4", "5"]);
+}
+
+#[test]
 fn twelve_kills_lose_nothing_and_repeat_only_the_last_unsettled_second() {
     let (loki, dir) = (Loki::start(), Dir::new());
     let (path, state) = (dir.write("app.log", ""), dir.join("state"));

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirEntryExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::identity::{FileState, Place};
 use crate::source::opened::Opened;
@@ -15,10 +15,14 @@ use crate::source::opened::Opened;
 /// uncompressed one held before.
 const COMPRESSED: [&str; 6] = ["gz", "xz", "bz2", "zst", "lz4", "Z"];
 
-/// The file of this state in the directory of `name`, whatever it is called now.
+/// The file of this state beside `name`, whatever it is called now.
 pub fn find(name: &Path, state: &FileState) -> Option<Opened> {
-    let entries = fs::read_dir(directory(name)).ok()?.flatten();
+    let entries = bearers(name).into_iter().filter_map(|bearer| {
+        let entries = fs::read_dir(directory(&bearer)).ok()?;
+        Some(entries.flatten())
+    });
     entries
+        .flatten()
         .filter(|entry| entry.ino() == state.place.ino)
         .filter_map(|entry| Opened::open(&entry.path()).ok())
         .find(|file| state.is(file.place(), &file.head))
@@ -26,19 +30,37 @@ pub fn find(name: &Path, state: &FileState) -> Option<Opened> {
 
 /// The files whose names are those that rotation gives to a file of this name.
 pub fn siblings(name: &Path, known: &dyn Fn(Place) -> bool) -> Vec<Opened> {
-    let Some(base) = name.file_name() else {
-        return Vec::new();
-    };
-    let Ok(entries) = fs::read_dir(directory(name)) else {
-        return Vec::new();
-    };
-    entries
-        .flatten()
-        .filter(|entry| is_rotated(base, &entry.file_name()))
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
-        .filter_map(|entry| Opened::open(&entry.path()).ok())
-        .filter(|file| !known(file.place()))
-        .collect()
+    let mut found: Vec<Opened> = Vec::new();
+    for bearer in bearers(name) {
+        let Some(base) = bearer.file_name() else {
+            continue;
+        };
+        let Ok(entries) = fs::read_dir(directory(&bearer)) else {
+            continue;
+        };
+        let files = entries
+            .flatten()
+            .filter(|entry| is_rotated(base, &entry.file_name()))
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
+            .filter_map(|entry| Opened::open(&entry.path()).ok())
+            .filter(|file| !known(file.place()));
+        found.extend(files);
+    }
+    found
+}
+
+/// The name, and where it leads if it is a link, as those of Kubernetes' containers are: rotation
+/// renames there what the link stands for.
+fn bearers(name: &Path) -> Vec<PathBuf> {
+    let mut bearers = vec![name.to_owned()];
+    if let Ok(link) = fs::read_link(name) {
+        // What it leads to may be away just now.
+        let there = fs::canonicalize(name).unwrap_or_else(|_| directory(name).join(link));
+        if directory(&there) != directory(name) || there.file_name() != name.file_name() {
+            bearers.push(there);
+        }
+    }
+    bearers
 }
 
 fn directory(name: &Path) -> &Path {
