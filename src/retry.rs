@@ -87,6 +87,8 @@ pub struct Spell {
     since: Option<Instant>,
     failures: u32,
     said: bool,
+    /// Whether it was said that only a person can mend it.
+    said_lasting: bool,
 }
 
 impl Spell {
@@ -108,7 +110,13 @@ impl Spell {
             }
             Severity::Lasting => true,
         };
-        worth_saying && !std::mem::replace(&mut self.said, true)
+        // That it will not pass by itself is news, whatever it began with.
+        let is_lasting = severity == Severity::Lasting;
+        let is_news = !self.said || is_lasting && !self.said_lasting;
+        let say = worth_saying && is_news;
+        self.said |= say;
+        self.said_lasting |= say && is_lasting;
+        say
     }
 
     /// Notes that a request passed; gives how long the spell had lasted if it had been spoken of.
@@ -150,6 +158,16 @@ mod tests {
         base: Duration::from_secs(1),
         most: Duration::from_secs(30),
     };
+
+    #[test]
+    fn what_only_a_person_can_mend_is_said_whatever_it_began_with() {
+        let (mut spell, now) = (Spell::new(), Instant::now());
+        let mut said = |severity| spell.failed(now, now, severity);
+        assert!(!said(Severity::Passing) && said(Severity::Passing));
+        assert!(!said(Severity::Passing));
+        assert!(said(Severity::Lasting) && !said(Severity::Lasting));
+        assert!(!said(Severity::Passing));
+    }
 
     #[test]
     fn waits_double_up_to_the_most() {

@@ -45,10 +45,12 @@ impl Shipment {
         self.requests.iter().map(|request| request.entries).sum()
     }
 
-    /// What it takes in memory, in bytes.
+    /// What it takes in memory, in bytes, with all that is kept of it while it waits: its ticket, its
+    /// places in queues, and what an allocator adds.
     pub fn footprint(&self) -> usize {
+        const KEPT: usize = 512;
         let bodies: usize = self.requests.iter().map(|request| request.body.len()).sum();
-        bodies + self.requests.len() * size_of::<Request>() + size_of::<Self>()
+        bodies + self.requests.len() * (size_of::<Request>() + 64) + size_of::<Self>() + KEPT
     }
 }
 

@@ -42,24 +42,39 @@ impl StopSignal {
 }
 
 /// How soon after a signal the same one from the same process is no second wish. `timeout` needs
-/// microseconds; a script that sends two may wait for as little as a tenth of a second.
-const ECHO: Duration = Duration::from_millis(50);
+/// microseconds.
+const ECHO: Duration = Duration::from_millis(10);
+
+/// How soon after a key was pressed the same signal from a process is no second wish, or the other
+/// way round: a wrapper hands on what the terminal gave to all.
+const HANDED_ON: Duration = Duration::from_millis(50);
+
+/// The same of a line that went down, which it does but once: the shell tells its jobs, the kernel
+/// tells them when the shell is gone.
+const HUNG_UP: Duration = Duration::from_secs(1);
 
 /// Finds signals that are one wish sent twice: `timeout` signals a process and then its group, in
-/// which the process is once more.
+/// which the process is once more; a shell and the kernel both tell of a terminal that is closed.
 #[derive(Debug, Default)]
 struct Echoes {
-    before: Option<(i32, i32, Instant)>,
+    before: Option<(i32, Option<i32>, Instant)>,
 }
 
 impl Echoes {
-    /// Whether a signal from a process, if it is known, is the one before once more.
+    /// Whether a signal, of the kernel or of a process, is the one before once more.
     fn is_echo(&mut self, signal: i32, sender: Option<i32>, now: Instant) -> bool {
-        let before = self.before.take();
-        self.before = sender.map(|sender| (signal, sender, now));
-        before.is_some_and(|(number, process, at)| {
-            number == signal && Some(process) == sender && now < at + ECHO
-        })
+        let before = self.before.replace((signal, sender, now));
+        let Some((_, process, at)) = before.filter(|(number, ..)| *number == signal) else {
+            return false;
+        };
+        let soon = match (process, sender) {
+            (Some(one), Some(other)) if one == other => ECHO,
+            (Some(_), None) | (None, Some(_)) if signal == SIGHUP => HUNG_UP,
+            (Some(_), None) | (None, Some(_)) => HANDED_ON,
+            // Somebody else's wish, or a key pressed twice.
+            _ => return false,
+        };
+        now < at + soon
     }
 }
 
@@ -135,15 +150,18 @@ mod tests {
     #[test]
     fn one_wish_sent_twice_is_one() {
         let (mut echoes, start) = (Echoes::default(), Instant::now());
-        let later = start + ECHO;
         assert!(!echoes.is_echo(SIGTERM, Some(7), start));
         assert!(echoes.is_echo(SIGTERM, Some(7), start), "timeout's");
-        let soon = start + Duration::from_millis(100);
+        let soon = start + ECHO;
         assert!(!echoes.is_echo(SIGTERM, Some(7), soon), "a script's second");
-        assert!(!echoes.is_echo(SIGINT, Some(7), start), "another wish");
-        assert!(!echoes.is_echo(SIGINT, Some(8), start), "somebody else's");
-        assert!(!echoes.is_echo(SIGINT, Some(8), later), "impatience");
+        assert!(!echoes.is_echo(SIGINT, Some(7), soon), "another wish");
+        assert!(!echoes.is_echo(SIGINT, Some(8), soon), "somebody else's");
+        assert!(!echoes.is_echo(SIGINT, Some(8), soon + ECHO), "impatience");
+        let later = soon + HANDED_ON + ECHO;
         assert!(!echoes.is_echo(SIGINT, None, later), "the terminal's");
         assert!(!echoes.is_echo(SIGINT, None, later), "a key pressed twice");
+        assert!(echoes.is_echo(SIGINT, Some(8), later + ECHO), "handed on");
+        assert!(!echoes.is_echo(SIGHUP, Some(7), later), "the shell's");
+        assert!(echoes.is_echo(SIGHUP, None, later + HUNG_UP / 2), "its end");
     }
 }

@@ -184,3 +184,12 @@ fn what_is_filtered_is_settled() {
     }
     assert_eq!(read, [3, 0]);
 }
+
+#[test]
+fn a_message_is_filtered_too() {
+    let loki = Loki::start();
+    let run = LokiPush::new(&loki).summed();
+    let ended = run.args(["-m", "foo", "--exclude", "foo"]).run().expect(0);
+    assert_eq!((ended.summary().read, ended.summary().filtered), (1, 1));
+    assert!(loki.entries().is_empty());
+}

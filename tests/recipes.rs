@@ -92,10 +92,9 @@ fn the_command_lines_of_the_example_files_work() {
     }
     // In a container: the entrypoint, with a program that ends.
     let file = read("examples/Dockerfile");
-    let entry = file
-        .lines()
-        .filter_map(|line| line.strip_prefix("ENTRYPOINT "));
-    let entry = list_of(entry.last().expect("an entrypoint"));
+    let mut lines = file.lines().rev();
+    let entry = lines.find_map(|line| line.strip_prefix("ENTRYPOINT "));
+    let entry = list_of(entry.expect("an entrypoint"));
     runs(&format!("{} myapp", entry.join(" ")));
     assert_eq!(ran, 4);
 }

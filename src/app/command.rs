@@ -1,7 +1,7 @@
 //! Command mode's way in: starts the command and the threads that read what it prints.
 
 use std::ffi::OsString;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::shape::Shaper;
 use crate::signals;
 use crate::source::child::{self, Exit, NotStarted};
 use crate::source::leash::{self, Leash};
-use crate::source::pipe;
+use crate::source::pipe::{self, Tee};
 
 /// Starts the command, and the threads that read what it prints.
 pub(super) fn open(
@@ -84,7 +84,7 @@ impl<T: Fn(Event) + Clone + Send + 'static> Pipes<'_, T> {
         stream: &str,
         mut pipe: impl Read + AsFd + Send + 'static,
         intake: &Intake,
-        mut tee: Option<Box<dyn Write + Send>>,
+        mut tee: Option<Box<dyn Tee>>,
     ) -> Result<Leash> {
         let config = self.config;
         let (leash, mut collar) = leash::new().context("cannot open a pipe")?;
@@ -107,6 +107,6 @@ impl<T: Fn(Event) + Clone + Send + 'static> Pipes<'_, T> {
     }
 }
 
-fn boxed(out: impl Write + Send + 'static) -> Box<dyn Write + Send> {
+fn boxed(out: impl Tee + 'static) -> Box<dyn Tee> {
     Box::new(out)
 }

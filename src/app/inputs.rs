@@ -3,7 +3,7 @@
 //! Knows which source serves which input. Knows nothing of how a run ends.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -13,12 +13,14 @@ use anyhow::{Context, Result};
 use super::reading::{Opened, Run, spawn};
 use super::{Event, command};
 use crate::config::{Config, Input};
+use crate::gather::Gatherer;
 use crate::piece::Piece;
 use crate::rate::Rate;
 use crate::shape::Shaper;
 use crate::source::follow::Follow;
 use crate::source::leash;
 use crate::source::opened::Begin;
+use crate::source::pipe::Tee;
 use crate::source::{Setting, file};
 
 /// Whether something is read that cannot be read again: while it is open the program never exits.
@@ -49,16 +51,20 @@ pub(super) fn open(
     let (leash, collar) = leash::new().context("cannot open a pipe")?;
     match &config.input {
         Input::Message(text) => {
-            let mut shaper = Shaper::new(&config.shape, &[], None);
-            let piece = Piece {
-                bytes: text,
-                first: true,
-                end: text.len() as u64,
-            };
-            shaper.line(piece, Instant::now());
-            shaper.end();
-            shaper.hand_in(&run.intake, text.len());
-            tell(Event::SourceEnded(0));
+            let shaper = Shaper::new(&config.shape, &[], None);
+            let mut gatherer = Gatherer::new(&config.gather, shaper);
+            let text = text.clone();
+            spawn("message", move || {
+                let piece = Piece {
+                    bytes: &text,
+                    first: true,
+                    end: text.len() as u64,
+                };
+                gatherer.line(piece, Instant::now());
+                gatherer.end();
+                gatherer.hand_in(&run.intake, text.len());
+                tell(Event::SourceEnded(0));
+            })?;
         }
         Input::Drain => tell(Event::SourceEnded(0)),
         Input::Stdin => {
@@ -97,7 +103,7 @@ fn hung_up(tell: &(impl Fn(Event) + Clone + Send + 'static)) -> impl Fn() + Send
 
 /// Reads files, to their end.
 fn read_files(files: file::Files, names: &[PathBuf], tee: bool, tell: &impl Fn(Event)) {
-    let tee = tee.then(|| Box::new(io::stdout()) as Box<dyn Write + Send>);
+    let tee = tee.then(|| Box::new(io::stdout()) as Box<dyn Tee>);
     tell(Event::SourceEnded(files.with_tee(tee).read(names)));
 }
 

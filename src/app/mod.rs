@@ -52,6 +52,7 @@ enum Event {
 /// # Errors
 /// If something is wrong before anything was read.
 pub fn run(config: &Config) -> Result<u8> {
+    let began = Instant::now();
     let note = Note::new(config.loudness);
     for text in &config.warnings {
         note.say(&Message::Warning { text });
@@ -106,7 +107,7 @@ pub fn run(config: &Config) -> Result<u8> {
         checkpoint: checkpoint.as_deref(),
         has_pipe,
         note,
-        began: Instant::now(),
+        began,
         sources: opened.sources,
         leashes: opened.leashes,
         command: opened.command,

@@ -112,8 +112,12 @@ impl Intake {
             _ if !self.waits => self.chunks.push_over(chunk, cost),
             None => self.chunks.push(chunk, cost),
             Some(stuck) => {
+                let began = Instant::now();
                 let pushed = self.chunks.push_looking(chunk, cost, Some(GLANCE), || {
-                    stuck();
+                    // To wait a little is the usual thing.
+                    if began.elapsed() >= GLANCE {
+                        stuck();
+                    }
                     true
                 });
                 pushed.map_err(Denied::into_inner)

@@ -4,7 +4,7 @@
 //! that cannot be read does not hold up the others.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
+use std::io::{self, IsTerminal, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -33,7 +33,7 @@ pub struct Files {
     places: HashSet<Place>,
     /// Files that are read to their end for good, unless they bear a name that is read too.
     finished: HashMap<Place, (FileId, u64)>,
-    tee: Option<Box<dyn Write + Send>>,
+    tee: Option<Box<dyn pipe::Tee>>,
     hung_up: Option<Arc<HungUp>>,
 }
 
@@ -75,7 +75,7 @@ impl Files {
 
     /// Copies what is read to `tee` as well, unchanged (of a `.gz` what is inside).
     #[must_use]
-    pub fn with_tee(self, tee: Option<Box<dyn Write + Send>>) -> Self {
+    pub fn with_tee(self, tee: Option<Box<dyn pipe::Tee>>) -> Self {
         Self { tee, ..self }
     }
 
@@ -247,7 +247,7 @@ impl Files {
             }
             let read = lines.read(input);
             let bytes = *read.as_ref().unwrap_or(&0);
-            tee.take_if(|out| !pipe::copy(lines.fresh(), out, setting.note));
+            tee.take_if(|out| !pipe::copy(lines.fresh(), &mut **out, setting.note));
             let now = Instant::now();
             while let Some(piece) = lines.next_piece() {
                 gatherer.line(piece, now);

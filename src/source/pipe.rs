@@ -30,7 +30,7 @@ pub fn pump(
     mut lines: Lines,
     mut gatherer: Gatherer,
     intake: &Intake,
-    tee: &mut Option<Box<dyn Write + Send>>,
+    tee: &mut Option<Box<dyn Tee>>,
 ) -> io::Result<()> {
     // Whoever reads the tee waits for it; and what is read slowly is read in small pieces on purpose.
     let mut calm = (tee.is_none() && !lines.is_slow()).then(Calm::default);
@@ -51,7 +51,7 @@ pub fn pump(
         };
         let bytes = *read.as_ref().unwrap_or(&0);
         if bytes > 0 {
-            tee.take_if(|out| !copy(lines.fresh(), out, intake.note()));
+            tee.take_if(|out| !copy(lines.fresh(), &mut **out, intake.note()));
         }
         let now = Instant::now();
         while let Some(piece) = lines.next_piece() {
@@ -106,13 +106,40 @@ fn widen(input: &impl AsFd) -> usize {
     rustix::pipe::fcntl_getpipe_size(input).unwrap_or(0)
 }
 
+/// Where what is read is passed on to.
+pub trait Tee: Write + AsFd + Send {}
+
+impl<T: Write + AsFd + Send> Tee for T {}
+
+/// Writes all of it, also to what somebody else made non-blocking.
+fn write_all(mut bytes: &[u8], out: &mut dyn Tee) -> io::Result<()> {
+    loop {
+        let written = if bytes.is_empty() {
+            out.flush().map(|()| 0)
+        } else {
+            out.write(bytes)
+        };
+        match written {
+            Ok(_) if bytes.is_empty() => return Ok(()),
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let out = out.as_fd();
+                poll(&mut [PollFd::new(&out, PollFlags::OUT)], None)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// Copies bytes out; false when nobody takes them any more, which is said unless whoever read them
 /// is gone.
-pub fn copy(bytes: &[u8], out: &mut impl Write, note: Note) -> bool {
+pub fn copy(bytes: &[u8], out: &mut dyn Tee, note: Note) -> bool {
     if bytes.is_empty() {
         return true;
     }
-    match out.write_all(bytes).and_then(|()| out.flush()) {
+    match write_all(bytes, out) {
         Ok(()) => true,
         Err(error) => {
             if error.kind() != io::ErrorKind::BrokenPipe {
