@@ -34,6 +34,9 @@ const HELD_TIME: Duration = Duration::from_secs(1);
 /// How many entries of one read are made before they are handed in.
 const FULL: usize = 8 * 1024;
 
+/// And how many bytes of what is appended to them.
+const FULL_BYTES: usize = 512 * 1024;
+
 /// Where in a line a time ends, with the colours around it.
 const PAINTED_TIME: usize = 128;
 
@@ -189,7 +192,9 @@ impl Shaper {
     /// Whether lines are so short that what one read gave is to be handed in before it is all made:
     /// an entry takes some memory however short it is.
     pub fn is_full(&self) -> bool {
-        self.chunk.as_ref().is_some_and(|chunk| chunk.len() >= FULL)
+        // What -k appends to each may be many times as long.
+        let full = FULL.min(FULL_BYTES / self.suffix.len().max(1));
+        self.chunk.as_ref().is_some_and(|chunk| chunk.len() >= full)
     }
 
     /// Counts a line, or a part of one, that is not to be shipped. The next one goes with its level
