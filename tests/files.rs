@@ -490,6 +490,41 @@ fn a_hole_that_truncating_left_is_no_line() {
 }
 
 #[test]
+fn a_hole_that_truncating_left_again_is_seen_each_time() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let path = dir.join("app.log");
+    // More than is signed of a file, so that each hole begins like the one before.
+    let mut writer = File::create(&path).unwrap();
+    writer.write_all(numbered(0..1_000).as_bytes()).unwrap();
+    let run = follow(&loki, &[&path], &["--from", "start"]).spawn();
+    loki.wait_for_entries(1_000);
+    let mut expected = lines(0..1_000);
+    let came = |line: &str| {
+        loki.wait_until(line, |seen| {
+            seen.entries.iter().any(|e| e.line.ends_with(line))
+        })
+    };
+    for round in 1..=3 {
+        let (before, after) = (format!("before {round}"), format!("after {round}"));
+        writeln!(writer, "{before}").unwrap();
+        came(&before);
+        // In one look, unless that falls just between: then this line may come, too.
+        writer.write_all(b"unseen\n").unwrap();
+        let other = File::options().write(true).open(&path).unwrap();
+        other.set_len(0).unwrap();
+        writeln!(writer, "{after}").unwrap();
+        came(&after);
+        expected.extend([before, after]);
+    }
+    let finished = stop(run).expect(0);
+    let said = finished.report().matches("was cut short").count();
+    let mut seen = loki.lines();
+    seen.retain(|line| line != "unseen");
+    assert_eq!((&seen[1_000..], said), (&expected[1_000..], 3));
+    loki.assert_clean();
+}
+
+#[test]
 fn a_reused_inode_is_not_taken_for_the_file_it_was() {
     let (loki, dir) = (Loki::start(), Dir::new());
     let (path, state) = (dir.write("app.log", "old one\n"), dir.join("state"));

@@ -63,8 +63,11 @@ pub struct Tail {
     /// Everything before it was handed in; a line whose end has not come lies behind it.
     offset: u64,
     mid_line: bool,
-    /// It was cut short, and nothing was read of it since.
-    cut: bool,
+    /// It may begin with a hole, and nothing was read of it since that is known.
+    holed: bool,
+    /// Its first byte that is no NUL, if it begins with a hole: cut short once more it is one, while
+    /// the head stays what it was.
+    written: Option<u64>,
     seen: Option<Seen>,
     gatherer: Gatherer,
 }
@@ -73,6 +76,7 @@ impl Tail {
     /// Follows an opened file from where it says. Tells the checkpoint of it.
     pub fn new(id: FileId, name: &Path, opened: Opened, setting: &Setting, now: Instant) -> Self {
         let state = opened.state(name);
+        let holed = !opened.head.is_empty() && opened.head.iter().all(|&byte| byte == 0);
         let FileState {
             place,
             signature,
@@ -90,7 +94,8 @@ impl Tail {
             signature,
             offset,
             mid_line: false,
-            cut: false,
+            holed,
+            written: None,
             seen: None,
             gatherer: setting.gatherer(name, Some(id)),
         };
@@ -116,7 +121,7 @@ impl Tail {
             head,
         };
         *self = Self::new(id, name, opened, setting, self.changed);
-        self.cut = true;
+        self.holed = true;
         Ok(())
     }
 
@@ -162,9 +167,9 @@ impl Tail {
         if seen.size < self.offset {
             return Ok(Found::Cut);
         }
-        if self.cut && seen.size > 0 {
-            self.offset = self.first_written(seen.size, setting.delimiter)?;
-            self.cut = false;
+        if self.holed && seen.size > 0 {
+            self.skip_hole(seen.size, setting.delimiter)?;
+            self.holed = false;
         }
         lines.go_on(self.offset, self.mid_line);
         let (mut place, turn) = (self.offset, self.offset + TURN);
@@ -246,7 +251,7 @@ impl Tail {
     /// Whether the file still begins as it did. Signs more of a file that was short.
     fn is_same(&mut self, setting: &Setting) -> io::Result<bool> {
         let head = head_of(&self.file, HEAD)?;
-        if !self.signature.fits(&head) {
+        if !self.signature.fits(&head) || self.is_hole_again()? {
             return Ok(false);
         }
         if head.len() > self.signature.len() {
@@ -268,12 +273,33 @@ impl Tail {
         read.is_ok() && before[0] != delimiter
     }
 
-    /// Where a file that was cut short really begins: whoever goes on writing where it was leaves a
-    /// hole before it.
-    fn first_written(&self, size: u64, delimiter: u8) -> io::Result<u64> {
+    /// Whether what was first written behind a hole is a hole, too. One head of nothing but NULs is
+    /// like another, so it does not tell.
+    fn is_hole_again(&self) -> io::Result<bool> {
+        let Some(at) = self.written else {
+            return Ok(false);
+        };
+        let mut byte = [0];
+        Ok(self.file.read_at(&mut byte, at)? == 1 && byte == [0])
+    }
+
+    /// Goes to where the file really begins: whoever goes on writing where it was in a file that was
+    /// cut short leaves a hole before it. An offset that lies behind that is left: there it was read.
+    fn skip_hole(&mut self, size: u64, delimiter: u8) -> io::Result<()> {
         if delimiter == 0 {
-            return Ok(0);
+            return Ok(());
         }
+        let written = self.first_written(size)?;
+        self.written = written.filter(|&at| at > 0);
+        let begin = written.unwrap_or(size);
+        if self.offset <= begin {
+            (self.offset, self.mid_line) = (begin, false);
+        }
+        Ok(())
+    }
+
+    /// The first byte that is no NUL.
+    fn first_written(&self, size: u64) -> io::Result<Option<u64>> {
         let data = rustix::fs::seek(&self.file, SeekFrom::Data(0)).unwrap_or(0);
         let (mut place, mut buffer) = (data, vec![0; 4096]);
         loop {
@@ -281,7 +307,7 @@ impl Tail {
             let read = self.at(&mut place, size).read(&mut buffer)?;
             let found = buffer[..read].iter().position(|&byte| byte != 0);
             if found.is_some() || read == 0 {
-                return Ok(before + found.unwrap_or(0) as u64);
+                return Ok(found.map(|at| before + at as u64));
             }
         }
     }
