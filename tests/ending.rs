@@ -161,6 +161,25 @@ fn after_a_signal_the_flush_timeout_is_the_total() {
 }
 
 #[test]
+fn after_a_signal_the_flush_timeout_is_the_total_however_well_it_goes() {
+    let loki = Loki::start();
+    // Slow, but it takes everything.
+    loki.always(Fault::Slow(Duration::from_millis(200)));
+    let args = ["--batch-size", "1", "--flush-timeout", "600ms", "--tee"];
+    let run = run(&loki).args(args).stdin_open().spawn();
+    let lines = fat_lines(60);
+    run.write(lines.join("\n") + "\n");
+    run.wait_for_stdout(&lines[59]);
+    loki.wait_for_requests(1);
+    run.signal("TERM");
+    let ended = run.wait().expect(1);
+    let summary = ended.summary();
+    assert_eq!(summary.delivered + summary.left, 60);
+    // What Loki was asked to take by then, it has taken, and nothing is left in doubt.
+    assert_eq!(summary.delivered, loki.entries().len() as u64);
+}
+
+#[test]
 fn after_a_signal_the_flush_timeout_is_the_total_for_files_behind_a_full_buffer_too() {
     let (loki, dir) = (Loki::start(), Dir::new());
     loki.always(Fault::Status(500));

@@ -132,7 +132,8 @@ impl Shipping {
             } else {
                 self.round(&ready)
             };
-            if !goes_on {
+            // However well it goes: after a signal the time is a total.
+            if !goes_on || self.vigil.is_late() {
                 return;
             }
         }

@@ -52,6 +52,13 @@ impl Vigil {
         self.stop.view().phase == Phase::Now
     }
 
+    /// Whether a stop was asked for, and the time that it left is over.
+    pub fn is_late(&self) -> bool {
+        let view = self.stop.view();
+        let end = self.ends(view).filter(|_| view.phase > Phase::Running);
+        end.is_some_and(|end| end <= Instant::now())
+    }
+
     /// Whether a stop was asked for since a wait last looked: what waits is tried at once.
     pub fn has_advanced(&mut self) -> bool {
         let phase = self.stop.view().phase;
