@@ -502,7 +502,7 @@ fn a_hole_that_truncating_left_again_is_seen_each_time() {
     let came = |line: &str| {
         loki.wait_until(line, |seen| {
             seen.entries.iter().any(|e| e.line.ends_with(line))
-        })
+        });
     };
     for round in 1..=3 {
         let (before, after) = (format!("before {round}"), format!("after {round}"));
@@ -522,6 +522,34 @@ fn a_hole_that_truncating_left_again_is_seen_each_time() {
     seen.retain(|line| line != "unseen");
     assert_eq!((&seen[1_000..], said), (&expected[1_000..], 3));
     loki.assert_clean();
+}
+
+#[test]
+fn a_hole_that_truncating_left_between_two_runs_is_no_line() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let (path, state) = (dir.join("app.log"), dir.join("state"));
+    let options = ["--from", "start", "--checkpoint", state.to_str().unwrap()];
+    let cut = || {
+        let other = File::options().write(true).open(&path).unwrap();
+        other.set_len(0).unwrap();
+    };
+    let mut writer = File::create(&path).unwrap();
+    writer.write_all(numbered(0..1_000).as_bytes()).unwrap();
+    let run = follow(&loki, &[&path], &options).spawn();
+    loki.wait_for_entries(1_000);
+    cut();
+    run.wait_for_stderr("was cut short");
+    writer.write_all(numbered(1_000..1_001).as_bytes()).unwrap();
+    loki.wait_for_entries(1_001);
+    stop(run).expect(0);
+    writer.write_all(b"unseen\n").unwrap();
+    cut();
+    writer.write_all(numbered(1_001..1_002).as_bytes()).unwrap();
+    loki.client_restarted();
+    let run = follow(&loki, &[&path], &options).spawn();
+    loki.wait_for_entries(1_002);
+    stop(run).expect(0);
+    assert_each_once(&loki, &lines(0..1_002));
 }
 
 #[test]
