@@ -249,6 +249,13 @@ impl Conductor<'_> {
         if self.command.is_some() {
             self.stop.end_input(now);
         } else {
+            if self.leashes.iter().any(Leash::holds) {
+                self.unreadable += 1;
+                self.note.say(&Message::Unreadable {
+                    what: "the last of standard input",
+                    why: "whoever reads what is passed on holds it up; it is not shipped",
+                });
+            }
             self.sources = 0;
             self.end_input();
         }

@@ -6,6 +6,7 @@
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,7 @@ struct Last {
 #[derive(Debug)]
 pub struct Leash {
     last: Arc<Mutex<Option<Last>>>,
+    holds: Arc<AtomicBool>,
     bell: PipeWriter,
 }
 
@@ -33,6 +35,7 @@ pub struct Leash {
 #[derive(Debug)]
 pub struct Collar {
     last: Arc<Mutex<Option<Last>>>,
+    holds: Arc<AtomicBool>,
     bell: PipeReader,
 }
 
@@ -54,14 +57,23 @@ pub enum Woken {
 pub fn new() -> io::Result<(Leash, Collar)> {
     let (reader, writer) = io::pipe()?;
     let last = Arc::new(Mutex::new(None));
+    let holds = Arc::new(AtomicBool::new(false));
     let leash = Leash {
         last: Arc::clone(&last),
+        holds: Arc::clone(&holds),
         bell: writer,
     };
-    Ok((leash, Collar { last, bell: reader }))
+    let bell = reader;
+    Ok((leash, Collar { last, holds, bell }))
 }
 
 impl Leash {
+    /// Whether the source has read something that it has not handed in: who reads its tee may hold
+    /// it up.
+    pub fn holds(&self) -> bool {
+        self.holds.load(Ordering::Acquire)
+    }
+
     /// Lets the source read what is there, and go on until nothing came for `quiet` or until
     /// `until`; then it ends. An input whose writers are all gone is read to its end.
     pub fn pull(&self, quiet: Duration, until: Instant) {
@@ -77,6 +89,11 @@ impl Leash {
 }
 
 impl Collar {
+    /// Notes whether something was read that is not handed in.
+    pub fn hold(&self, holds: bool) {
+        self.holds.store(holds, Ordering::Release);
+    }
+
     /// Waits until `input` can be read, at most until `due`, or until the leash says that it is
     /// over.
     pub fn wait(&mut self, input: &impl AsFd, due: Option<Instant>) -> Woken {

@@ -50,6 +50,7 @@ pub fn pump(
             },
         };
         let bytes = *read.as_ref().unwrap_or(&0);
+        collar.hold(bytes > 0);
         if bytes > 0 {
             tee.take_if(|out| !copy(lines.fresh(), &mut **out, intake.note()));
         }
@@ -68,6 +69,7 @@ pub fn pump(
         }
         // Whether or not anybody takes them: the writer must never meet a closed pipe.
         gatherer.hand_in(intake, bytes);
+        collar.hold(false);
         if bytes == 0 {
             return read.map(drop);
         }
