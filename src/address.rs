@@ -47,6 +47,12 @@ impl Address {
             ));
         }
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        // What stands before an `@` may be a secret: it is neither shown nor taken for a host.
+        if path.contains('@') {
+            return Err(
+                "in a user or password a `/` is written %2F, and in a path an `@` %40".into(),
+            );
+        }
         let (credentials, host_port) = match authority.rsplit_once('@') {
             Some((user_info, host)) => (Some(read_credentials(user_info)?), host),
             None => (None, authority),
@@ -144,6 +150,18 @@ fn decode(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slash_in_a_password_shows_no_secret_and_leads_nowhere_else() {
+        for text in [
+            "http://me:s3cr/et@loki:3100",
+            "http://me:12345/s3cret@loki:3100",
+        ] {
+            let why = Address::parse(text).map(drop).expect_err(text);
+            assert!(why.contains("%2F") && !why.contains("s3cr"), "{why}");
+        }
+        assert!(Address::parse("http://me:s3cr%2Fet@loki:3100").is_ok());
+    }
 
     #[test]
     fn a_base_address_gets_lokis_path_and_a_whole_one_is_kept() {
