@@ -98,6 +98,63 @@ fn one_last_try_is_made_when_the_time_is_over() {
 }
 
 #[test]
+fn one_last_try_is_made_when_the_time_is_over_after_a_signal_too() {
+    let loki = Loki::start();
+    // One when it comes, and one when the signal asks for what waits.
+    loki.faults([Fault::Status(503), Fault::Status(503)]);
+    let args = ["--flush-timeout", "700ms", "--flush-interval", "10ms"];
+    let run = LokiPush::new(&loki).args(args).summed();
+    let run = run.args(["--retry-backoff", "1h", "--max-backoff", "1h"]);
+    let run = run.args(["--linger", "0s"]).stdin_open().spawn();
+    run.write("a\n");
+    loki.wait_for_answers(1);
+    run.signal("TERM");
+    loki.wait_for_answers(2);
+    let ended = run.wait_to_end();
+    assert_all_there(&loki, ended, &["a"]);
+}
+
+#[test]
+fn a_full_buffer_at_a_signal_is_not_called_a_stuck_tee() {
+    let loki = Loki::start();
+    loki.always(Fault::Status(500));
+    let args = ["--flush-timeout", "300ms", "--linger", "100ms"];
+    let run = run(&loki).args(SMALL).args(args).stdin_open().spawn();
+    run.write(fat_lines(40_000).join("\n"));
+    run.wait_for_fed(500_000);
+    run.wait_for_stderr("trying on");
+    run.signal("TERM");
+    let ended = run.wait_to_end().expect(1);
+    assert!(!ended.stderr.contains("passed on"), "{}", ended.report());
+    assert_eq!(ended.summary().read, ended.summary().left);
+}
+
+#[test]
+fn what_a_stuck_tee_holds_back_at_a_signal_is_no_success() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let pid = dir.join("pid");
+    let script = format!(
+        "{{ sh -c 'echo $$ >{}; exec \"$@\"' sh \"$@\"; echo ended with $? >&2; }} |
+        {{ read -r line; exec tail -f /dev/null; }}",
+        pid.display()
+    );
+    let args = ["--tee", "--linger", "100ms", "--flush-interval", "10ms"];
+    let run = run(&loki).args(args).in_shell(&script);
+    let run = run.own_group().stdin_open().spawn();
+    run.write(fat_lines(20_000).join("\n"));
+    // Both pipes are full, and what is between them is read.
+    loki.wait_for_entries(1);
+    run.wait_for_fed(128 << 10);
+    let pid = dir.read_text("pid");
+    let told = Command::new("kill").arg(pid.trim()).status();
+    assert!(told.expect("kill").success());
+    run.wait_for_stderr("ended with 1");
+    assert!(run.stderr().contains("passed on"), "{}", run.stderr());
+    run.signal_group("KILL");
+    run.wait_to_end();
+}
+
+#[test]
 fn a_slow_loki_that_accepts_is_not_given_up() {
     once_in_a_few(|| {
         let loki = Loki::start();

@@ -132,8 +132,7 @@ impl Shipping {
             } else {
                 self.round(&ready)
             };
-            // However well it goes: after a signal the time is a total.
-            if !goes_on || self.vigil.is_late() {
+            if !goes_on {
                 return;
             }
         }
@@ -181,7 +180,8 @@ impl Shipping {
         }
         let trips = self.send(&ready);
         let Some(hold) = self.take_in(trips) else {
-            return true;
+            // However well it goes: after a signal the time is a total.
+            return !self.vigil.is_late();
         };
         let lasting = hold.trouble.lasting;
         if lasting {

@@ -68,8 +68,8 @@ pub fn new() -> io::Result<(Leash, Collar)> {
 }
 
 impl Leash {
-    /// Whether the source has read something that it has not handed in: who reads its tee may hold
-    /// it up.
+    /// Whether the source has read something that whoever reads its tee does not take: it is handed
+    /// in only then.
     pub fn holds(&self) -> bool {
         self.holds.load(Ordering::Acquire)
     }
@@ -89,7 +89,7 @@ impl Leash {
 }
 
 impl Collar {
-    /// Notes whether something was read that is not handed in.
+    /// Notes whether something that was read is being passed on.
     pub fn hold(&self, holds: bool) {
         self.holds.store(holds, Ordering::Release);
     }

@@ -50,9 +50,10 @@ pub fn pump(
             },
         };
         let bytes = *read.as_ref().unwrap_or(&0);
-        collar.hold(bytes > 0);
-        if bytes > 0 {
+        if bytes > 0 && tee.is_some() {
+            collar.hold(true);
             tee.take_if(|out| !copy(lines.fresh(), &mut **out, intake.note()));
+            collar.hold(false);
         }
         let now = Instant::now();
         while let Some(piece) = lines.next_piece() {
@@ -69,7 +70,6 @@ pub fn pump(
         }
         // Whether or not anybody takes them: the writer must never meet a closed pipe.
         gatherer.hand_in(intake, bytes);
-        collar.hold(false);
         if bytes == 0 {
             return read.map(drop);
         }
