@@ -645,3 +645,20 @@ mod bridge {
         assert!(again.to_string().contains("logger"), "{again}");
     }
 }
+
+#[test]
+fn for_ever_is_no_time_too_long() {
+    let standin = StandIn::start();
+    standin.fault(Fault::Status(503));
+    let config = config(&standin)
+        .flush_interval(Duration::MAX)
+        .timeout(Duration::MAX)
+        .flush_timeout(Duration::MAX)
+        .max_backoff(Duration::MAX);
+    let loki = Loki::new(config).expect("a client");
+    loki.info("one", &[]);
+    loki.flush().expect("it passes at the second try");
+    let stats = loki.stop();
+    assert_eq!((stats.logged, stats.sent), (1, 1));
+    adds_up(&stats);
+}

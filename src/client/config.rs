@@ -172,7 +172,7 @@ impl Config {
 
     /// … or when its first entry is this old (1 s).
     pub fn flush_interval(mut self, time: Duration) -> Self {
-        self.flush_interval = time;
+        self.flush_interval = time.min(FOR_EVER);
         self
     }
 
@@ -204,7 +204,7 @@ impl Config {
 
     /// The longest wait for the answer to one request (10 s).
     pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = time;
+        self.timeout = time.min(FOR_EVER);
         self
     }
 
@@ -217,23 +217,26 @@ impl Config {
 
     /// The wait before the first retry (1 s), doubled with each further one …
     pub fn retry_backoff(mut self, time: Duration) -> Self {
-        self.retry_backoff = time;
+        self.retry_backoff = time.min(FOR_EVER);
         self
     }
 
     /// … up to this (30 s).
     pub fn max_backoff(mut self, time: Duration) -> Self {
-        self.max_backoff = time;
+        self.max_backoff = time.min(FOR_EVER);
         self
     }
 
     /// How long [`flush`](crate::Loki::flush), [`stop`](crate::Loki::stop) and dropping the client
     /// may take (5 s).
     pub fn flush_timeout(mut self, time: Duration) -> Self {
-        self.flush_timeout = time;
+        self.flush_timeout = time.min(FOR_EVER);
         self
     }
 }
+
+/// A hundred years: for ever, and it still fits every clock, as `Duration::MAX` does not.
+const FOR_EVER: Duration = Duration::from_secs(3_200_000_000);
 
 /// Without credentials, the address's own too.
 impl fmt::Debug for Config {
