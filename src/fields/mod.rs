@@ -153,6 +153,7 @@ pub fn field<'a>(line: &'a str, how: Parse, name: &str) -> Option<Cow<'a, str>> 
     first(
         line,
         how,
+        is_json,
         |key| key.last().copied() == last,
         |prefix, key, value| {
             let rest = name.strip_prefix(prefix)?;
@@ -165,11 +166,12 @@ pub fn field<'a>(line: &'a str, how: Parse, name: &str) -> Option<Cow<'a, str>> 
 /// the objects around it (each with its `_`), its key and its value. `ending` says of the
 /// line up to the end of a name whether `pick` may take it.
 ///
-/// JSON members are read before it is known that the line is JSON, and only a find is worth asking
-/// `serde_json` for its word: most lines are thus decided by one short walk.
+/// JSON members are read before it is known that the line is JSON, and only of a find is it asked
+/// whether its object `is_sound`: most lines are thus decided by one short walk.
 fn first<'a, T>(
     line: &'a str,
     how: Parse,
+    is_sound: impl Fn(&str) -> bool,
     ending: impl Fn(&[u8]) -> bool,
     mut pick: impl FnMut(&str, Text<'a>, Text<'a>) -> Option<T>,
 ) -> Option<T> {
@@ -178,7 +180,7 @@ fn first<'a, T>(
         let mut members = Members::new(object);
         while let Some((key, value)) = members.next() {
             if let Some(found) = pick(&members.prefix, key, value) {
-                if is_json(object) {
+                if is_sound(object) {
                     return Some(found);
                 }
                 break;

@@ -21,7 +21,11 @@ pub(super) fn may_hold_level(text: &[u8]) -> bool {
     let mut head = [0; HEAD];
     head[..text.len()].copy_from_slice(text);
     let (parts, _) = head.as_chunks::<PART>();
-    let [first, second] = [letters(&parts[0]), letters(&parts[1])];
+    let first = letters(&parts[0]);
+    if text.len() <= PART {
+        return may_begin_level(&head, 0, first, false, 0);
+    }
+    let second = letters(&parts[1]);
     may_begin_level(&head, 0, first, false, second)
         || may_begin_level(&head, PART, second, first >> (PART - 1) != 0, 0)
 }

@@ -13,6 +13,7 @@ mod tests;
 mod text;
 mod words;
 
+pub(crate) use text::from_plain_text;
 pub use text::from_text;
 use words::lookup;
 

@@ -33,12 +33,20 @@ pub fn from_text(line: &str) -> Option<Level> {
     let bytes = line.as_bytes();
     let head = &bytes[..bytes.len().min(HEAD)];
     if memchr(ESC, head).is_none() {
-        return guess(head, head.len() < bytes.len());
+        return from_plain_text(line);
     }
     let coloured = &bytes[..bytes.len().min(COLOURED_HEAD)];
     let mut plain = [0; HEAD];
     let (length, rest) = uncolour(coloured, &mut plain);
     guess(&plain[..length], rest < bytes.len())
+}
+
+/// The same of a line that has no colours in its head.
+#[inline]
+pub(crate) fn from_plain_text(line: &str) -> Option<Level> {
+    let bytes = line.as_bytes();
+    let head = &bytes[..bytes.len().min(HEAD)];
+    guess(head, head.len() < bytes.len())
 }
 
 const ESC: u8 = 0x1b;
@@ -81,12 +89,18 @@ fn guess(head: &[u8], cut: bool) -> Option<Level> {
         b'A'..=b'Z' => capital(text),
         b'd' | b'e' | b'l' | b'm' | b'w' => lower(text),
         b':' => workflow(text),
+        // A frame of a stack trace of Java or JavaScript shows names, no level.
+        b'a' if start > 0 && matches!(text, [_, b't', b' ', b'A'..=b'Z' | b'a'..=b'z', ..]) => {
+            return None;
+        }
         _ => None,
     };
     // What begins with a date nearly always has a level right behind it.
     let dated = matches!(text.get(..5), Some([b'1'..=b'2', _, _, _, b'-' | b'/']));
     special.or_else(|| {
-        (dated || may_hold_level(text))
+        // The search ends at a quote.
+        let unquoted = || &text[..memchr(b'"', text).unwrap_or(text.len())];
+        (dated || may_hold_level(unquoted()))
             .then(|| Head::new(text, cut).level())
             .flatten()
     })

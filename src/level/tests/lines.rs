@@ -194,6 +194,7 @@ pub(super) const LINES: &[(Level, &str)] = &[
     (I, r#"{"EventId":0,"LogLevel":"Information","Category":"x"}"#),
     (E, r#"{"level":50.0,"msg":"x"}"#),
     (E, r#"{"log":{"level":"error"},"log_level":"info"}"#),
+    (E, r#"{"level":"error","user":None}"#),
     // letters and shapes
     (I, "I20240501 10:00:00.123456 123 file.cc:1] x"),
     (W, "2020-01-01 10:00:00.123456 W | etcdserver: x"),
@@ -283,6 +284,7 @@ pub(super) const NONE: &[&str] = &[
     "", " ", "\t\t", "x", "\x1b[31m", "<>", "<", "[", "{", "=", "=ERROR", "1:", "E", "I0102", "E,",
     "W0102", "W0102-x", "W01025 x", "xW0102 x", "W1302 x", "W0132 x", "W0000 x", "code W0102 x", "app: E0102 x",
     "terror struck the town",
+    "    at ERROR (/srv/app.js:1:2)",
     "information desk",
     "2024-01-02T03:04:05Z information desk opened",
     "user=level",
