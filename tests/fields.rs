@@ -104,6 +104,45 @@ fn json_lines_give_their_members() {
 }
 
 #[test]
+fn a_logfmt_line_that_is_all_fields_has_its_msg_for_a_message_beside_metadata() {
+    let line = r#"level=info msg="started up" message=m port=80"#;
+    let apart = entry(&["--layout", "metadata"], line);
+    assert_eq!(apart.line, "started up");
+    let rest = map(&[("message", "m"), ("port", "80")]);
+    assert_eq!(apart.metadata, rest);
+    let laid = entry(&["--layout", "line"], line);
+    assert_eq!(laid.line, r#"msg="started up" message=m port=80"#);
+    let label = entry(
+        &["--layout", "metadata", "--label-field", "msg"],
+        "msg=a b=1",
+    );
+    assert_eq!((label.line.as_str(), &*label.labels["msg"]), ("", "a"));
+}
+
+#[test]
+fn neither_colours_nor_a_byte_order_mark_hide_fields_and_times() {
+    let now = jiff::Timestamp::now();
+    let painted = format!("\x1b[36mts\x1b[0m={now} \x1b[36muser\x1b[0m=ann x\n");
+    let marked = format!("\u{feff}{{\"ts\":\"{now}\",\"user\":\"ann\",\"msg\":\"x\"}}\n");
+    for line in [painted, marked] {
+        let args = ["--label-field", "user", "--time", "ts"];
+        let kept = entry(&args, &line);
+        assert_eq!(kept.labels["user"], "ann", "{line:?}");
+        assert_eq!(kept.line, line.trim_end());
+        assert_eq!(i128::from(kept.time), now.as_nanosecond(), "{line:?}");
+        assert_eq!(
+            i128::from(entry(&args[2..], &line).time),
+            now.as_nanosecond()
+        );
+        let laid = entry(&["--label-field", "user", "--layout", "line"], &line);
+        assert_eq!(laid.line, format!("x | ts={now}"));
+    }
+    let dated = format!("\u{feff}{now} x");
+    let entry = entry(&["--time", "prefix"], &dated);
+    assert_eq!(i128::from(entry.time), now.as_nanosecond());
+}
+
+#[test]
 fn a_metadata_name_that_loki_would_choke_on_never_leaves() {
     let line = r#"{"msg":"m","a.b-c":"1","日本":"2","":"3","_":"4","9x":"5","a_b_c":"6"}"#;
     let entry = entry(&["--layout", "metadata"], line);

@@ -75,6 +75,9 @@ pub struct Labels {
     pub parse: Parse,
 
     /// How an entry is laid out
+    ///
+    /// The message of a JSON line is its `msg`, `message` or `log.message`; beside metadata also that of a
+    /// logfmt line which is nothing but fields.
     #[arg(long, value_enum, value_name = "HOW", default_value = "keep")]
     pub layout: Layout,
 

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use crate::fields;
+use crate::fields::{self, Field};
 use crate::seal::write_escaped;
 
 /// The most names and values Loki takes as structured metadata of an entry
@@ -49,6 +49,19 @@ pub fn lay_out<'a>(
         }
     }
     Some(laid)
+}
+
+/// The message of a logfmt line that is nothing but fields: its `msg` or else its `message`, as of a
+/// JSON line. Taken out of `fields`; empty if there is none, or if it `is_taken` for something else.
+pub fn take_message<'a>(
+    fields: &mut Vec<Field<'a>>,
+    is_taken: impl Fn(&str) -> bool,
+) -> Cow<'a, str> {
+    let found = ["msg", "message"].into_iter().find_map(|name| {
+        let at = fields.iter().position(|field| field.name == name)?;
+        (!is_taken(name)).then_some(at)
+    });
+    found.map_or(Cow::Borrowed(""), |at| fields.remove(at).value)
 }
 
 /// Appends ` | key=val key=val`; nothing without fields.

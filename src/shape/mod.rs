@@ -5,6 +5,7 @@
 //! `fields`, `level` and `time`.
 
 mod layout;
+mod plain;
 mod streams;
 
 use std::borrow::Cow;
@@ -180,8 +181,9 @@ impl Shaper {
         if !piece.first {
             self.entries(&text, piece.end, now);
         } else if self.shape.needs_fields() {
+            let plain = plain::of_fields(&text, self.shape.parse, self.shape.layout);
             let mut found = Vec::new();
-            let message = self.read_fields(&text, &mut found);
+            let message = self.read_fields(&text, &plain, &mut found);
             self.entries(&message, piece.end, now);
         } else {
             self.read_level_and_time(&text);
@@ -259,8 +261,11 @@ impl Shaper {
         let time = match &self.shape.time {
             TimeSource::Arrival => None,
             TimeSource::Prefix => time_at_start(text),
-            TimeSource::Field(name) => fields::field(text, self.shape.parse, name)
-                .and_then(|value| time::from_value(&value)),
+            TimeSource::Field(name) => {
+                let plain = plain::of_fields(text, self.shape.parse, Layout::Keep);
+                fields::field(&plain, self.shape.parse, name)
+                    .and_then(|value| time::from_value(&value))
+            }
         };
         let level = self.level_for(text, level);
         let labels = self.streams.of_level(level);
@@ -274,10 +279,20 @@ impl Shaper {
         }
     }
 
-    /// Reads everything of a line; gives its message, and leaves what goes beside it in `reading`.
-    fn read_fields<'a>(&mut self, text: &'a str, found: &mut Vec<Field<'a>>) -> Cow<'a, str> {
+    /// Reads everything of a line, of which `plain` is what fields are read from; gives its message,
+    /// and leaves what goes beside it in `reading`.
+    fn read_fields<'a>(
+        &mut self,
+        text: &'a str,
+        plain: &'a str,
+        found: &mut Vec<Field<'a>>,
+    ) -> Cow<'a, str> {
         let shape = Arc::clone(&self.shape);
-        let parsed = fields::parse(text, shape.parse, found);
+        let mut parsed = fields::parse(plain, shape.parse, found);
+        if shape.layout == Layout::Metadata && parsed.message.is_empty() && !parsed.json {
+            let is_label = |name: &str| shape.label_fields.iter().any(|label| label.field == name);
+            parsed.message = layout::take_message(found, is_label);
+        }
         let time = match &shape.time {
             TimeSource::Arrival => None,
             TimeSource::Prefix => time_at_start(text),
@@ -407,6 +422,7 @@ impl Shaper {
 
 /// The time that begins the line; colour codes do not hide it, as they do not hide a level.
 fn time_at_start(text: &str) -> Option<i64> {
+    let text = text.strip_prefix(level::BOM).unwrap_or(text);
     let start = &text[..text.floor_char_boundary(PAINTED_TIME)];
     let found = match start.as_bytes().first() {
         Some(b'\x1b') => time::prefix(&ansi::strip(start)),
