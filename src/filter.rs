@@ -13,13 +13,9 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// A filter of two sets of patterns; an empty one decides nothing.
-    pub fn new(include: RegexSet, exclude: RegexSet) -> Self {
-        let some = |set: RegexSet| (!set.is_empty()).then_some(set);
-        Self {
-            include: some(include),
-            exclude: some(exclude),
-        }
+    /// A filter of two sets of patterns; one that is not there decides nothing.
+    pub fn new(include: Option<RegexSet>, exclude: Option<RegexSet>) -> Self {
+        Self { include, exclude }
     }
 
     /// Whether everything passes.
@@ -39,7 +35,8 @@ mod tests {
     use super::*;
 
     fn passing(include: &[&str], exclude: &[&str], texts: &[&str]) -> Vec<String> {
-        let set = |patterns: &[&str]| RegexSet::new(patterns).unwrap();
+        let set =
+            |patterns: &[&str]| (!patterns.is_empty()).then(|| RegexSet::new(patterns).unwrap());
         let filter = Filter::new(set(include), set(exclude));
         let passing = texts.iter().filter(|text| filter.passes(text.as_bytes()));
         passing.map(|text| (*text).to_owned()).collect()
@@ -60,7 +57,7 @@ mod tests {
 
     #[test]
     fn text_that_is_no_utf8_is_judged_too() {
-        let filter = Filter::new(RegexSet::new(["b$"]).unwrap(), RegexSet::empty());
+        let filter = Filter::new(Some(RegexSet::new(["b$"]).unwrap()), None);
         assert!(filter.passes(b"a\xff b") && !filter.passes(b"b\xff"));
     }
 }

@@ -30,11 +30,17 @@ fn multiline(pattern: &str, wait: Duration) -> Result<Multiline> {
     Ok(Multiline { begins, wait })
 }
 
-fn set(option: &str, patterns: &[String]) -> Result<RegexSet> {
+/// The patterns as one, if there are any: to compile none costs as much memory as to compile some.
+fn set(option: &str, patterns: &[String]) -> Result<Option<RegexSet>> {
+    if patterns.is_empty() {
+        return Ok(None);
+    }
     for pattern in patterns {
         check(option, pattern)?;
     }
-    RegexSet::new(patterns).map_err(|why| too_much(option, &patterns.join("`, `"), &why))
+    let set = RegexSet::new(patterns);
+    set.map(Some)
+        .map_err(|why| too_much(option, &patterns.join("`, `"), &why))
 }
 
 /// Says what is wrong with a pattern, and where. The regex crate draws that over several lines.
