@@ -121,11 +121,11 @@ fn escape_serde_json(bencher: Bencher<'_, '_>) {
 /// A batch becomes a gzipped shipment.
 #[divan::bench(args = [0, 1, 2, 6])]
 fn seal(bencher: Bencher<'_, '_>, level: u8) {
-    let batch = batch();
     let mut sealer = Sealer::new(level);
     bencher
+        .with_inputs(batch)
         .counter(BytesCount::of_str(TEXT.as_str()))
-        .bench_local(|| sealer.seal(&batch));
+        .bench_local_values(|batch| sealer.seal(batch));
 }
 
 fn batch() -> Batch {

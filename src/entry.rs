@@ -262,6 +262,15 @@ impl Chunk {
         self.streams.iter().map(|stream| &stream.labels)
     }
 
+    /// Gives the text of a stream back before the chunk goes: its entries are not to be read again.
+    pub fn forget(&mut self, labels: &Arc<Labels>) {
+        // A twin by value may keep its text until the chunk goes.
+        let known = |stream: &&mut Stream| Arc::ptr_eq(&stream.labels, labels);
+        if let Some(stream) = self.streams.iter_mut().find(known) {
+            stream.text = String::new();
+        }
+    }
+
     /// Sets the time of every entry that has none, in order.
     pub fn stamp(&mut self, mut next: impl FnMut() -> i64) {
         for slot in self.slots.iter_mut().filter(|slot| slot.time == UNSTAMPED) {

@@ -118,8 +118,8 @@ impl Sealers {
             let mut sealer = Sealer::new(level);
             while let Pop::Item((batch, place)) = batches.pop(None) {
                 let ticket = turnstile.ticket(batch.number);
-                let shipment = sealer.seal(&batch);
-                drop((batch, place));
+                let shipment = sealer.seal(batch);
+                drop(place);
                 ticket.pass(|| out(shipment));
             }
         };

@@ -42,19 +42,21 @@ impl Sealer {
         }
     }
 
-    /// Seals a batch: a request for each stream in it.
-    pub fn seal(&mut self, batch: &Batch) -> Shipment {
+    /// Seals a batch: a request for each stream in it. What is sealed is given back at once, stream
+    /// by stream, for the next batch grows meanwhile.
+    pub fn seal(&mut self, mut batch: Batch) -> Shipment {
         let mut requests = Vec::with_capacity(batch.groups.len());
-        for group in &batch.groups {
-            let entries = batch.entries(group);
-            if entries.len() > 0 {
-                requests.push(self.request(&group.labels, entries));
+        for at in 0..batch.groups.len() {
+            let group = &batch.groups[at];
+            if !group.is_empty() {
+                requests.push(self.request(&group.labels, batch.entries(group)));
             }
+            batch.forget(at);
         }
         Shipment {
             number: batch.number,
             requests,
-            marks: batch.marks.clone(),
+            marks: batch.marks,
         }
     }
 

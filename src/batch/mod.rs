@@ -59,6 +59,25 @@ impl Batch {
         })
     }
 
+    /// Gives back what the entries of a group take, which are not to be read again. A chunk that
+    /// another batch shares keeps its text.
+    pub fn forget(&mut self, group: usize) {
+        let next = self.groups.get(group + 1);
+        // A stream whose late entries go by themselves has two groups, one behind the other.
+        let goes_on = next.is_some_and(|next| next.labels == self.groups[group].labels);
+        let Group {
+            labels,
+            places,
+            times,
+            ..
+        } = &mut self.groups[group];
+        (*places, *times) = (Vec::new(), Vec::new());
+        if !goes_on {
+            let own = self.chunks.iter_mut().filter_map(Arc::get_mut);
+            own.for_each(|chunk| chunk.forget(labels));
+        }
+    }
+
     /// How many entries, of all streams.
     #[cfg(test)]
     pub fn len(&self) -> usize {
@@ -73,6 +92,11 @@ impl Batch {
 }
 
 impl Group {
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
     fn put(&mut self, time: i64, place: (u32, u32)) {
         self.ascending &= time >= self.latest;
         self.latest = time;
@@ -312,6 +336,36 @@ mod tests {
             .collect()
         );
         assert!(batcher.close().is_none());
+    }
+
+    #[test]
+    fn what_a_group_took_is_given_back_and_the_others_stay() {
+        let mut batcher = Batcher::new(limits(4, 1 << 20), false);
+        let input = [("a", "1"), ("b", "2"), ("a", "3"), ("a", "4"), ("b", "5")];
+        let mut chunks = chunk(&[("a", "0")], Instant::now());
+        // The same labels, as one source gives them to all of its chunks.
+        let labels: Vec<_> = chunks.streams().cloned().collect();
+        assert!(add(&mut batcher, chunks).is_empty());
+        chunks = chunk(&[], Instant::now());
+        for (mark, (name, line)) in input.into_iter().enumerate() {
+            let own = Arc::new(Labels::new([("app", name)]));
+            let known = labels.iter().find(|known| **known == own);
+            let stream = chunks.stream(known.unwrap_or(&own));
+            chunks.push(stream, 0, mark as u64, &[line], "");
+        }
+        let mut first = add(&mut batcher, chunks).remove(0);
+        let held = |batch: &Batch| -> usize { batch.chunks.iter().map(|c| c.bytes()).sum() };
+        assert_eq!(held(&first), 6);
+        first.forget(0);
+        // The second chunk is also that of the batch which is open.
+        assert_eq!(held(&first), 5);
+        assert_eq!(lines(&first)[1], ("b".into(), vec!["2".into()]));
+        let mut rest = batcher.close().unwrap();
+        drop(first);
+        assert_eq!(lines(&rest)[0].1, ["4"]);
+        rest.forget(0);
+        assert_eq!(held(&rest), 2);
+        assert_eq!(lines(&rest)[1].1, ["5"]);
     }
 
     #[test]
