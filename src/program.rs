@@ -17,7 +17,8 @@ const USAGE_OF_RUNNER: u8 = 125;
 /// exit status. Keeps no global state but the signal handlers, so it may be called again.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
-    let usage = if names_command(&args) {
+    let behind = behind_dashes(&args);
+    let usage = if behind.is_some_and(|words| words > 0) {
         USAGE_OF_RUNNER
     } else {
         USAGE
@@ -30,6 +31,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
             return if error.use_stderr() { usage } else { 0 };
         }
     };
+    // As of `loki-push -- $JOB` where nothing is in it: to wait for standard input would be no help.
+    if behind == Some(0) {
+        Note::new(Loudness::Quiet).say(&Message::Failed {
+            why: "`--` needs a COMMAND behind it; without one, leave it out",
+        });
+        return USAGE_OF_RUNNER;
+    }
     let result = config::Config::new(typed, &|name| std::env::var_os(name))
         .and_then(|config| app::run(&config));
     result.unwrap_or_else(|error| {
@@ -39,9 +47,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     })
 }
 
-/// Whether something stands behind a `--`: in words that may not be understood otherwise, the only
-/// sign of command mode.
-fn names_command(args: &[OsString]) -> bool {
-    let behind = args.iter().skip_while(|arg| *arg != "--");
-    behind.count() > 1
+/// How many words stand behind a `--`, if there is one: in words that may not be understood
+/// otherwise, the only sign of command mode.
+fn behind_dashes(args: &[OsString]) -> Option<usize> {
+    let dashes = args.iter().position(|arg| arg == "--")?;
+    Some(args.len() - dashes - 1)
 }
