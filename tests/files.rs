@@ -246,6 +246,43 @@ fn a_pattern_with_a_checkpoint_reads_rotated_files_once() {
 }
 
 #[test]
+fn a_copy_that_was_made_between_two_runs_is_read_from_where_its_original_was() {
+    for more in [&["--follow", "--from", "start"][..], &[]] {
+        let (loki, dir) = (Loki::start(), Dir::new());
+        let path = dir.write("app.log", numbered(0..10));
+        let ship = |lines: usize| {
+            let run = LokiPush::new(&loki).args(more).arg("--checkpoint");
+            let run = run.arg(dir.join("state")).arg(dir.join("app.log*"));
+            let running = run.args(["--flush-interval", "10ms"]).spawn();
+            loki.wait_for_entries(lines);
+            if !more.is_empty() {
+                running.signal("TERM");
+            }
+            running.wait_to_end().expect(0).expect_silence();
+            loki.client_restarted();
+        };
+        ship(10);
+        for n in 1..4 {
+            dir.append("app.log", numbered(n * 100..n * 100 + 10));
+            // Without the truncating it is a copy all the same.
+            dir.write(format!("app.log.{n}"), dir.read("app.log"));
+            if n > 1 {
+                let file = File::options().write(true).open(&path).unwrap();
+                file.set_len(0).unwrap();
+                dir.append("app.log", numbered(n * 100 + 10..n * 100 + 20));
+            }
+            ship(n * 20);
+        }
+        let ten = |from| lines(from..from + 10);
+        let expected = [ten(0), ten(100), ten(200), ten(210), ten(300), ten(310)].concat();
+        let mut seen = loki.lines();
+        seen.sort();
+        assert_eq!(seen, expected);
+        loki.assert_clean();
+    }
+}
+
+#[test]
 fn followed_files_begin_at_their_end_and_later_ones_at_their_start() {
     let (loki, dir) = (Loki::start(), Dir::new());
     let (old, new) = (dir.write("old.log", "before\n"), dir.join("new.log"));
@@ -432,6 +469,67 @@ fn ten_copy_truncates_lose_no_line_that_was_seen_and_repeat_none() {
     stop(run).expect(0);
     let expected = (0..10).flat_map(|n| lines(n * 1_000..n * 1_000 + 100 + n * 50));
     assert_each_once(&loki, &expected.collect::<Vec<_>>());
+}
+
+/// Copies as copy-truncate does, but without the truncating: the end of the copy comes last.
+fn copied_in_two_parts(dir: &Dir, from: &str, to: &str, meanwhile: impl FnOnce()) {
+    let text = dir.read(from);
+    let (first, rest) = text.split_at(text.len() / 2);
+    dir.write(to, first);
+    meanwhile();
+    dir.append(to, rest);
+}
+
+#[test]
+fn a_copy_that_a_pattern_matches_too_is_not_read_again() {
+    for names in [&["app.log*"][..], &["app.log", "app.log.1", "app.log.2"]] {
+        let (loki, dir) = (Loki::start(), Dir::new());
+        let path = dir.write("app.log", "");
+        dir.write("other.log", "");
+        let given: Vec<PathBuf> = names.iter().map(|name| dir.join(name)).collect();
+        let given: Vec<&Path> = given.iter().map(PathBuf::as_path).collect();
+        let other = dir.join("other.log");
+        let given = [&given[..], &[&other]].concat();
+        let run = follow(&loki, &given, &["--from", "start"]).spawn();
+        let mut others = 0;
+        for n in 0..5 {
+            // More than is signed of a file, and less.
+            let lines = n * 10_000..n * 10_000 + 10 + 300 * (n % 2);
+            dir.append("app.log", numbered(lines));
+            loki.wait_for_entries((0..=n).map(|n| 11 + 300 * (n % 2)).sum::<usize>() - 1);
+            if n > 1 {
+                dir.rename("app.log.1", "app.log.2");
+            }
+            copied_in_two_parts(&dir, "app.log", "app.log.1", || {
+                // A copy takes its time: it is looked at meanwhile.
+                dir.append("other.log", format!("other {n}\n"));
+                others += 1;
+                let name = format!("other {n}");
+                loki.wait_until("the other", |seen| {
+                    seen.entries.iter().any(|entry| entry.line == name)
+                });
+            });
+            File::options()
+                .write(true)
+                .open(&path)
+                .unwrap()
+                .set_len(0)
+                .unwrap();
+        }
+        dir.append("app.log", "last\n");
+        loki.wait_until("the last", |seen| {
+            seen.entries.iter().any(|entry| entry.line == "last")
+        });
+        stop(run).expect(0);
+        let mut seen = loki.lines();
+        seen.retain(|line| line.starts_with("line"));
+        let expected = (0..5).flat_map(|n| lines(n * 10_000..n * 10_000 + 10 + 300 * (n % 2)));
+        assert_eq!(
+            seen.len(),
+            seen.iter().collect::<std::collections::HashSet<_>>().len()
+        );
+        assert!(seen == expected.collect::<Vec<_>>(), "{names:?}: {seen:?}");
+    }
 }
 
 #[test]

@@ -60,9 +60,9 @@ impl Known {
         offset
     }
 
-    /// The files of earlier runs that were read by this name and not met yet.
-    pub fn former(&self, path: &Path) -> Vec<FileState> {
-        let by_name = self.former.iter().filter(|own| own.path == path);
+    /// The files of earlier runs that were read by such names and not met yet.
+    pub fn former_where(&self, fits: impl Fn(&Path) -> bool) -> Vec<FileState> {
+        let by_name = self.former.iter().filter(|own| fits(&own.path));
         by_name.cloned().collect()
     }
 

@@ -121,7 +121,12 @@ impl Checkpoint {
 
     /// The files of earlier runs that were read by this name and not met yet.
     pub fn former(&self, path: &Path) -> Vec<FileState> {
-        self.known().former(path)
+        self.former_where(|own| own == path)
+    }
+
+    /// The files of earlier runs that were read by such names and not met yet.
+    pub fn former_where(&self, fits: impl Fn(&Path) -> bool) -> Vec<FileState> {
+        self.known().former_where(fits)
     }
 
     /// The names of all files of earlier runs that were not met yet.

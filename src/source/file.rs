@@ -14,6 +14,7 @@ use flate2::read::MultiGzDecoder;
 use crate::entry::FileId;
 use crate::identity::Place;
 use crate::note::Message;
+use crate::source::copies::{Copies, Kin};
 use crate::source::generations;
 use crate::source::leash::Collar;
 use crate::source::opened::{Begin, Opened};
@@ -33,6 +34,8 @@ pub struct Files {
     places: HashSet<Place>,
     /// Files that are read to their end for good, unless they bear a name that is read too.
     finished: HashMap<Place, (FileId, u64)>,
+    /// What was read of each name, where a checkpoint says that it is not read again.
+    copies: Copies,
     tee: Option<Box<dyn pipe::Tee>>,
     hung_up: Option<Arc<HungUp>>,
 }
@@ -58,6 +61,7 @@ impl Files {
             unreadable: 0,
             places: HashSet::new(),
             finished: HashMap::new(),
+            copies: Copies::default(),
             tee: None,
             hung_up: None,
         }
@@ -141,7 +145,7 @@ impl Files {
     /// Reads what bears a name, and what bore it when an earlier run was settled.
     fn name(&mut self, name: &Path, begin: Begin) -> End {
         let current = match Opened::open(name) {
-            Ok(file) => Some(file),
+            Ok(file) => Some(self.kin(name, file)),
             Err(error) => {
                 self.failed(name, &error.to_string());
                 None
@@ -176,6 +180,9 @@ impl Files {
         } = &self.setting;
         for file in generations::at_start(name, current, checkpoint.as_deref(), begin, *note) {
             let is_current = place == Some(file.place());
+            if self.is_read(&file.place()) {
+                continue;
+            }
             let result = self.regular(name, file, is_current);
             if self.ended(name, result) == End::Interrupted {
                 return End::Interrupted;
@@ -190,11 +197,22 @@ impl Files {
         self.setting.checkpoint.is_some() && self.places.contains(place)
     }
 
+    /// A file that is to be read: of a copy, behind what was read where it came from. Without a
+    /// checkpoint a copy is read like any other.
+    fn kin(&self, name: &Path, mut file: Opened) -> Opened {
+        file.offset = match self.copies.kin(name, &file) {
+            Kin::None => 0,
+            Kin::Late(offset) => offset,
+            Kin::Living => file.meta.len(),
+        };
+        file
+    }
+
     fn regular(&mut self, name: &Path, opened: Opened, is_current: bool) -> io::Result<End> {
         let id = self.next;
         self.next += 1;
         let mut state = opened.state(name);
-        let place = state.place;
+        let (place, signature) = (state.place, state.signature);
         self.places.insert(place);
         let Opened {
             mut file, offset, ..
@@ -216,8 +234,14 @@ impl Files {
             file.seek(SeekFrom::Start(offset))?;
             self.run(name, Some(id), &mut file, offset, keep_rest)?
         };
-        if let Some(end) = end.filter(|_| !is_current) {
-            self.finished.insert(place, (id, end));
+        match end {
+            Some(end) if !is_current => {
+                self.finished.insert(place, (id, end));
+            }
+            Some(end) if keep_rest && !names::is_gzip(name) => {
+                self.copies.read(name, signature, end);
+            }
+            _ => {}
         }
         Ok(end.map_or(End::Interrupted, |_| End::Whole))
     }

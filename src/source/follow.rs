@@ -124,11 +124,12 @@ impl Follow {
         if !wanted.is_empty() {
             self.hand_over(wanted);
         }
-        let known = &mut self.known;
+        let Self { known, shared, .. } = self;
         self.names.retain(|name| {
             let over = name.of_pattern && name.is_over();
             if over {
                 known.remove(&name.path);
+                shared.copies.forget(&name.path);
             }
             !over
         });

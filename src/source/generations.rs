@@ -3,6 +3,7 @@
 //! Finds what an earlier run did not finish, and what came and went unseen, among the siblings of a
 //! name. Decides which of them are read, in what order and from where; reads no line.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -53,11 +54,13 @@ pub fn at_start(
         note.say(&Message::PredecessorGone { what });
     }
     old.sort_by_key(Opened::born);
-    old.extend(current.map(|file| match resumed {
-        Some(offset) => file.resumed(offset, name),
-        None if former.is_empty() => file.begun(begin, name),
-        None => file,
-    }));
+    old.extend(current.map(
+        |file| match resumed.or_else(|| original(name, &file, checkpoint)) {
+            Some(offset) => file.resumed(offset, name),
+            None if former.is_empty() => file.begun(begin, name),
+            None => file,
+        },
+    ));
     old
 }
 
@@ -100,15 +103,30 @@ pub fn between(name: &Path, old: Born, new: Born, known: &dyn Fn(Place) -> bool)
     files
 }
 
+/// Where a file is to be gone on with if it is a copy of one that an earlier run read by another
+/// name, and that was not met yet. What still lies there is read there.
+fn original(name: &Path, file: &Opened, checkpoint: &Checkpoint) -> Option<u64> {
+    let name = name.as_os_str().as_bytes();
+    let mut former =
+        checkpoint.former_where(|other| rotation::may_be_copy(other.as_os_str().as_bytes(), name));
+    for state in &mut former {
+        let lives = |original: Opened| {
+            state.is(original.place(), &original.head) && original.meta.len() >= file.meta.len()
+        };
+        if Opened::open(&state.path).is_ok_and(lives) {
+            state.offset = file.meta.len();
+        }
+    }
+    copied(file, &former)
+}
+
 /// Where a file is to be gone on with if it is a copy of one that was read, as copy-truncate leaves
 /// it.
 fn copied(file: &Opened, former: &[FileState]) -> Option<u64> {
-    let original = former.iter().filter(|state| {
-        state.signature.len() > 0
-            && state.signature.fits(&file.head)
-            && state.offset <= file.meta.len()
-    });
-    original.map(|state| state.offset).max()
+    let copied = former
+        .iter()
+        .filter_map(|state| file.copied(state.signature, state.offset));
+    copied.max()
 }
 
 #[cfg(test)]

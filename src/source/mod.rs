@@ -6,6 +6,7 @@
 mod absence;
 mod calm;
 pub mod child;
+mod copies;
 pub mod file;
 pub mod follow;
 mod generations;

@@ -161,6 +161,7 @@ impl Name {
         shared.setting.note.say(&Message::Replaced { what });
         let (old, born) = (Born::of(&old), Born::of(&new.meta));
         let known = |place| shared.held.contains(&place) || place == new.place();
+        shared.copies.cut(&self.path);
         for unseen in generations::between(&self.path, old, born, &known) {
             self.push(unseen, shared, now);
         }
@@ -175,8 +176,8 @@ impl Name {
         } else if meta.is_file() {
             Opened::open(&self.path).and_then(|file| {
                 let strange = !file.meta.is_file() || shared.held.contains(&file.place());
-                (!strange)
-                    .then_some(file)
+                let file = (!strange).then_some(file);
+                file.and_then(|file| shared.kin(&self.path, file))
                     .ok_or(io::ErrorKind::NotFound.into())
             })
         } else {
@@ -199,6 +200,7 @@ impl Name {
     fn push(&mut self, file: Opened, shared: &mut Shared, now: Instant) {
         if !shared.held.contains(&file.place()) {
             let tail = shared.hold(&self.path, file, now);
+            shared.note_read(&self.path, &tail);
             self.tails.push_back(tail);
         }
     }
@@ -227,6 +229,9 @@ impl Name {
                 Found::Nothing
             });
             look.found(found);
+            if last && found != Found::Nothing {
+                shared.note_read(&self.path, tail);
+            }
             match found {
                 Found::Cut => return self.start_over(shared),
                 Found::More => return,
@@ -248,11 +253,26 @@ impl Name {
     fn start_over(&mut self, shared: &mut Shared) {
         let what = &*self.path.to_string_lossy();
         shared.setting.note.say(&Message::Truncated { what });
-        let id = shared.number();
-        let tail = self.tails.front_mut();
-        let over = tail.map(|tail| tail.start_over(id, &self.path, &shared.setting));
-        if let Some(Err(error)) = over {
-            self.absence.failed(&self.path, &error, shared);
+        if self.tails.len() == 1 {
+            shared.copies.cut(&self.path);
+        }
+        let Some(tail) = self.tails.front_mut() else {
+            return;
+        };
+        let opened = match tail.anew(&shared.setting) {
+            Ok(opened) => opened,
+            Err(error) => return self.absence.failed(&self.path, &error, shared),
+        };
+        match shared.kin(&self.path, opened) {
+            Some(opened) => {
+                let id = shared.number();
+                tail.start_over(id, &self.path, opened, &shared.setting);
+            }
+            // It is a copy, and opened again when its original is gone.
+            None => {
+                shared.let_go(tail);
+                self.tails.pop_front();
+            }
         }
     }
 

@@ -77,12 +77,20 @@ impl Opened {
     #[must_use]
     pub fn begun(mut self, begin: Begin, name: &Path) -> Self {
         self.offset = match begin {
-            Begin::Start => 0,
+            // A copy of what was read begins behind that.
+            Begin::Start => self.offset,
             // The end of what is compressed is found by reading it.
             Begin::End if names::is_gzip(name) => u64::MAX,
             Begin::End => self.meta.len(),
         };
         self
+    }
+
+    /// Where it is to be gone on with if it is a copy of a file that began with this `signature` and
+    /// was read up to `offset`.
+    pub fn copied(&self, signature: Signature, offset: u64) -> Option<u64> {
+        let is_copy = signature.len() > 0 && signature.fits(&self.head);
+        is_copy.then(|| offset.min(self.meta.len()))
     }
 
     /// Goes on at an offset, if the file still reaches so far; else it was cut short, and begins

@@ -95,17 +95,38 @@ fn is_rotated(base: &OsStr, other: &OsStr) -> bool {
     dot > 0 && middle.is_some_and(is_turn)
 }
 
-/// Whether this is what rotation puts into a name: a number, a date, or a word for `old`.
+/// Whether rotation may have copied the file `original` to `other`, both with the same directory:
+/// the names that are also given to files of their own (`app-1.log` beside `app.log`) are none.
+pub fn may_be_copy(original: &[u8], other: &[u8]) -> bool {
+    let end = original.len().min(other.len());
+    if original[..end] == other[..end] {
+        return is_turn(&other[end..]);
+    }
+    let Some(dot) = original.iter().rposition(|&byte| byte == b'.') else {
+        return false;
+    };
+    let (stem, ending) = original.split_at(dot);
+    let middle = other
+        .strip_prefix(stem)
+        .and_then(|rest| rest.strip_suffix(ending));
+    let is_dated = |turn: &[u8]| turn.iter().filter(|byte| byte.is_ascii_digit()).count() >= 6;
+    !ending.contains(&b'/')
+        && middle.is_some_and(|turn| is_turn(turn) && (turn[0] == b'.' || is_dated(turn)))
+}
+
+/// Whether this is what rotation puts into a name: a number, a date, or a word for `old`, behind a
+/// mark that parts it from the rest (`app1.log` and `app12.log` are two files).
 fn is_turn(part: &[u8]) -> bool {
     let Some((&first, rest)) = part.split_first() else {
         return false;
     };
     let separated = matches!(first, b'.' | b'-' | b'_');
-    let word = matches!(rest, b"old" | b"bak" | b"prev" | b"last") || part == b"~";
-    let numeric = part
+    let word = matches!(rest, b"old" | b"bak" | b"prev" | b"last");
+    let numeric = rest
         .iter()
         .all(|byte| byte.is_ascii_digit() || b".-_:+TZ".contains(byte));
-    (separated && word) || part == b"~" || (numeric && part.iter().any(u8::is_ascii_digit))
+    let number = numeric && rest.iter().any(u8::is_ascii_digit);
+    part == b"~" || (separated && (word || number))
 }
 
 #[cfg(test)]
@@ -132,6 +153,8 @@ mod tests {
             ("app", "app-audit.log", false),
             ("app.log", "other.log.1", false),
             ("app.log", "app.log.-", false),
+            ("app1.log", "app12.log", false),
+            ("app", "app1", false),
             (".log", "x.log", false),
         ] {
             assert_eq!(
@@ -139,6 +162,25 @@ mod tests {
                 rotated,
                 "{base} {other}"
             );
+        }
+    }
+
+    #[test]
+    fn names_of_copies_are_told_from_names_of_their_own() {
+        for (original, other, copy) in [
+            ("/a/app.log", "/a/app.log.1", true),
+            ("/a/app.log", "/a/app.log-20240102", true),
+            ("/a/app.log", "/a/app-20240102.log", true),
+            ("/a/app.log", "/a/app.1.log", true),
+            ("/a/app.log", "/a/app-1.log", false),
+            ("/a/app.log", "/a/app.log", false),
+            ("/a/app.log.1", "/a/app.log", false),
+            ("/a/app.log", "/b/app.log.1", false),
+            ("/a.d/app", "/a.1.d/app", false),
+            ("/a/app1.log", "/a/app12.log", false),
+        ] {
+            let found = may_be_copy(original.as_bytes(), other.as_bytes());
+            assert_eq!(found, copy, "{original} {other}");
         }
     }
 }

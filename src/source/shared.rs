@@ -14,6 +14,7 @@ use crate::identity::Place;
 use crate::lines::Lines;
 use crate::note::Message;
 use crate::source::Setting;
+use crate::source::copies::{Copies, Kin};
 use crate::source::opened::Opened;
 use crate::source::tail::Tail;
 
@@ -28,6 +29,8 @@ pub struct Shared {
     pub lines: Lines,
     /// The files that are open, by whatever name. What bears two names is read once.
     pub held: HashSet<Place>,
+    /// What was read of them, by name.
+    pub copies: Copies,
     /// Where our own messages go, if that is a file.
     own_output: Option<Place>,
     /// Whether it was said that there are too many open files.
@@ -44,6 +47,7 @@ impl Shared {
             lines: setting.lines(),
             setting,
             held: HashSet::new(),
+            copies: Copies::default(),
             own_output: own_output(),
             said_full: false,
             most: raise_file_limit(),
@@ -71,6 +75,22 @@ impl Shared {
             self.setting.note.say(&Message::OwnOutput { what });
         }
         Tail::new(id, name, opened, &self.setting, now)
+    }
+
+    /// Notes how far the file that bears a name was read.
+    pub fn note_read(&mut self, name: &Path, tail: &Tail) {
+        self.copies.read(name, tail.signature(), tail.offset());
+    }
+
+    /// A file that takes a name: of a copy, behind what was read where it came from; None while it is
+    /// read there.
+    pub fn kin(&self, name: &Path, mut file: Opened) -> Option<Opened> {
+        match self.copies.kin(name, &file) {
+            Kin::None => {}
+            Kin::Late(offset) => file.offset = offset,
+            Kin::Living => return None,
+        }
+        Some(file)
     }
 
     /// Lets a file go that will not be read any more.

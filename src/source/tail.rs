@@ -103,26 +103,30 @@ impl Tail {
         tail
     }
 
-    /// Follows what a file that was cut short holds now, under a new number: offsets of the old
-    /// content and the new must not be taken for each other.
+    /// The file once more, as it is after it was cut short. What was held back is handed in, and
+    /// nothing of what it held is known any more.
     ///
     /// # Errors
     /// Those of reading.
-    pub fn start_over(&mut self, id: FileId, name: &Path, setting: &Setting) -> io::Result<()> {
+    pub fn anew(&mut self, setting: &Setting) -> io::Result<Opened> {
         self.flush(setting, 0);
         let head = head_of(&self.file, HEAD)?;
         if let Some(checkpoint) = &setting.checkpoint {
             checkpoint.forget(self.id);
         }
-        let opened = Opened {
+        Ok(Opened {
             file: self.file.try_clone()?,
             meta: self.file.metadata()?,
             offset: 0,
             head,
-        };
+        })
+    }
+
+    /// Follows what a file that was cut short holds now, under a new number: offsets of the old
+    /// content and the new must not be taken for each other.
+    pub fn start_over(&mut self, id: FileId, name: &Path, opened: Opened, setting: &Setting) {
         *self = Self::new(id, name, opened, setting, self.changed);
         self.holed = true;
-        Ok(())
     }
 
     /// What is known of the file now.
@@ -136,6 +140,11 @@ impl Tail {
     /// How far it was handed in.
     pub fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// What it begins with.
+    pub fn signature(&self) -> Signature {
+        self.signature
     }
 
     /// Whether a line lies at its end whose own end has not come.
