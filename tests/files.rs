@@ -316,6 +316,26 @@ fn a_pattern_takes_files_that_appear_later() {
 }
 
 #[test]
+fn a_file_that_appears_later_is_seen_as_soon_as_a_line_is() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    dir.write("0/a.log", "0\n");
+    let more = ["--from", "start", "--flush-interval", "1ms"];
+    let run = follow(&loki, &[&dir.join("*/*.log")], &more).spawn();
+    loki.wait_for_entries(1);
+    let mut took: Vec<Duration> = Vec::new();
+    for n in 1..=9 {
+        let began = Instant::now();
+        dir.write(format!("{}/{n}.log", n % 2), format!("{n}\n"));
+        loki.wait_for_entries(n + 1);
+        took.push(began.elapsed());
+    }
+    stop(run).expect(0);
+    took.sort();
+    // One at a time may be late on a busy machine.
+    assert!(took[7] < Duration::from_millis(300), "{took:?}");
+}
+
+#[test]
 fn an_unterminated_line_waits_for_its_end_and_is_shipped_at_the_stop() {
     let (loki, dir) = (Loki::start(), Dir::new());
     let file = dir.write("a.log", "one\ntw");

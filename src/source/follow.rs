@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::identity::Place;
 use crate::source::name::Name;
 use crate::source::opened::Begin;
+use crate::source::pattern::Pattern;
 use crate::source::shared::Shared;
 use crate::source::{Setting, names};
 use crate::stop::Phase;
@@ -21,15 +22,15 @@ const TICK: Duration = Duration::from_millis(25);
 /// Ticks between two looks at a file that is still. A power of two, as all periods.
 pub const IDLE: u64 = 8;
 
-/// Ticks between two looks for files that match a pattern.
-const PATTERNS: u64 = 40;
+/// Ticks between two looks at whether new files may match a pattern.
+const PATTERNS: u64 = IDLE;
 
 /// Follows files.
 pub struct Follow {
     shared: Shared,
     names: Vec<Name>,
     known: HashSet<PathBuf>,
-    patterns: Vec<PathBuf>,
+    patterns: Vec<Pattern>,
 }
 
 impl Follow {
@@ -52,7 +53,7 @@ impl Follow {
                 follow.shared.setting.begin
             };
             if names::is_pattern(name) {
-                follow.patterns.push(name.clone());
+                follow.patterns.push(Pattern::new(name.clone(), now));
                 let at = follow.patterns.len() - 1;
                 follow.recall(name, now);
                 follow.expand(at, begin, now);
@@ -83,7 +84,9 @@ impl Follow {
             if tick >= next_patterns {
                 next_patterns = aligned(tick, PATTERNS);
                 for at in 0..self.patterns.len() {
-                    self.expand(at, Begin::Start, now);
+                    if self.patterns[at].is_due(now) {
+                        self.expand(at, Begin::Start, now);
+                    }
                 }
             }
             self.look(tick, now);
@@ -150,7 +153,7 @@ impl Follow {
 
     /// Adds the files that match a pattern and are not followed yet.
     fn expand(&mut self, pattern: usize, begin: Begin, now: Instant) {
-        let mut paths = names::matches(&self.patterns[pattern]);
+        let mut paths = self.patterns[pattern].list();
         paths.retain(|path| {
             let own = self.shared.setting.checkpoint.as_ref();
             !self.known.contains(path)

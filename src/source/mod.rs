@@ -15,6 +15,7 @@ pub mod leash;
 mod name;
 pub mod names;
 pub mod opened;
+mod pattern;
 pub mod pipe;
 mod rotation;
 mod shared;

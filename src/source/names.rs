@@ -12,8 +12,12 @@ use crate::labels::MAX_VALUE;
 
 /// Whether a name is a quoted pattern: it has a wildcard, and no file bears it as it is.
 pub fn is_pattern(name: &Path) -> bool {
+    is_wild(name) && fs::symlink_metadata(name).is_err()
+}
+
+fn is_wild(name: &Path) -> bool {
     let bytes = name.as_os_str().as_encoded_bytes();
-    bytes.iter().any(|byte| b"*?[".contains(byte)) && fs::symlink_metadata(name).is_err()
+    bytes.iter().any(|byte| b"*?[".contains(byte))
 }
 
 /// Checks a pattern.
@@ -64,6 +68,25 @@ pub fn matches(pattern: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
+/// The directories in which something may appear that a pattern matches, as they are now.
+pub fn directories(pattern: &Path) -> Vec<PathBuf> {
+    let parent = match pattern.parent() {
+        None => return Vec::new(),
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+    };
+    if !is_wild(parent) {
+        return vec![parent.to_owned()];
+    }
+    let paths = parent
+        .to_str()
+        .and_then(|text| glob::glob_with(text, OPTIONS).ok());
+    let found = paths.into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = found.filter(|path| path.is_dir()).collect();
+    found.extend(directories(parent));
+    found
+}
+
 /// The value of the label `filename`: the path, as far as Loki takes it as a label.
 pub fn label(path: &Path) -> String {
     let text = path.to_string_lossy().replace('\u{FFFD}', "?");
@@ -106,6 +129,10 @@ mod tests {
         assert!(!is_pattern(&at("a.log")) && !is_pattern(&at("[x].log")));
         assert_eq!(matches(&at("*.log")), ["[x].log", "a.log", "b.log"].map(at));
         assert_eq!(matches(&at("z*")), [] as [PathBuf; 0]);
+        assert_eq!(directories(&at("*.log")), [at("")]);
+        assert_eq!(directories(&at("d*/*.log")), [at("dir.log"), at("")]);
+        assert_eq!(directories(&at("**/*.log")), [at("dir.log"), at("")]);
+        assert_eq!(directories(Path::new("*.log")), [Path::new(".")]);
         let gone = vec![at("z.log"), at("a.log"), at("z.txt"), at("z.log")];
         assert_eq!(orphaned(&at("*.log"), gone), [at("z.log")]);
         assert!(check(&at("[a")).is_err() && check(&at("**.log")).is_err());
