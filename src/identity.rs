@@ -84,6 +84,8 @@ pub struct FileState {
     pub signature: Signature,
     /// Everything before this offset needs no reading any more.
     pub offset: u64,
+    /// Whether more was known to lie behind that.
+    pub unread: bool,
 }
 
 impl FileState {
@@ -104,6 +106,7 @@ impl FileState {
             "head": self.signature.len,
             "hash": format!("{:016x}", self.signature.hash),
             "offset": self.offset,
+            "unread": self.unread,
         })
     }
 
@@ -121,6 +124,8 @@ impl FileState {
             },
             signature: Signature { len, hash },
             offset: number("offset")?,
+            // Earlier versions did not tell.
+            unread: value.get("unread").and_then(Value::as_bool) == Some(true),
         })
     }
 }
@@ -155,6 +160,7 @@ mod tests {
             place: Place { dev: 1, ino: 2 },
             signature: Signature::of(head),
             offset: 7,
+            unread: true,
         }
     }
 

@@ -114,6 +114,11 @@ impl Lines {
         (filled > start).then(|| self.hand_out(self.trimmed(filled), filled, false))
     }
 
+    /// The offset in the input behind all that was read.
+    pub fn end(&self) -> u64 {
+        self.offset + (self.filled - self.start) as u64
+    }
+
     /// The offset in the input of the first byte not handed out.
     pub fn offset(&self) -> u64 {
         self.offset

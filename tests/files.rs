@@ -692,6 +692,168 @@ fn a_reused_inode_is_not_taken_for_the_file_it_was() {
     assert_each_once(&loki, &["old one", "new one, and longer"].map(String::from));
 }
 
+/// Compresses a file as gzip does: its time stays.
+fn compress(dir: &Dir, name: &str) {
+    let modified = fs::metadata(dir.join(name)).unwrap().modified().unwrap();
+    let packed = dir.write(format!("{name}.gz"), gzip(&dir.read_text(name)));
+    let packed = File::options().append(true).open(packed).unwrap();
+    packed.set_modified(modified).unwrap();
+    dir.remove(name);
+}
+
+#[test]
+fn what_was_compressed_unread_between_two_runs_is_said() {
+    let modes = [&["-f", "--from", "start"][..], &[]];
+    for (more, grown) in modes
+        .into_iter()
+        .flat_map(|more| [(more, ""), (more, "more\n")])
+    {
+        let (loki, dir) = (Loki::start(), Dir::new());
+        let path = dir.write("app.log", "old\n");
+        let ship = |lines: usize| {
+            let run = LokiPush::new(&loki).args(more).arg("--checkpoint");
+            let run = run.arg(dir.join("state")).arg(&path);
+            let running = run.args(["--flush-interval", "10ms"]).spawn();
+            loki.wait_for_entries(lines);
+            if !more.is_empty() {
+                running.signal("TERM");
+            }
+            loki.client_restarted();
+            running.wait_to_end().expect(0)
+        };
+        ship(1).expect_silence();
+        dir.append("app.log", grown);
+        dir.rename("app.log", "app.log.1");
+        compress(&dir, "app.log.1");
+        dir.write("app.log", "new\n");
+        let run = ship(2);
+        if grown.is_empty() {
+            run.expect_silence();
+        } else {
+            run.expect_stderr([path.to_str().unwrap(), "nowhere beside it", "delaycompress"]);
+        }
+        // What was said once is not said again.
+        if more.is_empty() {
+            ship(2).expect_silence();
+        }
+    }
+}
+
+#[test]
+fn lines_that_were_left_and_are_gone_are_said_and_no_success() {
+    for (mode, beside) in [
+        (&["-f"][..], true),
+        (&["-f"], false),
+        (&[], true),
+        (&[], false),
+    ] {
+        let (loki, dir) = (Loki::start(), Dir::new());
+        let (path, state) = (dir.write("app.log", numbered(0..100)), dir.join("state"));
+        let run = || {
+            let run = LokiPush::new(&loki)
+                .args(mode)
+                .arg("--checkpoint")
+                .arg(&state);
+            run.arg(&path)
+                .args(["--from", "start", "--summary", "json"])
+        };
+        loki.always(Fault::Status(503));
+        let quick = ["--flush-timeout", "200ms", "--retry-backoff", "50ms"];
+        let first = run().args(quick).spawn();
+        loki.wait_for_requests(1);
+        if !mode.is_empty() {
+            dir.rename("app.log", "app.log.0");
+            dir.write("app.log", numbered(100..110));
+            // It was taken, and is a part of what is left.
+            first.ask_until("\"read\":110");
+            first.signal("TERM");
+        }
+        first.wait_to_end().expect(0);
+        loki.clear();
+        if mode.is_empty() {
+            dir.rename("app.log", "app.log.0");
+            dir.write("app.log", numbered(100..110));
+        }
+        compress(&dir, "app.log.0");
+        if beside {
+            dir.rename("app.log", "app.log.1");
+            dir.write("app.log", "last\n");
+        }
+        let second = run().spawn();
+        loki.wait_until("the last", |seen| {
+            let last = if beside { "last" } else { "line 0000109" };
+            seen.entries.iter().any(|entry| entry.line == last)
+        });
+        if !mode.is_empty() {
+            second.signal("TERM");
+        }
+        let said = ["was not read to its end", "delaycompress"];
+        second.wait_to_end().expect(1).expect_stderr(said);
+    }
+}
+
+#[test]
+fn what_was_compressed_between_two_looks_is_said_and_no_success() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let path = dir.write("app.log", numbered(0..10));
+    let run = follow(&loki, &[&path], &["--from", "start"]).spawn();
+    loki.wait_for_entries(10);
+    // One that was read before it is compressed is none.
+    dir.rename("app.log", "app.log.9");
+    compress(&dir, "app.log.9");
+    dir.write("app.log", numbered(10..25));
+    loki.wait_for_entries(25);
+    assert!(!run.stderr().contains("compressed"));
+    run.signal("STOP");
+    dir.rename("app.log", "app.log.2");
+    dir.write("app.log", numbered(25..30));
+    dir.rename("app.log", "app.log.1");
+    compress(&dir, "app.log.2");
+    compress(&dir, "app.log.1");
+    dir.write("app.log", numbered(30..40));
+    run.signal("CONT");
+    loki.wait_for_entries(35);
+    let name = dir.join("app.log.1.gz");
+    let finished = stop(run).expect(1);
+    finished.expect_stderr([name.to_str().unwrap(), "compressed before it was read"]);
+    assert_each_once(&loki, &[lines(0..25), lines(30..40)].concat());
+}
+
+#[test]
+fn what_is_read_to_its_end_and_gone_is_no_news() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let (path, state) = (dir.write("app.log", "1\n"), dir.join("state"));
+    let options = ["--checkpoint", state.to_str().unwrap(), "--from", "start"];
+    let run = follow(&loki, &[&path], &options).spawn();
+    loki.wait_for_entries(1);
+    dir.rename("app.log", "app.log.1");
+    dir.write("app.log", "2\n");
+    loki.wait_for_entries(2);
+    // It is still looked at, should its writer be late.
+    stop(run).expect(0);
+    dir.remove("app.log.1");
+    let again = || {
+        loki.client_restarted();
+        let run = LokiPush::new(&loki).args(options);
+        run.arg(dir.join("*.log*"))
+            .arg("/proc/uptime")
+            .run()
+            .expect(0)
+            .expect_silence()
+    };
+    again();
+    // The oldest one goes.
+    dir.write("app.log.1", "3\n");
+    again();
+    dir.remove("app.log.1");
+    dir.rename("app.log", "app.log.1");
+    dir.write("app.log", "4\n");
+    again();
+    let mut seen = loki.lines();
+    seen.retain(|line| line.len() == 1);
+    assert_eq!(seen, ["1", "2", "3", "4"]);
+}
+
 #[test]
 fn a_damaged_or_foreign_checkpoint_is_refused_and_kept() {
     let (loki, dir) = (Loki::start(), Dir::new());

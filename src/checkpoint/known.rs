@@ -16,6 +16,8 @@ use crate::identity::{FileState, Place, Signature, path_from_json, path_to_json}
 pub struct Known {
     /// Files of this run.
     files: BTreeMap<FileId, FileState>,
+    /// How long they were when they were last looked at.
+    sizes: HashMap<FileId, u64>,
     /// Those of them that are read to an end that will not move any more.
     ends: HashMap<FileId, u64>,
     /// Files of earlier runs that were not met in this one yet.
@@ -43,7 +45,10 @@ impl Known {
             .iter_mut()
             .find(|own| own.place == state.place && own.signature == state.signature);
         match same {
-            Some(own) => own.offset = own.offset.max(state.offset),
+            Some(own) if own.offset < state.offset => {
+                (own.offset, own.unread) = (state.offset, state.unread);
+            }
+            Some(_) => {}
             // Which of two signatures is the newer shows when the file is met.
             None => self.former.push(state.clone()),
         }
@@ -102,6 +107,21 @@ impl Known {
         }
     }
 
+    /// A file has so many bytes to be read. That alone is no reason to write.
+    pub fn sized(&mut self, id: FileId, size: u64) {
+        self.sizes.insert(id, size);
+    }
+
+    /// Whether a file was or is read by such a name.
+    pub fn knows(&self, fits: impl Fn(&Path) -> bool) -> bool {
+        let mut files = self
+            .former
+            .iter()
+            .chain(&self.met)
+            .chain(self.files.values());
+        files.any(|own| fits(&own.path))
+    }
+
     /// Nothing behind `end` will be read of a file.
     pub fn finished(&mut self, id: FileId, end: u64) {
         self.ends.insert(id, end);
@@ -111,6 +131,7 @@ impl Known {
     /// What a file held is gone.
     pub fn forget(&mut self, id: FileId) {
         self.files.remove(&id);
+        self.sizes.remove(&id);
         self.dirty = true;
     }
 
@@ -134,7 +155,7 @@ impl Known {
     fn drop_finished(&mut self, id: FileId) {
         let settled = self.files.get(&id).map(|own| own.offset);
         if settled >= self.ends.get(&id).copied().or(Some(u64::MAX)) {
-            self.files.remove(&id);
+            self.forget(id);
             self.ends.remove(&id);
             self.dirty = true;
         }
@@ -151,15 +172,18 @@ impl Known {
     }
 
     fn to_json(&self) -> Value {
-        let files = self
-            .former
-            .iter()
-            .chain(&self.met)
-            .chain(self.files.values());
+        let own = self.files.iter().map(|(id, own)| FileState {
+            unread: match self.sizes.get(id) {
+                Some(size) => *size > own.offset,
+                None => own.unread,
+            },
+            ..own.clone()
+        });
+        let files = self.former.iter().chain(&self.met).cloned().chain(own);
         let watched = self.watched.union(&self.watched_before);
         json!({
             "watched": watched.map(|path| path_to_json(path)).collect::<Value>(),
-            "files": files.map(FileState::to_json).collect::<Value>(),
+            "files": files.map(|own| own.to_json()).collect::<Value>(),
         })
     }
 

@@ -161,6 +161,16 @@ impl Checkpoint {
         self.known().refine(id, signature);
     }
 
+    /// The file has so many bytes to be read for now.
+    pub fn sized(&self, id: FileId, size: u64) {
+        self.known().sized(id, size);
+    }
+
+    /// Whether a file was or is read by such a name.
+    pub fn knows(&self, fits: impl Fn(&Path) -> bool) -> bool {
+        self.known().knows(fits)
+    }
+
     /// Nothing behind `end` will be read of the file: once that is settled it can be forgotten.
     pub fn finished(&self, id: FileId, end: u64) {
         self.known().finished(id, end);

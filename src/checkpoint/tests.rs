@@ -14,6 +14,7 @@ fn state(path: &str, ino: u64, offset: u64) -> FileState {
         place: Place { dev: 1, ino },
         signature: Signature::of(b"head"),
         offset,
+        unread: false,
     }
 }
 
@@ -139,4 +140,28 @@ fn a_write_that_fails_keeps_what_was_and_is_tried_again() {
     assert!(checkpoint.save().is_err() && !path.exists());
     fs::remove_dir(dir.path().join("state.tmp")).unwrap();
     assert!(checkpoint.save().unwrap());
+}
+
+#[test]
+fn a_file_that_was_not_read_to_its_end_is_told_from_one_that_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state");
+    let unread = |size: u64, settled: u64| {
+        let _ = fs::remove_file(&path);
+        let checkpoint = open(&path).unwrap();
+        checkpoint.register(0, state("/a", 10, 0));
+        checkpoint.sized(0, size);
+        checkpoint.settled(&marks(&[(0, settled)]));
+        assert!(checkpoint.save().unwrap());
+        drop(checkpoint);
+        let again = open(&path).unwrap();
+        again.watch(Path::new("/a"));
+        assert!(again.save().unwrap());
+        drop(again);
+        open(&path).unwrap().former(Path::new("/a"))[0].unread
+    };
+    assert_eq!(
+        [unread(9, 9), unread(9, 5), unread(5, 9)],
+        [false, true, false]
+    );
 }

@@ -117,6 +117,10 @@ pub enum Message<'a> {
     Truncated { what: &'a str },
     /// The file that had this name when it was last read is nowhere beside it.
     PredecessorGone { what: &'a str },
+    /// And it was not read to its end.
+    PredecessorLost { what: &'a str },
+    /// A file had this name for a time, and was compressed before it was read.
+    CompressedUnread { what: &'a str, file: &'a str },
     /// A followed file is what we write our own messages to.
     OwnOutput { what: &'a str },
     /// A file of the spool gives no shipment.

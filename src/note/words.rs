@@ -235,7 +235,23 @@ fn fmt_of_files(message: &Message<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Resul
         Message::PredecessorGone { what } => write!(
             f,
             "{} is not the file it was, and that one is nowhere beside it (removed or \
-             compressed?): lines it got after the last run are not read",
+             compressed?): lines it got after the last run are not read (with logrotate, \
+             `delaycompress` leaves it there)",
+            Foreign(what)
+        ),
+        Message::PredecessorLost { what } => write!(
+            f,
+            "{} is not the file it was, and that one, which was not read to its end, is nowhere \
+             beside it (removed or compressed?): its other lines are lost; with logrotate, \
+             `delaycompress` leaves it there",
+            Foreign(what)
+        ),
+        Message::CompressedUnread { what, file } => write!(
+            f,
+            "{} was compressed before it was read, while {} was rotated more than once: its lines \
+             are not shipped; ship it by itself, and let logrotate leave files uncompressed for \
+             longer (`delaycompress`)",
+            Foreign(file),
             Foreign(what)
         ),
         Message::OwnOutput { what } => write!(

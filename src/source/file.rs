@@ -151,7 +151,8 @@ impl Files {
                 None
             }
         };
-        if let Some(pipe) = current.as_ref().filter(|file| !file.meta.is_file()) {
+        let is_pipe = |file: &&Opened| !file.meta.is_file() || file.is_made_up();
+        if let Some(pipe) = current.as_ref().filter(is_pipe) {
             // A named pipe, a terminal or a directory: nothing to come back to.
             let (lines, gatherer) = (self.setting.lines(), self.setting.gatherer(name, None));
             let (input, intake) = (&mut &pipe.file, &self.setting.intake);
@@ -178,7 +179,9 @@ impl Files {
         let Setting {
             checkpoint, note, ..
         } = &self.setting;
-        for file in generations::at_start(name, current, checkpoint.as_deref(), begin, *note) {
+        let found = generations::at_start(name, current, checkpoint.as_deref(), begin, *note);
+        self.unreadable += u64::from(found.lost);
+        for file in found.files {
             let is_current = place == Some(file.place());
             if self.is_read(&file.place()) {
                 continue;
@@ -225,6 +228,7 @@ impl Files {
         let keep_rest = is_current && self.setting.checkpoint.is_some();
         let end = if names::is_gzip(name) {
             let mut inside = MultiGzDecoder::new(file);
+            state.unread = true;
             state.offset = io::copy(&mut (&mut inside).take(offset), &mut io::sink())?;
             let offset = state.offset;
             register(state);
@@ -287,6 +291,9 @@ impl Files {
             }
             gatherer.hand_in(&setting.intake, bytes);
             if bytes == 0 {
+                if let Some(id) = id {
+                    setting.sized(id, lines.end());
+                }
                 return read.map(|_| Some(lines.offset()));
             }
         }

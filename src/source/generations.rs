@@ -3,65 +3,98 @@
 //! Finds what an earlier run did not finish, and what came and went unseen, among the siblings of a
 //! name. Decides which of them are read, in what order and from where; reads no line.
 
+use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::checkpoint::Checkpoint;
 use crate::identity::{FileState, Place};
 use crate::note::{Message, Note};
 use crate::source::opened::{Begin, Born, Opened};
-use crate::source::rotation;
+use crate::source::{names, rotation};
 
-/// What is to be read by a name at the start of a run, oldest first: what an earlier run left of
-/// files that bore the name then, what bore it in between, and `current`, which bears it now.
+/// What is to be read by a name at the start of a run.
+#[derive(Default)]
+pub struct Generations {
+    /// Oldest first: what an earlier run left of files that bore the name then, what bore it in
+    /// between, and what bears it now.
+    pub files: Vec<Opened>,
+    /// Whether something else was to be read that is gone. It was said.
+    pub lost: bool,
+}
+
+/// Finds what is to be read by a name at the start of a run, of which `current` bears it now.
 pub fn at_start(
     name: &Path,
     current: Option<Opened>,
     checkpoint: Option<&Checkpoint>,
     begin: Begin,
     note: Note,
-) -> Vec<Opened> {
+) -> Generations {
     let Some(checkpoint) = checkpoint else {
-        return current
-            .map(|file| file.begun(begin, name))
-            .into_iter()
-            .collect();
+        let begun = current.map(|file| file.begun(begin, name));
+        let files = begun.into_iter().collect();
+        return Generations { files, lost: false };
     };
     let resumed = current
         .as_ref()
         .and_then(|file| checkpoint.resume(file.place(), &file.head));
     let former = checkpoint.former(name);
-    let mut old = Vec::new();
+    let (mut old, mut gone) = (Vec::new(), Vec::new());
     for state in &former {
-        if let Some(file) = rotation::find(name, state) {
-            // Two states may be of one file, one of them from the spool.
-            if let Some(offset) = checkpoint.resume(file.place(), &file.head) {
-                old.push(file.resumed(offset, name));
-            }
+        let Some(file) = rotation::find(name, state) else {
+            gone.push(state);
+            continue;
+        };
+        // Two states may be of one file, one of them from the spool.
+        if let Some(offset) = checkpoint.resume(file.place(), &file.head) {
+            old.push(file.resumed(offset, name));
         }
     }
     if resumed.is_none() && !former.is_empty() {
         let unseen = unseen(name, &former, &old, current.as_ref(), checkpoint.written());
         old.extend(unseen);
     }
+    let mut lost = false;
     if current.is_some() {
         // What was not found is gone for good. While nothing bears the name it may still come back.
         checkpoint.forget_former(name);
-    }
-    if current.is_some() && old.is_empty() && !former.is_empty() {
+        // Copied before it was cut short, it lies there.
+        gone.retain(|state| {
+            !old.iter()
+                .any(|file| copied(file, &[(*state).clone()]).is_some())
+        });
+        lost = gone.iter().any(|state| state.unread);
+        let bearer = former.last().filter(|_| resumed.is_none());
+        let bearer = bearer.filter(|state| gone.contains(state));
         let what = &*name.to_string_lossy();
-        note.say(&Message::PredecessorGone { what });
+        if lost {
+            note.say(&Message::PredecessorLost { what });
+        } else if bearer.is_some_and(|state| may_have_grown(name, state, checkpoint)) {
+            note.say(&Message::PredecessorGone { what });
+        }
     }
     old.sort_by_key(Opened::born);
-    old.extend(current.map(
-        |file| match resumed.or_else(|| original(name, &file, checkpoint)) {
-            Some(offset) => file.resumed(offset, name),
-            None if former.is_empty() => file.begun(begin, name),
-            None => file,
-        },
-    ));
-    old
+    let own = |file: &Opened| original(name, file, checkpoint);
+    old.extend(current.map(|file| match resumed.or_else(|| own(&file)) {
+        Some(offset) => file.resumed(offset, name),
+        None if former.is_empty() => file.begun(begin, name),
+        None => file,
+    }));
+    Generations { files: old, lost }
+}
+
+/// Whether a file that bore a name when it was last read, to its end, and is gone may have got more
+/// since. One that was rotated or compressed before does not; nor did one that is compressed, as it
+/// was, now.
+fn may_have_grown(name: &Path, state: &FileState, checkpoint: &Checkpoint) -> bool {
+    let bytes = name.as_os_str().as_bytes();
+    let is_rotated =
+        checkpoint.knows(|original| rotation::may_be_copy(original.as_os_str().as_bytes(), bytes));
+    let size = state.offset as u32;
+    let mut compressed = rotation::compressed(name).into_iter();
+    !is_rotated && !names::is_gzip(name) && !compressed.any(|file| file.size == Some(size))
 }
 
 /// What bore a name after the files of `former`, of which `found` were found, and before `current`.
@@ -101,6 +134,19 @@ pub fn between(name: &Path, old: Born, new: Born, known: &dyn Fn(Place) -> bool)
     files.retain(|file| file.born().is_after(old) && new.is_after(file.born()));
     files.sort_by_key(Opened::born);
     files
+}
+
+/// A generation that bore a name after `old` and was compressed before it was read, if there is
+/// one that tells: `old` bore the name at the moment `seen`.
+pub fn compressed_unread(name: &Path, old: &Metadata, seen: SystemTime) -> Option<PathBuf> {
+    let last = old.modified().ok()?;
+    let lost = rotation::compressed(name).into_iter().find(|file| {
+        let since = file.meta.created().is_ok_and(|created| created > seen);
+        // Compressing leaves the time of the last write as it was.
+        let later = file.meta.modified().is_ok_and(|modified| modified > last);
+        since && later && file.size != Some(old.len() as u32)
+    });
+    lost.map(|file| file.path)
 }
 
 /// Where a file is to be gone on with if it is a copy of one that an earlier run read by another
@@ -158,13 +204,9 @@ mod tests {
         drop((checkpoint, file));
         change(dir.path());
         let current = Opened::open(&name).ok();
-        contents(&at_start(
-            &name,
-            current,
-            Some(&open()),
-            Begin::End,
-            Note::new(crate::note::Loudness::Quiet),
-        ))
+        let note = Note::new(crate::note::Loudness::Quiet);
+        let found = at_start(&name, current, Some(&open()), Begin::End, note);
+        contents(&found.files)
     }
 
     #[test]
@@ -227,7 +269,7 @@ mod tests {
         for (begin, offset) in [(Begin::Start, 0), (Begin::End, 4)] {
             let current = Opened::open(&name).ok();
             let found = at_start(&name, current, None, begin, Note::default());
-            assert_eq!(contents(&found), expected(&[("text", offset)]));
+            assert_eq!(contents(&found.files), expected(&[("text", offset)]));
         }
     }
 }

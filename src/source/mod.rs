@@ -64,6 +64,13 @@ impl Setting {
         view.phase == Phase::Now || view.input_ended.is_some()
     }
 
+    /// A file has so many bytes to be read.
+    fn sized(&self, id: FileId, size: u64) {
+        if let Some(checkpoint) = &self.checkpoint {
+            checkpoint.sized(id, size);
+        }
+    }
+
     /// Cuts what is read into lines. With a checkpoint they leave room in an entry for what is
     /// appended: it has to know how far a line that is cut was settled.
     fn lines(&self) -> Lines {

@@ -8,7 +8,7 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::io::Errno;
 
@@ -43,6 +43,10 @@ pub struct Name {
     tails: VecDeque<Tail>,
     late: Late,
     absence: Absence,
+    /// When the last one was last seen to bear the name.
+    seen: SystemTime,
+    /// Whether something that bore the name is gone and was not read.
+    lost: bool,
 }
 
 /// What a look found.
@@ -76,6 +80,8 @@ impl Name {
             tails: VecDeque::new(),
             late: Late::default(),
             absence: Absence::default(),
+            seen: SystemTime::now(),
+            lost: false,
         }
     }
 
@@ -104,9 +110,10 @@ impl Name {
     fn begin_with(&mut self, current: Option<Opened>, shared: &mut Shared, now: Instant) {
         let setting = &shared.setting;
         let checkpoint = setting.checkpoint.as_deref();
-        let files =
+        let found =
             generations::at_start(&self.path, current, checkpoint, self.begin, setting.note);
-        for file in files {
+        self.lost |= found.lost;
+        for file in found.files {
             self.push(file, shared, now);
         }
         // What comes later is read from its start.
@@ -142,6 +149,7 @@ impl Name {
         let place = Place::from(meta);
         if self.tails.back().is_some_and(|tail| tail.place == place) {
             self.absence.end();
+            self.seen = SystemTime::now();
             return true;
         }
         if shared.held.contains(&place) {
@@ -159,6 +167,12 @@ impl Name {
         };
         let what = &*self.path.to_string_lossy();
         shared.setting.note.say(&Message::Replaced { what });
+        if let Some(file) = generations::compressed_unread(&self.path, &old, self.seen) {
+            let file = &*file.to_string_lossy();
+            let lost = Message::CompressedUnread { what, file };
+            shared.setting.note.say(&lost);
+            self.lost = true;
+        }
         let (old, born) = (Born::of(&old), Born::of(&new.meta));
         let known = |place| shared.held.contains(&place) || place == new.place();
         shared.copies.cut(&self.path);
@@ -183,6 +197,11 @@ impl Name {
         } else {
             Err(io::Error::other("it is no regular file"))
         };
+        let opened = opened.and_then(|file| {
+            let made_up = file.is_made_up();
+            let file = (!made_up).then_some(file);
+            file.ok_or_else(|| io::Error::other("it has no size to follow; read it without -f"))
+        });
         match opened {
             Ok(file) => {
                 self.absence.opened();
@@ -340,9 +359,9 @@ impl Name {
         self.absence.since().is_some() && self.tails.is_empty() && self.late.is_empty()
     }
 
-    /// Whether the file cannot be read at the moment.
+    /// Whether something cannot be read, at the moment or any more.
     pub fn is_failing(&self) -> bool {
-        self.absence.is_failing()
+        self.lost || self.absence.is_failing()
     }
 }
 

@@ -53,6 +53,13 @@ impl Opened {
         })
     }
 
+    /// Whether it is made up as it is read, as the files of `/proc` are: it has no size, and is another
+    /// one each time.
+    pub fn is_made_up(&self) -> bool {
+        let is_empty = |meta: Metadata| meta.len() == 0;
+        self.meta.is_file() && !self.head.is_empty() && self.file.metadata().is_ok_and(is_empty)
+    }
+
     /// Where it lies.
     pub fn place(&self) -> Place {
         Place::from(&self.meta)
@@ -65,6 +72,7 @@ impl Opened {
             place: self.place(),
             signature: Signature::of(&self.head),
             offset: self.offset,
+            unread: self.offset < self.meta.len(),
         }
     }
 

@@ -3,9 +3,10 @@
 //! Knows how rotation names what it moves away. Knows nothing of what was read of a file.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File, Metadata};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirEntryExt;
+use std::os::unix::fs::{DirEntryExt, FileExt};
 use std::path::{Path, PathBuf};
 
 use crate::identity::{FileState, Place};
@@ -47,6 +48,53 @@ pub fn siblings(name: &Path, known: &dyn Fn(Place) -> bool) -> Vec<Opened> {
         found.extend(files);
     }
     found
+}
+
+/// A generation that was compressed.
+pub struct Compressed {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// What is known of the file.
+    pub meta: Metadata,
+    /// How long it was before, modulo 2^32, if it says so.
+    pub size: Option<u32>,
+}
+
+/// The compressed files whose names are those that rotation gives to a file of this name.
+pub fn compressed(name: &Path) -> Vec<Compressed> {
+    let mut found = Vec::new();
+    for bearer in bearers(name) {
+        let (Some(base), Ok(entries)) = (bearer.file_name(), fs::read_dir(directory(&bearer)))
+        else {
+            continue;
+        };
+        let is_one = |path: &PathBuf| {
+            let stem = path.file_stem().filter(|_| is_compressed(path));
+            stem.is_some_and(|stem| is_rotated(base, stem))
+        };
+        let paths = entries.flatten().map(|entry| entry.path()).filter(is_one);
+        found.extend(paths.filter_map(|path| {
+            let (meta, size) = (fs::metadata(&path).ok()?, gzip_size(&path).ok());
+            Some(Compressed { path, meta, size })
+        }));
+    }
+    found
+}
+
+fn is_compressed(path: &Path) -> bool {
+    let ending = path.extension().unwrap_or_default();
+    COMPRESSED.iter().any(|own| ending == *own)
+}
+
+/// What the last bytes of a file that gzip made say of how long it was before.
+fn gzip_size(path: &Path) -> io::Result<u32> {
+    if path.extension() != Some(OsStr::new("gz")) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let (file, mut size) = (File::open(path)?, [0; 4]);
+    let at = file.metadata()?.len().saturating_sub(4);
+    file.read_exact_at(&mut size, at)?;
+    Ok(u32::from_le_bytes(size))
 }
 
 /// The name, and where it leads if it is a link, as those of Kubernetes' containers are: rotation

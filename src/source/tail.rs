@@ -180,6 +180,7 @@ impl Tail {
             self.skip_hole(seen.size, setting.delimiter)?;
             self.holed = false;
         }
+        setting.sized(self.id, seen.size);
         lines.go_on(self.offset, self.mid_line);
         let (mut place, turn) = (self.offset, self.offset + TURN);
         loop {
