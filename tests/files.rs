@@ -969,6 +969,39 @@ fn what_a_pattern_read_is_found_though_it_was_rotated_away_and_nothing_bears_its
 }
 
 #[test]
+fn one_checkpoint_serves_relative_names_from_several_directories() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    dir.write("a/app.log", "a1\n");
+    dir.write("b/app.log", "b1\n");
+    dir.write("a/other.log", "");
+    let state = dir.join("state");
+    let ship = |cwd: &str, names: &[&str]| {
+        let run = LokiPush::new(&loki).args(["--from", "end"]).args(names);
+        let run = run.arg("--checkpoint").arg(&state).cwd(dir.join(cwd));
+        run.run().expect(0).expect_silence();
+        loki.client_restarted();
+    };
+    ship("a", &["app.log"]);
+    // Another file: what stands in it was there before.
+    ship("b", &["app.log"]);
+    assert_eq!(loki.lines(), [] as [&str; 0]);
+    dir.append("a/app.log", "a2\n");
+    dir.append("b/app.log", "b2\n");
+    ship("", &["a/app.log"]);
+    dir.append("a/app.log", "a3\n");
+    dir.rename("a/app.log", "a/app.log.1");
+    dir.write("a/app.log", "a4\n");
+    // The predecessor is that of the same name, wherever it is named from.
+    ship("b", &["./../a/app.log", "app.log"]);
+    dir.append("a/app.log", "a5\n");
+    dir.rename("a/app.log", "a/app.log.1");
+    ship("a", &["*.log", "../b/*.log"]);
+    let expected = ["a2", "a3", "a4", "b2", "a5"];
+    assert_eq!(loki.lines(), expected);
+    assert_eq!(loki.lines_of(&[("filename", "app.log")]), ["b2", "a5"]);
+}
+
+#[test]
 fn what_a_link_stands_for_is_rotated_where_it_lies() {
     let (loki, dir) = (Loki::start(), Dir::new());
     for made in ["pods", "containers"] {

@@ -187,11 +187,16 @@ impl Known {
         })
     }
 
-    /// What an earlier run knew, if it wrote down all that it should.
-    pub fn from_json(json: &Value) -> Option<Self> {
+    /// What an earlier run knew, if it wrote down all that it should; each name as `key` gives it.
+    pub fn from_json(json: &Value, key: impl Fn(&Path) -> PathBuf) -> Option<Self> {
         let list = |key: &str| json.get(key).and_then(Value::as_array);
-        let files = list("files")?.iter().map(FileState::from_json);
-        let watched = list("watched")?.iter().map(path_from_json);
+        let files = list("files")?.iter().map(|own| {
+            let own = FileState::from_json(own)?;
+            let path = key(&own.path);
+            Some(FileState { path, ..own })
+        });
+        let watched = list("watched")?.iter();
+        let watched = watched.map(|name| Some(key(&path_from_json(name)?)));
         Some(Self {
             former: files.collect::<Option<_>>()?,
             watched_before: watched.collect::<Option<_>>()?,

@@ -5,6 +5,7 @@
 //! with nothing else. Knows no entry, no request and no way to read a log.
 
 mod file;
+mod key;
 mod known;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use crate::entry::{FileId, Marks};
 use crate::identity::{FileState, Place, Signature};
 use crate::note::{Message, Note};
 use file::CheckpointFile;
+pub use key::key;
 use known::Known;
 
 /// The least time between two writes.
@@ -105,13 +107,17 @@ impl Checkpoint {
     /// Notes that a name or pattern is looked for; gives whether an earlier run looked for it. Then
     /// a file it names that the checkpoint does not know has appeared since.
     pub fn watch(&self, name: &Path) -> bool {
-        self.known().watch(name)
+        self.known().watch(&key(name))
     }
 
     /// Notes a state from elsewhere that may be ahead: the mark of a spooled shipment. To be called
     /// before any file is opened.
     pub fn raise(&self, state: &FileState) {
-        self.known().raise(state);
+        let path = key(&state.path);
+        self.known().raise(&FileState {
+            path,
+            ..state.clone()
+        });
     }
 
     /// How far the file that lies at `place` and begins with `head` was settled by an earlier run.
@@ -121,22 +127,23 @@ impl Checkpoint {
 
     /// The files of earlier runs that were read by this name and not met yet.
     pub fn former(&self, path: &Path) -> Vec<FileState> {
+        let path = key(path);
         self.former_where(|own| own == path)
     }
 
-    /// The files of earlier runs that were read by such names and not met yet.
+    /// The files of earlier runs that were read by such names, as [`key`] gives them, and not met yet.
     pub fn former_where(&self, fits: impl Fn(&Path) -> bool) -> Vec<FileState> {
         self.known().former_where(fits)
     }
 
-    /// The names of all files of earlier runs that were not met yet.
+    /// The names, as [`key`] gives them, of all files of earlier runs that were not met yet.
     pub fn former_paths(&self) -> Vec<PathBuf> {
         self.known().former_paths()
     }
 
     /// Gives up the files of [`Checkpoint::former`]: they were looked for and not found.
     pub fn forget_former(&self, path: &Path) {
-        self.known().forget_former(path);
+        self.known().forget_former(&key(path));
     }
 
     /// Gives up the files of earlier runs whose names are gone, so that the checkpoint does not
@@ -152,7 +159,8 @@ impl Checkpoint {
     }
 
     /// A file of this run; its offset is where reading begins.
-    pub fn register(&self, id: FileId, state: FileState) {
+    pub fn register(&self, id: FileId, mut state: FileState) {
+        state.path = key(&state.path);
         self.known().register(id, state);
     }
 
@@ -166,7 +174,7 @@ impl Checkpoint {
         self.known().sized(id, size);
     }
 
-    /// Whether a file was or is read by such a name.
+    /// Whether a file was or is read by such a name, as [`key`] gives it.
     pub fn knows(&self, fits: impl Fn(&Path) -> bool) -> bool {
         self.known().knows(fits)
     }
@@ -285,5 +293,6 @@ impl Checkpoint {
 /// Reads what an earlier run knew.
 fn read(bytes: &[u8]) -> Result<Known> {
     let content = file::content(bytes)?;
-    Known::from_json(&content).context("a part of it is missing or strange")
+    // Earlier versions kept names as they were given.
+    Known::from_json(&content, key).context("a part of it is missing or strange")
 }

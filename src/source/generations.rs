@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{self, Checkpoint};
 use crate::identity::{FileState, Place};
 use crate::note::{Message, Note};
 use crate::source::opened::{Begin, Born, Opened};
@@ -89,7 +89,8 @@ pub fn at_start(
 /// since. One that was rotated or compressed before does not; nor did one that is compressed, as it
 /// was, now.
 fn may_have_grown(name: &Path, state: &FileState, checkpoint: &Checkpoint) -> bool {
-    let bytes = name.as_os_str().as_bytes();
+    let key = checkpoint::key(name);
+    let bytes = key.as_os_str().as_bytes();
     let is_rotated =
         checkpoint.knows(|original| rotation::may_be_copy(original.as_os_str().as_bytes(), bytes));
     let size = state.offset as u32;
@@ -152,7 +153,8 @@ pub fn compressed_unread(name: &Path, old: &Metadata, seen: SystemTime) -> Optio
 /// Where a file is to be gone on with if it is a copy of one that an earlier run read by another
 /// name, and that was not met yet. What still lies there is read there.
 fn original(name: &Path, file: &Opened, checkpoint: &Checkpoint) -> Option<u64> {
-    let name = name.as_os_str().as_bytes();
+    let key = checkpoint::key(name);
+    let name = key.as_os_str().as_bytes();
     let mut former =
         checkpoint.former_where(|other| rotation::may_be_copy(other.as_os_str().as_bytes(), name));
     for state in &mut former {

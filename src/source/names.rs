@@ -8,6 +8,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::checkpoint;
 use crate::labels::MAX_VALUE;
 
 /// Whether a name is a quoted pattern: it has a wildcard, and no file bears it as it is.
@@ -37,20 +38,28 @@ const OPTIONS: glob::MatchOptions = glob::MatchOptions {
     require_literal_leading_dot: true,
 };
 
-/// Of these paths the ones that a pattern would match, but that nothing bears now: what bore them
-/// may have been rotated away, and lie beside them.
+/// Of these paths, as a checkpoint knows them, the ones that a pattern would match, but that nothing
+/// bears now: what bore them may have been rotated away, and lie beside them. Each as it would be
+/// found by the pattern.
 pub fn orphaned(pattern: &Path, paths: Vec<PathBuf>) -> Vec<PathBuf> {
-    let pattern = pattern
+    let absolute = checkpoint::key(pattern);
+    let absolute = absolute
         .to_str()
         .and_then(|text| glob::Pattern::new(text).ok());
     let mut orphaned = paths;
     orphaned.retain(|path| {
         let fits = |pattern: &glob::Pattern| pattern.matches_path_with(path, OPTIONS);
-        pattern.as_ref().is_some_and(fits)
+        absolute.as_ref().is_some_and(fits)
             && fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
     });
     orphaned.sort();
     orphaned.dedup();
+    if pattern.is_relative() {
+        let here = checkpoint::key(Path::new("."));
+        for path in &mut orphaned {
+            *path = path.strip_prefix(&here).unwrap_or(path).to_owned();
+        }
+    }
     orphaned
 }
 

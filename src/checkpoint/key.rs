@@ -1,0 +1,60 @@
+//! Keys: the one name by which a checkpoint knows a file or a pattern, from wherever it is named.
+//!
+//! Asks the file system where directories are. Knows nothing of files and of what is kept.
+
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+/// The name from the root, through no link but the last part, which is what is named. Directories
+/// that are not there, or that a wildcard stands for, stay as they are.
+pub fn key(name: &Path) -> PathBuf {
+    let whole = std::path::absolute(name).unwrap_or_else(|_| name.to_owned());
+    if let (Some(dir), Some(file)) = (whole.parent(), whole.file_name())
+        && let Ok(dir) = fs::canonicalize(dir)
+    {
+        return dir.join(file);
+    }
+    let mut key = PathBuf::new();
+    for part in whole.components() {
+        // Only now is it known that what stands before is a directory. `..` leads back from where a
+        // link leads to.
+        if let Ok(there) = fs::canonicalize(&key) {
+            key = there;
+        }
+        match part {
+            Component::ParentDir => drop(key.pop()),
+            part => key.push(part),
+        }
+    }
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_name_has_one_key_wherever_it_is_given() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(dir.path()).unwrap();
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        symlink("a/b", root.join("link")).unwrap();
+        symlink("a/b/x.log", root.join("x.log")).unwrap();
+        for (name, expected) in [
+            ("a/b/x.log", "a/b/x.log"),
+            ("link/x.log", "a/b/x.log"),
+            ("link/../x.log", "a/x.log"),
+            ("a/./b/../c/x.log", "a/c/x.log"),
+            // The last part may come to lead elsewhere.
+            ("x.log", "x.log"),
+            ("link/*/../[x].log", "a/b/[x].log"),
+            ("link/*.log", "a/b/*.log"),
+            ("no/../x.log", "x.log"),
+        ] {
+            assert_eq!(key(&root.join(name)), root.join(expected), "{name}");
+        }
+        let here = fs::canonicalize(".").unwrap();
+        assert_eq!(key(Path::new("x.log")), here.join("x.log"));
+    }
+}
