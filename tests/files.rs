@@ -142,6 +142,67 @@ fn gzip_is_read_member_by_member_and_a_damaged_one_is_said() {
     loki.assert_clean();
 }
 
+fn fifo(dir: &Dir, name: &str) -> PathBuf {
+    let path = dir.join(name);
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.expect("mkfifo").success());
+    path
+}
+
+#[test]
+fn a_pipe_without_a_writer_holds_up_no_file_and_no_signal() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let first = dir.write("a.log", "a\n");
+    let (pipe, other) = (fifo(&dir, "pipe"), fifo(&dir, "other"));
+    let last = dir.write("b.log", "b\n");
+    let run = || {
+        let run = LokiPush::new(&loki).args(["--flush-interval", "10ms", "--linger", "1h"]);
+        run.args([&first, &pipe, &other, &last]).spawn()
+    };
+    let waiting = run();
+    loki.wait_for_entries(2);
+    waiting.signal("TERM");
+    waiting.wait().expect(0).expect_silence();
+    let waiting = run();
+    loki.wait_for_entries(4);
+    fs::write(&other, "other\n").unwrap();
+    loki.wait_for_entries(5);
+    fs::write(&pipe, "pipe").unwrap();
+    waiting.wait_to_end().expect(0).expect_silence();
+    assert_eq!(loki.lines(), ["a", "b", "a", "b", "other", "pipe"]);
+}
+
+#[test]
+fn what_is_no_file_is_said_and_the_others_go_on() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let file = dir.write("a.log", "a\n");
+    let socket = dir.join("socket");
+    let _bound = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let null = Path::new("/dev/null");
+    let run = LokiPush::new(&loki).args([dir.path(), &socket, null, &file]);
+    run.run()
+        .expect(1)
+        .expect_stderr(["Is a directory", "socket: it is a socket"]);
+    assert_eq!(loki.lines(), ["a"]);
+    let run = LokiPush::new(&loki).args([Path::new("/dev/stdin"), null, &file]);
+    run.stdin_bytes("in\n").run().expect(0).expect_silence();
+    assert_eq!(loki.lines(), ["a", "in", "a"]);
+    let pipe = fifo(&dir, "pipe");
+    let run = follow(
+        &loki,
+        &[dir.path(), &socket, &pipe, &file],
+        &["--from", "start"],
+    )
+    .spawn();
+    loki.wait_for_entries(4);
+    let said = [
+        "it is a directory",
+        "it is a socket",
+        "pipe: it is no regular file",
+    ];
+    stop(run).expect(1).expect_stderr(said);
+}
+
 #[test]
 fn files_end_at_once_when_loki_will_never_take_them() {
     let (loki, dir) = (Loki::start(), Dir::new());

@@ -4,10 +4,12 @@
 //! that cannot be read does not hold up the others.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::io::{self, IsTerminal, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use flate2::read::MultiGzDecoder;
 
@@ -24,6 +26,9 @@ use crate::stop::Phase;
 /// The name of standard input.
 pub const STDIN: &str = "-";
 
+/// How long a named pipe holds up the files behind it before anybody has written into it.
+const CIVIL: Duration = Duration::from_millis(250);
+
 /// Reads files to their end.
 pub struct Files {
     setting: Setting,
@@ -36,6 +41,8 @@ pub struct Files {
     finished: HashMap<Place, (FileId, u64)>,
     /// What was read of each name, where a checkpoint says that it is not read again.
     copies: Copies,
+    /// Named pipes that nobody has written into yet.
+    waiting: Vec<(PathBuf, File)>,
     tee: Option<Box<dyn pipe::Tee>>,
     hung_up: Option<Arc<HungUp>>,
 }
@@ -62,6 +69,7 @@ impl Files {
             places: HashSet::new(),
             finished: HashMap::new(),
             copies: Copies::default(),
+            waiting: Vec::new(),
             tee: None,
             hung_up: None,
         }
@@ -102,6 +110,7 @@ impl Files {
                 break;
             }
         }
+        self.waiting();
         if let Some(checkpoint) = &self.setting.checkpoint {
             checkpoint.forget_gone();
             for (id, end) in self.finished.values() {
@@ -151,22 +160,46 @@ impl Files {
                 None
             }
         };
-        let is_pipe = |file: &&Opened| !file.meta.is_file() || file.is_made_up();
-        if let Some(pipe) = current.as_ref().filter(is_pipe) {
+        match current {
             // A named pipe, a terminal or a directory: nothing to come back to.
-            let (lines, gatherer) = (self.setting.lines(), self.setting.gatherer(name, None));
-            let (input, intake) = (&mut &pipe.file, &self.setting.intake);
-            let read = pipe::pump(
-                input,
-                &mut self.collar,
-                lines,
-                gatherer,
-                intake,
-                &mut self.tee,
-            );
-            return self.ended(name, read.map(|()| End::Whole));
+            Some(pipe) if !pipe.meta.is_file() || pipe.is_made_up() => {
+                let waits = pipe.meta.file_type().is_fifo() && {
+                    let until = Instant::now() + CIVIL;
+                    self.collar.first(&[&pipe.file], Some(until)).is_none()
+                };
+                if waits {
+                    self.waiting.push((name.to_owned(), pipe.file));
+                    return End::Whole;
+                }
+                self.pipe(name, &pipe.file)
+            }
+            current => self.generations(name, current, begin),
         }
-        self.generations(name, current, begin)
+    }
+
+    fn pipe(&mut self, name: &Path, mut input: &File) -> End {
+        let (lines, gatherer) = (self.setting.lines(), self.setting.gatherer(name, None));
+        let Self {
+            setting,
+            collar,
+            tee,
+            ..
+        } = self;
+        let read = pipe::pump(&mut input, collar, lines, gatherer, &setting.intake, tee);
+        self.ended(name, read.map(|()| End::Whole))
+    }
+
+    /// Reads the pipes that nobody wrote into when it was their turn, whichever is written into
+    /// first. If a stop is asked for, there is nothing in them to be read.
+    fn waiting(&mut self) {
+        while !self.waiting.is_empty() && !self.setting.is_over() {
+            let inputs: Vec<&File> = self.waiting.iter().map(|(_, file)| file).collect();
+            let Some(at) = self.collar.first(&inputs, None) else {
+                return;
+            };
+            let (name, file) = self.waiting.remove(at);
+            self.pipe(&name, &file);
+        }
     }
 
     /// Reads what is left of the files that bore a name, and the one that bears it now.

@@ -136,6 +136,30 @@ impl Collar {
         }
     }
 
+    /// Waits until one of `inputs` can be read, at most until `due`, and gives which; None if none
+    /// can by then, or when the leash is pulled.
+    pub fn first(&mut self, inputs: &[impl AsFd], due: Option<Instant>) -> Option<usize> {
+        loop {
+            let is_pulled = self.last().is_some();
+            let left = due.map(|due| due.saturating_duration_since(Instant::now()));
+            let left = left.or(is_pulled.then_some(Duration::ZERO));
+            let waits = inputs.iter().map(|input| PollFd::new(input, PollFlags::IN));
+            let mut fds: Vec<PollFd<'_>> = waits.collect();
+            fds.push(PollFd::new(&self.bell, PollFlags::IN));
+            match poll(&mut fds, left.map(timespec).as_ref()) {
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(_) => return Some(0),
+                Ok(_) => {}
+            }
+            let found = fds.iter().position(|fd| !fd.revents().is_empty());
+            if found != Some(inputs.len()) {
+                return found;
+            }
+            drop(fds);
+            let _ = self.bell.read(&mut [0; 16]);
+        }
+    }
+
     fn last(&self) -> Option<Last> {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -170,6 +194,19 @@ mod tests {
         assert_eq!(collar.wait(&reader, None), Woken::Readable);
         // What can be read goes before what is due.
         assert_eq!(collar.wait(&reader, Some(Instant::now())), Woken::Readable);
+    }
+
+    #[test]
+    fn the_first_of_several_is_told_and_none_when_the_leash_was_pulled() {
+        let (leash, mut collar) = new().unwrap();
+        let (pipes, mut writers): (Vec<_>, Vec<_>) = (0..2).map(|_| io::pipe().unwrap()).unzip();
+        assert_eq!(collar.first(&pipes, Some(Instant::now())), None);
+        writers[1].write_all(b"x").unwrap();
+        assert_eq!(collar.first(&pipes, None), Some(1));
+        leash.pull(LONG, Instant::now() + LONG);
+        assert_eq!(collar.first(&pipes, None), Some(1));
+        assert_eq!(collar.first(&pipes[..1], None), None);
+        assert_eq!(collar.wait(&pipes[1], None), Woken::Readable);
     }
 
     #[test]

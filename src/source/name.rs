@@ -4,9 +4,9 @@
 //! Decides which generation is read and when one is done. Knows no clock but the time it is told.
 
 use std::collections::{HashMap, VecDeque};
-use std::fs::{self, Metadata};
+use std::fs::{self, FileType, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -195,7 +195,7 @@ impl Name {
                     .ok_or(io::ErrorKind::NotFound.into())
             })
         } else {
-            Err(io::Error::other("it is no regular file"))
+            Err(io::Error::other(not_to_be_followed(meta.file_type())))
         };
         let opened = opened.and_then(|file| {
             let made_up = file.is_made_up();
@@ -370,4 +370,15 @@ fn tails_wait(tails: &VecDeque<Tail>, now: Instant) -> bool {
     tails
         .front()
         .is_some_and(|tail| tail.is_unterminated() && now < tail.changed + PATIENCE)
+}
+
+/// Why something cannot be followed, and what to do.
+fn not_to_be_followed(kind: FileType) -> &'static str {
+    if kind.is_dir() {
+        "it is a directory, no regular file"
+    } else if kind.is_socket() {
+        "it is a socket, no regular file"
+    } else {
+        "it is no regular file: read it without -f"
+    }
 }

@@ -2,11 +2,13 @@
 //!
 //! Opens, and reads the first bytes; reads no line. Knows nothing of the other files of its name.
 
-use std::fs::{File, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::SystemTime;
+
+use rustix::fs::OFlags;
 
 use crate::identity::{FileState, HEAD, Place, Signature};
 use crate::source::names;
@@ -33,12 +35,21 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Opens a file, to be read from its start.
+    /// Opens a file, to be read from its start. A pipe that nobody has opened for writing is not
+    /// waited for.
     ///
     /// # Errors
     /// If that fails.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
+        let file = match File::options().read(true).custom_flags(flags).open(path) {
+            // Somebody has a lease on it, and gives it back to those that wait.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => File::open(path)?,
+            Err(error) if is_socket(path) => {
+                return Err(io::Error::new(error.kind(), "it is a socket"));
+            }
+            opened => opened?,
+        };
         let meta = file.metadata()?;
         let head = if meta.is_file() {
             head_of(&file, HEAD)?
@@ -109,6 +120,10 @@ impl Opened {
         self.offset = if reaches { offset } else { 0 };
         self
     }
+}
+
+fn is_socket(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.file_type().is_socket())
 }
 
 /// When a file came to be, and when it was last written. Not every file system knows the first.
