@@ -142,6 +142,20 @@ fn gzip_is_read_member_by_member_and_a_damaged_one_is_said() {
     loki.assert_clean();
 }
 
+#[test]
+fn what_lies_behind_the_last_gzip_member_is_no_line() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let padded = dir.write("padded.gz", [gzip("one\n"), vec![0; 10_000]].concat());
+    let run = LokiPush::new(&loki).arg(&padded);
+    run.run().expect(0).expect_silence();
+    let spoiled = dir.write("spoiled.gz", [gzip("two\n"), b"garbage".to_vec()].concat());
+    let run = LokiPush::new(&loki).arg(&spoiled);
+    run.run()
+        .expect(1)
+        .expect_stderr(["spoiled.gz: ", "something else, which is ignored"]);
+    assert_eq!(loki.lines(), ["one", "two"]);
+}
+
 fn fifo(dir: &Dir, name: &str) -> PathBuf {
     let path = dir.join(name);
     let made = std::process::Command::new("mkfifo").arg(&path).status();

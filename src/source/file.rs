@@ -1,7 +1,7 @@
 //! Files read to their end, one after another, standard input among them.
 //!
-//! Beside `seal` the one user of flate2: a name that ends in `.gz` is decompressed here. One file
-//! that cannot be read does not hold up the others.
+//! Knows that a name which ends in `.gz` is decompressed. One file that cannot be read does not hold
+//! up the others.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -11,13 +11,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flate2::read::MultiGzDecoder;
-
 use crate::entry::FileId;
 use crate::identity::Place;
 use crate::note::Message;
 use crate::source::copies::{Copies, Kin};
 use crate::source::generations;
+use crate::source::gzip::Inside;
 use crate::source::leash::Collar;
 use crate::source::opened::{Begin, Opened};
 use crate::source::{Setting, names, pipe};
@@ -260,7 +259,7 @@ impl Files {
         };
         let keep_rest = is_current && self.setting.checkpoint.is_some();
         let end = if names::is_gzip(name) {
-            let mut inside = MultiGzDecoder::new(file);
+            let mut inside = Inside::new(file);
             state.unread = true;
             state.offset = io::copy(&mut (&mut inside).take(offset), &mut io::sink())?;
             let offset = state.offset;

@@ -10,6 +10,7 @@ mod copies;
 pub mod file;
 pub mod follow;
 mod generations;
+mod gzip;
 mod late;
 pub mod leash;
 mod name;
