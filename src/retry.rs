@@ -17,6 +17,22 @@ const WORTH_SAYING: Duration = Duration::from_secs(2);
 /// worth a line.
 const LIMIT_WORTH_SAYING: Duration = Duration::from_secs(15);
 
+/// A request is given this long after the end of input at least: in less no Loki could answer.
+pub const LEAST: Duration = Duration::from_millis(500);
+
+/// And this long from when it is sent.
+const CHANCE: Duration = Duration::from_millis(250);
+
+/// Of the time after the end of input this part, up to the most, is kept for the last try, so that
+/// a Loki that hangs does not use it up.
+const KEPT: u32 = 4;
+const KEPT_MOST: Duration = Duration::from_secs(1);
+
+/// Where tries fail faster than this, the last one is made when the time ends; else so many times as
+/// long before as they took.
+const AT_ONCE: Duration = Duration::from_millis(50);
+const AHEAD: u32 = 4;
+
 /// How a failed try looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
@@ -61,23 +77,74 @@ impl Backoff {
     }
 }
 
-/// When sending must end.
+/// When sending must end: the last try is over with the time, not begun then, unless tries are over
+/// at once.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
     /// How long after the end of input nothing may be accepted; after a signal, the total.
     pub flush_timeout: Duration,
 }
 
+/// Some tries that are about to begin.
+#[derive(Debug, Clone, Copy)]
+pub struct Tries {
+    /// When.
+    pub begin: Instant,
+    /// Whether they are the last.
+    pub last: bool,
+    /// How long the last ones took that went well.
+    pub usual: Duration,
+}
+
 impl Patience {
     /// When to give up, or None while input goes on. `accepted` is when Loki last took something.
     pub fn ends(&self, view: View, accepted: Option<Instant>) -> Option<Instant> {
-        let ended = view.input_ended?;
-        let from = match (view.phase, accepted) {
-            (Phase::Running, Some(accepted)) => ended.max(accepted),
-            _ => ended,
-        };
-        Some(from + self.flush_timeout)
+        Some(from(view, accepted)? + self.flush_timeout)
     }
+
+    /// When a run is over, whatever Loki does; or None while input goes on.
+    pub fn over_by(&self, view: View, accepted: Option<Instant>) -> Option<Instant> {
+        Some(from(view, accepted)? + self.flush_timeout.max(LEAST))
+    }
+
+    /// By when requests must be answered, or None while input goes on.
+    pub fn answers_by(
+        &self,
+        view: View,
+        accepted: Option<Instant>,
+        tries: Tries,
+    ) -> Option<Instant> {
+        let (from, end) = (from(view, accepted)?, self.ends(view, accepted)?);
+        let kept = if tries.last {
+            Duration::ZERO
+        } else {
+            self.kept()
+        };
+        let usual = (tries.begin + tries.usual * 2).min(end);
+        let by = (end - kept).max(usual).max(from + LEAST);
+        Some(by.max(tries.begin + CHANCE))
+    }
+
+    /// How long before the end the last try begins, if the one before it took so long.
+    pub fn reserve(&self, took: Duration) -> Duration {
+        if took < AT_ONCE {
+            return Duration::ZERO;
+        }
+        (took * AHEAD).min(self.kept())
+    }
+
+    fn kept(&self) -> Duration {
+        (self.flush_timeout / KEPT).min(KEPT_MOST)
+    }
+}
+
+/// From when the time counts.
+fn from(view: View, accepted: Option<Instant>) -> Option<Instant> {
+    let ended = view.input_ended?;
+    Some(match (view.phase, accepted) {
+        (Phase::Running, Some(accepted)) => ended.max(accepted),
+        _ => ended,
+    })
 }
 
 /// A spell of trouble: said once when it begins to last and once when it ends, never a line a
@@ -232,6 +299,68 @@ mod tests {
             patience.ends(view, Some(later)),
             Some(start + Duration::from_secs(30))
         );
+    }
+
+    #[test]
+    fn the_last_try_is_over_when_the_time_is() {
+        let ended = Instant::now();
+        let view = View {
+            phase: Phase::Running,
+            input_ended: Some(ended),
+        };
+        let ms = Duration::from_millis;
+        for (flush, hangs_until, last_until) in [
+            (0, 500, 500),
+            (500, 500, 500),
+            (1_000, 750, 1_000),
+            (3_000, 2_250, 3_000),
+            (30_000, 29_000, 30_000),
+        ] {
+            let patience = Patience {
+                flush_timeout: ms(flush),
+            };
+            let by = |last| {
+                let tries = Tries {
+                    begin: ended,
+                    last,
+                    usual: Duration::ZERO,
+                };
+                patience.answers_by(view, None, tries)
+            };
+            assert_eq!(by(false), Some(ended + ms(hangs_until)), "{flush}");
+            assert_eq!(by(true), Some(ended + ms(last_until)), "{flush}");
+            assert_eq!(patience.over_by(view, None), by(true));
+            let kept = ms(flush.max(500)) - ms(hangs_until);
+            assert_eq!(patience.reserve(ms(10_000)).max(kept), patience.kept());
+            assert_eq!(patience.reserve(ms(1)), ms(0), "as late as it can be");
+        }
+    }
+
+    #[test]
+    fn near_the_end_a_request_gets_as_long_as_they_usually_take_if_there_is_so_much() {
+        let ended = Instant::now();
+        let view = View {
+            phase: Phase::Winding,
+            input_ended: Some(ended),
+        };
+        let ms = Duration::from_millis;
+        let patience = Patience {
+            flush_timeout: ms(4_000),
+        };
+        for (begin, usual, until) in [
+            (0, 100, 3_000),
+            (2_950, 500, 3_950),
+            (3_500, 500, 4_000),
+            (3_900, 0, 4_150),
+        ] {
+            let tries = Tries {
+                begin: ended + ms(begin),
+                last: false,
+                usual: ms(usual),
+            };
+            let by = patience.answers_by(view, Some(ended), tries);
+            assert_eq!(by, Some(ended + ms(until)), "{begin}");
+        }
     }
 
     #[test]

@@ -75,6 +75,97 @@ fn a_loki_that_never_answers_cannot_hold_up_the_end() {
     ended.expect_stderr(["2 entries not delivered", "no answer in time"]);
 }
 
+/// What a run may overrun its time by on a machine that does other things too.
+const SLACK: Duration = Duration::from_millis(700);
+
+#[test]
+fn with_a_loki_that_hangs_or_refuses_the_run_is_over_when_the_flush_timeout_is() {
+    let try_one = |hangs: bool, spools: bool, flush: u64| {
+        let (loki, dir) = (Loki::reserve(), Dir::new());
+        if hangs {
+            loki.restart();
+            loki.always(Fault::Hang);
+        }
+        let mut run = run(&loki).args(["--flush-timeout", &format!("{flush}ms")]);
+        if spools {
+            run = run.arg("--spool").arg(dir.join("spool"));
+        }
+        let ended = run.stdin_bytes("a\nb\nc\n").run();
+        let ended = ended.expect(i32::from(!spools));
+        let summary = ended.summary();
+        let kept = if spools {
+            summary.spooled
+        } else {
+            summary.left
+        };
+        assert_eq!((summary.read, kept), (3, 3), "{}", ended.report());
+        let time = Duration::from_millis(flush);
+        assert!(ended.elapsed >= time, "{:?} of {time:?}", ended.elapsed);
+        if hangs && flush >= 1_000 {
+            assert_eq!(loki.requests().len(), 2, "a last try");
+        }
+        // One that hangs is given a chance, however short the time is.
+        let most = if hangs {
+            time.max(Duration::from_millis(500))
+        } else {
+            time
+        };
+        let (took, most) = (ended.elapsed, most + SLACK);
+        let kept = took < most;
+        kept.then_some(())
+            .ok_or_else(|| format!("{took:?}, not within {most:?}"))
+    };
+    std::thread::scope(|scope| {
+        for (hangs, spools) in [(false, false), (false, true), (true, false), (true, true)] {
+            scope.spawn(move || {
+                for flush in [0, 500, 1_000, 3_000] {
+                    once_in_a_few(|| try_one(hangs, spools, flush));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn after_a_signal_a_loki_that_hangs_takes_no_more_than_the_flush_timeout() {
+    for spools in [false, true] {
+        once_in_a_few(|| {
+            let (loki, dir) = (Loki::start(), Dir::new());
+            loki.always(Fault::Hang);
+            let spool = dir.path().display().to_string();
+            let args = ["--linger", "0s", "--flush-timeout", "1s"];
+            let spool = ["--spool", &spool];
+            let spool = if spools { &spool[..] } else { &[] };
+            let run = listening(&loki, &[&args[..], spool].concat());
+            let asked = Instant::now();
+            run.signal("TERM");
+            let ended = run.wait_to_end().expect(i32::from(!spools));
+            let (took, summary) = (asked.elapsed(), ended.summary());
+            assert_eq!(summary.left + summary.spooled, 1);
+            // A pipe is given a breath first.
+            let most = Duration::from_millis(1_200) + SLACK;
+            let kept = took < most;
+            kept.then_some(())
+                .ok_or_else(|| format!("{took:?}, not within {most:?}"))
+        });
+    }
+}
+
+#[test]
+fn twenty_streams_to_a_loki_that_hangs_take_no_longer_than_one() {
+    once_in_a_few(|| {
+        let loki = Loki::start();
+        loki.always(Fault::Hang);
+        let lines: Vec<String> = (0..20).map(|n| format!("user={n} text")).collect();
+        let run = run(&loki).args(["--label-field", "user", "--flush-timeout", "1s"]);
+        let ended = run.stdin_bytes(lines.join("\n")).run().expect(1);
+        assert_eq!(ended.summary().left, 20);
+        let took = ended.elapsed;
+        let kept = took < Duration::from_secs(1) + SLACK;
+        kept.then_some(()).ok_or_else(|| format!("{took:?}"))
+    });
+}
+
 #[test]
 fn one_last_try_is_made_when_the_time_is_over() {
     let loki = Loki::start();

@@ -22,9 +22,9 @@ use crate::stop::{Phase, Stop};
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
-/// How long a stage may overrun the end before the program leaves without it. A last try may take
-/// a second.
-const GRACE: Duration = Duration::from_millis(1_500);
+/// How long a stage may overrun the end before the program leaves without it, as when a request is
+/// under way that began before the end of input. The last try is over by then.
+const GRACE: Duration = Duration::from_millis(300);
 
 /// How long the stages have to put what is in memory into the spool after a second signal.
 const SPOOLING: Duration = Duration::from_secs(2);

@@ -77,7 +77,8 @@ pub struct Delivery {
 
     /// After the end of input, give up when nothing was accepted for this long
     ///
-    /// After a signal it is the total. One last try is made when it ends.
+    /// After a signal it is the total. One last try is made when it ends; where Loki hangs, so
+    /// that it is over by then. A request is given half a second at least.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     pub flush_timeout: Duration,
 

@@ -17,10 +17,12 @@ use crate::note::{Loudness, Note};
 use crate::pipeline::{Destination, Intake, Pipeline, Plan, Stage, Stores};
 use crate::push::Push;
 use crate::queue::Queue;
+use crate::retry::LEAST;
 use crate::stop::{Phase, Stop};
 
-/// How long a stop may overrun its time: one last try is made when that is over.
-const GRACE: Duration = Duration::from_millis(1_500);
+/// How long a stop may overrun its time, as when a request is under way that began before it. The last
+/// try is over by then.
+const GRACE: Duration = Duration::from_millis(300);
 
 /// What all clones of a client share; a bridge too, which keeps no client alive.
 pub struct Core {
@@ -109,7 +111,8 @@ impl Core {
             self.pipeline.close();
             self.stop.advance(Phase::Winding);
             self.stop.end_input(now);
-            self.through.pop(Some(now + self.flush_timeout + GRACE));
+            let time = self.flush_timeout.max(LEAST) + GRACE;
+            self.through.pop(Some(now + time));
             // Whatever a stage still does, it does in vain, and the statistics are final.
             self.stop.advance(Phase::Now);
             self.pipeline.abandon();

@@ -152,8 +152,8 @@ impl Loki {
         self.core.flush()
     }
 
-    /// Ends the client: delivers what was logged, at most for [`Config::flush_timeout`] and about
-    /// a second more for a last try, and gives the final statistics. What is logged later, through
+    /// Ends the client: delivers what was logged, at most for [`Config::flush_timeout`] (half a second,
+    /// if that is less and Loki hangs), and gives the final statistics. What is logged later, through
     /// clones of the client or a bridge, is counted as dropped. A second stop changes nothing.
     ///
     /// Dropping the last clone does the same. `std::process::exit` drops nothing: stop before it.

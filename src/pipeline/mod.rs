@@ -249,5 +249,6 @@ fn seed() -> u64 {
 
 /// The deadline by which a run must be over, given when input ended. See [`crate::retry::Patience`].
 pub fn over_by(delivery: &Delivery, stop: &Stop, ledger: &Ledger) -> Option<Instant> {
-    delivery.patience.ends(stop.view(), ledger.last_accepted())
+    let (view, accepted) = (stop.view(), ledger.last_accepted());
+    delivery.patience.over_by(view, accepted)
 }

@@ -180,7 +180,7 @@ impl Shipping {
         let is_news = tries == 0 && self.desk.is_new_trouble(&labels);
         self.voice.no_place(&labels, trouble, is_news);
         let waits = self.desk.park(&labels, trip.back, trip.back + backoff);
-        let is_last = self.last_try && self.is_held_by_us_alone(trip.place);
+        let is_last = self.vigil.is_last_try() && self.is_held_by_us_alone(trip.place);
         if !waits || is_last {
             self.refuse(trip.place, trouble, Reason::StreamLimit.as_str());
         }

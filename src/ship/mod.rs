@@ -28,7 +28,7 @@ use crate::outcome;
 use crate::pace::Pace;
 use crate::push::Push;
 use crate::queue::Pop;
-use crate::retry::Jitter;
+use crate::retry::{Jitter, Tries};
 use crate::shipment::Outcome;
 use crate::stop::Stop;
 use crew::Crew;
@@ -81,8 +81,6 @@ struct Shipping {
     voice: Voice,
     /// Rounds in a row that met trouble.
     attempt: u32,
-    /// Whether the time is over, and what is under way is tried once more.
-    last_try: bool,
     epoch: Instant,
 }
 
@@ -108,7 +106,6 @@ impl Ship {
             vigil: Vigil::new(self.stop, Arc::clone(&self.ledger), &self.delivery),
             voice: Voice::new(self.note, self.target, self.trouble),
             attempt: 0,
-            last_try: false,
             epoch: Instant::now(),
             delivery: self.delivery,
             push: self.push,
@@ -142,8 +139,8 @@ impl Shipping {
     fn goes_on(&mut self, wake: Wake) -> bool {
         match wake {
             Wake::Retry => true,
-            Wake::LastTry if !self.last_try && !self.desk.is_empty() => {
-                self.last_try = true;
+            Wake::LastTry if !self.vigil.is_through() && !self.desk.is_empty() => {
+                self.vigil.set_last_try();
                 self.desk.hurry(Instant::now());
                 true
             }
@@ -178,8 +175,14 @@ impl Shipping {
         if self.keep_pace(&ready) == Wake::Stop {
             return false;
         }
-        let trips = self.send(&ready);
-        let Some(hold) = self.take_in(trips) else {
+        let tries = self.vigil.begin();
+        let trips = self.send(&ready, tries);
+        if trips.is_empty() {
+            return false;
+        }
+        let hold = self.take_in(trips);
+        self.vigil.ended(tries, hold.is_none());
+        let Some(hold) = hold else {
             // However well it goes: after a signal the time is a total.
             return !self.vigil.is_late();
         };
@@ -194,7 +197,7 @@ impl Shipping {
         });
         let hopeless =
             lasting && self.delivery.end_when_hopeless && self.ledger.last_accepted().is_none();
-        if self.last_try || hopeless || self.vigil.is_over() {
+        if self.vigil.is_through() || hopeless || self.vigil.is_over() {
             return false;
         }
         let wake = self.wait_for_more(Instant::now() + hold.wait);
@@ -254,23 +257,25 @@ impl Shipping {
         }
     }
 
-    /// One try for each of these, over at most so many connections at once.
-    fn send(&self, ready: &[Place]) -> Vec<Trip> {
-        let timeout = self.vigil.timeout();
-        self.crew
+    /// One try for each of these, over at most so many connections at once, as long as there is time.
+    fn send(&self, ready: &[Place], tries: Tries) -> Vec<Trip> {
+        let trips = self
+            .crew
             .side_by_side(ready, self.delivery.connections, |&place| {
+                let timeout = self.vigil.timeout(tries)?;
                 let parcel = self.desk.parcel(place);
                 self.ledger
                     .tried(parcel.request.body.len(), parcel.tries > 0);
                 let sent = Instant::now();
                 let outcome = outcome::judge(self.push.push(&parcel.request, timeout));
-                Trip {
+                Some(Trip {
                     place,
                     outcome,
                     sent,
                     back: Instant::now(),
-                }
-            })
+                })
+            });
+        trips.into_iter().flatten().collect()
     }
 
     fn settle_finished(&mut self) {

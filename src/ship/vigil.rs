@@ -8,18 +8,15 @@ use std::time::{Duration, Instant};
 
 use super::Delivery;
 use crate::ledger::Ledger;
-use crate::retry::Patience;
+use crate::retry::{Patience, Tries};
 use crate::stop::{Phase, Stop, View};
-
-/// The least time a request gets, however near the end is.
-const LEAST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why a wait between tries ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wake {
     /// It is time for the next try.
     Retry,
-    /// The time is over after one more try.
+    /// The time is over after one more try, for which some is left.
     LastTry,
     /// The time is over.
     Stop,
@@ -33,6 +30,11 @@ pub struct Vigil {
     timeout: Duration,
     /// The phase when a wait last looked.
     phase: Phase,
+    /// How long the last tries took, and the last ones that went well.
+    took: Duration,
+    usual: Duration,
+    /// Whether the time is over, and what is under way is tried once more.
+    last_try: bool,
 }
 
 impl Vigil {
@@ -44,7 +46,46 @@ impl Vigil {
             patience: delivery.patience,
             timeout: delivery.timeout,
             phase: Phase::Running,
+            took: Duration::ZERO,
+            usual: Duration::ZERO,
+            last_try: false,
         }
+    }
+
+    /// Tries are about to begin.
+    pub fn begin(&self) -> Tries {
+        Tries {
+            begin: Instant::now(),
+            last: self.last_try,
+            usual: self.usual,
+        }
+    }
+
+    /// They are over.
+    pub fn ended(&mut self, tries: Tries, went_well: bool) {
+        self.took = tries.begin.elapsed();
+        if went_well {
+            self.usual = self.took;
+        }
+        // There is time again.
+        self.last_try &= self.ledger.last_accepted() <= Some(tries.begin);
+    }
+
+    /// Notes that what is tried now is tried for the last time.
+    pub fn set_last_try(&mut self) {
+        self.last_try = true;
+    }
+
+    /// Whether what is tried now is tried for the last time.
+    pub fn is_last_try(&self) -> bool {
+        self.last_try
+    }
+
+    /// Whether it was the last try, and no time is left for another. One that failed at once after
+    /// others that hung leaves some.
+    pub fn is_through(&self) -> bool {
+        let end = self.ends(self.stop.view());
+        self.last_try && end.is_none_or(|end| end <= Instant::now())
     }
 
     /// Whether everything is to stop at once.
@@ -52,11 +93,12 @@ impl Vigil {
         self.stop.view().phase == Phase::Now
     }
 
-    /// Whether a stop was asked for, and the time that it left is over.
+    /// Whether a stop was asked for, and what it left of time is over, or too short for one more
+    /// request.
     pub fn is_late(&self) -> bool {
         let view = self.stop.view();
         let end = self.ends(view).filter(|_| view.phase > Phase::Running);
-        end.is_some_and(|end| end <= Instant::now())
+        end.is_some_and(|end| end <= Instant::now() + self.usual)
     }
 
     /// Whether a stop was asked for since a wait last looked: what waits is tried at once.
@@ -65,14 +107,16 @@ impl Vigil {
         std::mem::replace(&mut self.phase, phase) < phase
     }
 
-    /// How long a request may take now: near the end, no longer than is left.
-    pub fn timeout(&self) -> Duration {
-        let left = self
-            .ends(self.stop.view())
-            .map(|end| end - Instant::now().min(end));
-        left.map_or(self.timeout, |left| {
-            left.max(LEAST_TIMEOUT).min(self.timeout)
-        })
+    /// How long one more of these may take: near the end, no longer than is left. None if nothing
+    /// is.
+    pub fn timeout(&self, tries: Tries) -> Option<Duration> {
+        let accepted = self.ledger.last_accepted();
+        let by = self.patience.answers_by(self.stop.view(), accepted, tries);
+        let left = by.map_or(self.timeout, |by| {
+            by.saturating_duration_since(Instant::now())
+                .min(self.timeout)
+        });
+        (!left.is_zero()).then_some(left)
     }
 
     /// Waits for the next try.
@@ -87,6 +131,11 @@ impl Vigil {
                 return Wake::Retry;
             }
             let end = self.ends(view);
+            let end = if self.last_try {
+                end
+            } else {
+                end.map(|end| end - self.patience.reserve(self.took))
+            };
             let until = end.map_or(due, |end| end.min(due));
             if Instant::now() >= until {
                 return if end.is_some_and(|end| end <= due) {
