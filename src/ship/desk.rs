@@ -188,15 +188,15 @@ impl Desk {
         !self.parked.contains_key(labels) && !self.given_up.contains(labels)
     }
 
-    /// Puts a stream aside, to be tried again at `due`. False when its time is over: then its
-    /// requests are to be given up, one by one.
+    /// Puts a stream aside, to be tried again at `due`, or when its time is over. False when it is:
+    /// then its requests are to be given up, one by one.
     pub fn park(&mut self, labels: &Arc<Labels>, now: Instant, due: Instant) -> bool {
         if self.given_up.contains(labels) {
             return false;
         }
         let parked = Parked { since: now, due };
         let parked = self.parked.entry(Arc::clone(labels)).or_insert(parked);
-        parked.due = due;
+        parked.due = due.min(parked.since + PARKED_FOR);
         if now.duration_since(parked.since) < PARKED_FOR {
             return true;
         }
@@ -296,6 +296,19 @@ mod tests {
         );
         desk.unpark(&labels("a"));
         assert!(desk.park(&labels("a"), now + PARKED_FOR, now));
+    }
+
+    #[test]
+    fn a_stream_aside_is_tried_when_its_minute_is_over_however_long_the_waits_have_grown() {
+        let now = Instant::now();
+        let mut desk = Desk::default();
+        desk.add(taken(0, &["a", "b"]), now);
+        let (half, end) = (now + PARKED_FOR / 2, now + PARKED_FOR);
+        assert!(desk.park(&labels("a"), now, half));
+        assert_eq!(desk.next_due(), Some(half));
+        assert!(desk.park(&labels("a"), half, half + PARKED_FOR));
+        assert_eq!(desk.next_due(), Some(end));
+        assert!(!desk.park(&labels("a"), end, end + PARKED_FOR));
     }
 
     #[test]
