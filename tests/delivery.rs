@@ -579,6 +579,27 @@ fn reasons_that_hide_one_another_are_told_apart() {
 }
 
 #[test]
+fn a_guess_at_what_was_refused_is_called_one() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    // One of them breaks the rule, and two are said to.
+    let text = "2 errors like: entry for stream '{app=\"default\"}' has timestamp too old: \
+                2026-08-14T20:45:11Z, oldest acceptable timestamp is: 2026-08-15T20:45:11Z";
+    loki.fault(Fault::Answer(Answer::error(400, text)));
+    let input = "2026-08-14T20:45:11Z old\n2026-09-01T00:00:00Z a\n2026-09-01T00:00:01Z b\n";
+    let run = run(&loki).args(["--time", "prefix", "-v", "--dead-letter"]);
+    let run = run.arg(dir.join("refused"));
+    let ended = run.stdin_bytes(input).run().expect(1);
+    let summary = ended.summary();
+    assert_eq!((summary.delivered, summary.refused), (1, 2));
+    assert_eq!(summary.reasons["too old"], 2);
+    let guess = "too old, but which of the request's entries is not certain";
+    ended.expect_stderr([&format!("refused ({guess}): 2026-08-14T20:45:11Z old")]);
+    let kept = dir.read_text("refused");
+    let marked = kept.matches(&format!("\"reason\":\"{guess}\"")).count();
+    assert_eq!(marked, 2, "{kept}");
+}
+
+#[test]
 fn a_loki_that_is_down_for_a_while_costs_nothing_but_time() {
     let loki = Loki::start();
     let run = run(&loki)

@@ -333,6 +333,11 @@ fn missing(
 }
 
 /// `1 entry`, `2 entries`.
+/// A reason to refuse an entry, where the request's entries that it holds for are a guess.
+pub fn guessed(reason: &str) -> String {
+    format!("{reason}, but which of the request's entries is not certain")
+}
+
 fn count(entries: u64) -> String {
     counted(entries, "entry", "entries")
 }

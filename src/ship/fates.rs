@@ -10,7 +10,7 @@ use crate::backlog::Ticket;
 use crate::deadletter::DeadLetter;
 use crate::entry::Entry;
 use crate::ledger::Fate;
-use crate::note::{Message, Note};
+use crate::note::{self, Message, Note};
 use crate::refusal::{self, Hints, Sent};
 use crate::seal;
 use crate::shipment::Request;
@@ -59,10 +59,11 @@ impl Fates {
         }
         ticket.settle(request.entries - refused, Fate::Delivered);
         let entries: Vec<Entry<'_>> = opened.entries().collect();
+        let certain = found.exact || refused == entries.len();
         for (at, reason) in found.refused {
             let reason = reason.as_str();
             ticket.settle(1, Fate::Refused(reason.to_owned()));
-            self.keep(request, &entries[at], reason);
+            self.keep(request, &entries[at], reason, certain);
         }
     }
 
@@ -78,14 +79,17 @@ impl Fates {
         ticket.settle(request.entries, Fate::Refused(reason.to_owned()));
         if let Ok(opened) = seal::open(request) {
             for entry in opened.entries() {
-                self.keep(request, &entry, reason);
+                self.keep(request, &entry, reason, true);
             }
         }
         self.say(request.entries, status, text, reason);
     }
 
-    /// An entry that Loki does not want.
-    fn keep(&self, request: &Request, entry: &Entry<'_>, reason: &str) {
+    /// An entry that Loki does not want. If it is not `certain` that it is this one, since Loki's
+    /// counts do not agree with what its rules make of the request, that is kept with it.
+    fn keep(&self, request: &Request, entry: &Entry<'_>, reason: &str, certain: bool) {
+        let guessed = (!certain).then(|| note::guessed(reason));
+        let reason = guessed.as_deref().unwrap_or(reason);
         if let Some(file) = &self.dead_letter {
             file.write(&request.labels, entry, reason);
         }
