@@ -56,8 +56,11 @@ pub use ceiling::Refused;
 
 /// The longest mean wait times this is the longest wait: the upper end of the jitter.
 const JITTER_TOP: f64 = 2.0;
-/// The wait after the first refusal in seconds, half to one and a half of it.
-const FIRST_WAIT: f64 = 1.0;
+/// The wait after the first refusal in seconds, half to one and a half of it: what the bucket gains in
+/// that is not more than may be sent at once then.
+const FIRST_WAIT: f64 = 0.85;
+/// And how many times the request's own time at least.
+const FIRST_LEAST: f64 = 1.25;
 /// A request that needs longer than these seconds at the limit alone is tried all the same: the
 /// limit may be 0, which blocks a tenant for a while.
 const OWN_MAX: f64 = 300.0;
@@ -260,8 +263,9 @@ impl Pace {
             self.paid += cost;
             return seconds(self.paid + cost * (random - 0.5) - now);
         }
-        // Alone, it holds two of these after `least`; the second covers the jitter to come.
-        let least = 2.0 * bytes_at(rate, bytes);
+        // Alone, it holds two of these after `least`; the second covers the jitter to come. As long as
+        // no others were met a part of that will do, and a short load is over earlier.
+        let least = if known { 2.0 } else { FIRST_LEAST } * bytes_at(rate, bytes);
         let wait = (cost.max(backoff) * (0.5 + random)).max(least);
         self.saved = if known { 0.0 } else { wait - least };
         self.paid += wait;

@@ -8,18 +8,21 @@
 //! alone for as long as its bytes need, and refused again, it was either above the burst or others
 //! took the tokens. The first is likely for a size that never passed, and cheap to find out: the
 //! bucket lost nothing, and a piece can go at once. So a piece of a size that never passed is
-//! tried at once; when it is refused as well, or the next ones are, it is a crowd rather than the
-//! size, what was not sent stays whole, and a piece is tried again only after many refusals in a
-//! row. What passed once is below the burst until still more say otherwise.
+//! tried at once, and a piece of that in its time; when both are refused as well, it is a crowd rather than
+//! the size, what was not sent stays whole, and a piece is tried again only after many refusals in
+//! a row. What passed once is below the burst until still more say otherwise.
 //!
 //! What was learned lasts: every later request is cut to it before it is sent. Since a burst may
 //! be raised, a little more is tried after a quiet time, which doubles when that is refused.
 
 use std::time::Duration;
 
-/// By what a size that never passed is divided at once. In one step, since each costs every one of
-/// a crowd a refusal, and too small a ceiling is soon raised.
+/// By what a size that never passed is divided at once, and how often. In few steps, since each
+/// costs every one of a crowd a refusal, and too small a ceiling is soon raised.
 const AT_ONCE: u64 = 8;
+const TIMES: u8 = 2;
+/// Pieces of a piece are not made smaller than this: in a crowd they would slip through.
+const SMALL: u64 = 16 * 1024;
 /// If that did not help it is tried again after so many refusals in a row, and each time that it
 /// does not help after so many times as many.
 const OFTEN: u32 = 24;
@@ -43,9 +46,9 @@ pub struct Ceiling {
     /// The largest that passed, and the largest that was met.
     proven: u64,
     widest: u64,
-    /// Refused in a row although the bucket had time, and whether it was divided for that.
+    /// Refused in a row although the bucket had time, and how often it was divided for that.
     row: u32,
-    divided: bool,
+    divided: u8,
     /// How many refusals in a row it takes to divide again when that did not help.
     patience: u32,
     /// When the last request was taken: then the bucket began to fill anew.
@@ -66,7 +69,7 @@ impl Default for Ceiling {
             proven: 0,
             widest: 0,
             row: 0,
-            divided: false,
+            divided: 0,
             patience: OFTEN,
             taken: None,
             passed: 0,
@@ -140,7 +143,7 @@ impl Ceiling {
         if self.most.is_some() && bytes <= self.proven && self.passed < BELIEVED {
             // What slipped through was one of a crowd.
             self.most = None;
-            self.divided = true;
+            self.divided = TIMES;
             self.row = 0;
             return false;
         }
@@ -158,17 +161,18 @@ impl Ceiling {
             }
             return false;
         }
-        if !self.divided {
-            self.divided = true;
+        if self.divided == 0 || self.divided < TIMES && bytes >= AT_ONCE * SMALL {
+            self.divided += 1;
             self.row = 0;
             self.lower(now, bytes / AT_ONCE);
-            return refused.divisible;
+            // The second time a crowd is as likely: no hurry.
+            return refused.divisible && self.divided == 1;
         }
         // A crowd, it seems: what was not cut yet stays whole.
         self.most = None;
         if self.row >= self.patience {
             self.row = 0;
-            self.divided = false;
+            self.divided = 0;
             self.patience = self.patience.saturating_mul(RARER);
         }
         false
@@ -180,7 +184,7 @@ impl Ceiling {
         self.row = 0;
         self.passed = self.passed.saturating_add(1);
         if self.most.is_some() && self.passed >= BELIEVED {
-            (self.divided, self.patience) = (false, OFTEN);
+            (self.divided, self.patience) = (0, OFTEN);
         }
         self.widest = self.widest.max(bytes);
         if bytes > self.proven {
@@ -275,12 +279,14 @@ mod tests {
     fn in_a_crowd_the_size_is_blamed_a_few_times_only() {
         let mut ceiling = Ceiling::default();
         let blamed = |ceiling: &mut Ceiling, n: u64| {
-            let bytes = ceiling.most().unwrap_or(64_000);
-            ceiling.refused(at(n * 100), RATE, &refused(n * 100, Some(0), bytes))
+            let bytes = ceiling.most().unwrap_or(1 << 20);
+            ceiling.refused(at(n * 2_000), RATE, &refused(n * 2_000, Some(0), bytes))
         };
         assert!(blamed(&mut ceiling, 2));
-        assert_eq!(ceiling.most(), Some(8_000));
-        for n in 3..3 + u64::from(OFTEN) {
+        assert_eq!(ceiling.most(), Some(128 * 1024));
+        assert!(!blamed(&mut ceiling, 3), "no hurry");
+        assert_eq!(ceiling.most(), Some(SMALL));
+        for n in 4..4 + u64::from(OFTEN) {
             assert!(!blamed(&mut ceiling, n));
             assert_eq!(ceiling.most(), None, "what is left stays whole");
         }

@@ -75,6 +75,8 @@ struct Seen {
     tries: usize,
     refused: usize,
     bytes: f64,
+    /// When the first one tried.
+    began: f64,
     /// When the first and the last shipper was done, and when all were served but a tenth.
     first: f64,
     last: f64,
@@ -137,6 +139,9 @@ fn run(world: &World) -> Seen {
     while let Some(Reverse((at, shipper, bytes, waited, first, whole))) = events.pop() {
         let sent = Duration::from_nanos(at);
         let t = sent.as_secs_f64();
+        if seen.tries == 0 {
+            seen.began = t;
+        }
         seen.tries += 1;
         if second.0 != at / 1_000_000_000 {
             second = (at / 1_000_000_000, HashSet::new());
@@ -275,12 +280,33 @@ fn alone_it_runs_at_the_limit_with_a_handful_of_refusals() {
 }
 
 #[test]
+fn thirty_mebibytes_take_little_more_than_the_stock_limits_allow() {
+    const SEEDS: u64 = 40;
+    let mut all_over = 0.0;
+    for seed in 0..SEEDS {
+        let world = World {
+            batches: 30,
+            seed,
+            ..World::default()
+        };
+        let seen = run(&world);
+        let over = (seen.last - seen.began) / ideal(&world, seen.bytes);
+        assert!(over <= 1.08, "{over}");
+        all_over += over / SEEDS as f64;
+        assert_eq!(seen.refused, 1);
+    }
+    println!("30 MiB: {all_over:.3} of the ideal");
+    assert!(all_over <= 1.05, "{all_over}");
+}
+
+#[test]
 fn a_burst_below_the_batch_costs_a_second_or_two_and_a_few_refusals() {
     let (mib, mut worst) = (MIB as f64, 0.0_f64);
     for (rate, burst) in [
         (4.0, 0.9),
         (4.0, 0.5),
         (4.0, 0.2),
+        (4.0, 0.05),
         (1.0, 1.5),
         (1.0, 0.5),
         (1.0, 0.05),
@@ -311,15 +337,19 @@ fn a_burst_below_the_batch_costs_a_second_or_two_and_a_few_refusals() {
         }
         println!("{rate}/{burst}: {over:.1} s over at most, {most} refusals at most");
         assert!(most <= 20, "{most}");
-        worst = worst.max(over);
+        // So small a burst takes two steps to find, and one more second for the second.
+        let found = if burst < rate / 64.0 { 4.0 } else { 0.0 };
+        worst = worst.max(over - found);
     }
     assert!(worst <= 2.0, "{worst}");
 }
 
 #[test]
 fn a_few_share_the_limit() {
+    const SEEDS: u64 = 8;
     for (shippers, batches) in [(2, 200), (3, 150), (5, 100), (10, 60), (20, 40), (50, 40)] {
-        for seed in 0..5 {
+        let (mut all_over, mut all_used, mut all_each) = (0.0, 0.0, 0.0);
+        for seed in 0..SEEDS {
             let world = World {
                 shippers,
                 batches,
@@ -333,11 +363,15 @@ fn a_few_share_the_limit() {
                 "{shippers} x {batches} MiB: used {used:.3}, all done at {over:.2} of the ideal, first {:.0} s, half {:.0} s, last {:.0} s, {each:.2} refusals a request",
                 seen.first, seen.median, seen.last
             );
-            assert!(over <= 1.25, "{over}");
-            assert!(used >= 0.9, "{used}");
-            assert!(each <= 1.25, "{each}");
-            assert!(seen.last <= 2.0 * seen.median);
+            all_over += over / SEEDS as f64;
+            all_used += used / SEEDS as f64;
+            all_each += each / SEEDS as f64;
+            assert!(seen.last <= 2.5 * seen.median);
         }
+        // One in thirty goes worse, whatever the numbers are: chance decides who is alone for a while.
+        assert!(all_over <= 1.15, "{all_over}");
+        assert!(all_used >= 0.95, "{all_used}");
+        assert!(all_each <= 1.25, "{all_each}");
     }
 }
 
@@ -366,7 +400,7 @@ fn a_thousand_that_start_at_once_use_the_limit_and_do_not_keep_in_step() {
         );
         assert!(used >= least, "{used}");
         assert!(over <= most, "{over}");
-        assert!(each <= 12.0, "{each}");
+        assert!(each <= 14.0, "{each}");
         assert!(seen.crowd_first <= 800 && seen.crowd_early <= 300 && seen.crowd <= 200);
         assert!(seen.longest_wait <= 60.0);
     }
