@@ -272,6 +272,14 @@ impl Pace {
         seconds(self.paid - now)
     }
 
+    /// Whether a refused request is larger than what a bucket that refills at `limit` can hold, and
+    /// cannot be cut: it would be refused for ever.
+    pub fn never_takes(&mut self, now: Duration, limit: u64, refused: &Refused) -> bool {
+        #[expect(clippy::cast_precision_loss, reason = "rates are far below 2^52")]
+        let rate = limit.max(1) as f64;
+        self.ceiling.never_takes(now, rate, refused)
+    }
+
     /// A request of `bytes` that was sent at `sent` was accepted.
     ///
     /// Also to be told while no limit is known, and of retried requests; of those that went side

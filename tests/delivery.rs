@@ -213,6 +213,18 @@ fn after_max_retries_a_batch_is_dropped_and_counted() {
 }
 
 #[test]
+fn a_rate_limit_counts_as_a_retry_too() {
+    let loki = Loki::start();
+    let text = rate_limit_text(1_000_000, 1, 1);
+    loki.always(Fault::Answer(Answer::error(429, text)));
+    let args = ["--max-retries", "1", "--batch-size", "1"];
+    let ended = run(&loki).args(args).stdin_bytes("a\n").run().expect(1);
+    let ended = ended.expect_stderr(["1 entry up after 1 retry (--max-retries): 429"]);
+    let summary = ended.summary();
+    assert_eq!((summary.dropped, summary.requests), (1, 2));
+}
+
+#[test]
 fn batches_given_up_one_after_another_are_said_once_with_the_reason() {
     let loki = Loki::start();
     loki.faults(vec![Fault::Status(503); 5]);
@@ -410,8 +422,8 @@ fn what_was_split_for_a_burst_waits_for_a_half() {
     let lines = [format!("{:010000}", 1), format!("{:010000}", 2)];
     let run = run(&loki).args(["-v", "--flush-timeout", "100ms"]);
     let ended = run.stdin_bytes(lines.join("\n")).run().expect(1);
-    // Twice what the bytes of one line need.
-    ended.expect_stderr(["trying again in 20s: 429"]);
+    // A quarter more than what the bytes of one line need.
+    ended.expect_stderr(["trying again in 12.5s: 429"]);
 }
 
 #[test]

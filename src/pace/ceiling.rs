@@ -32,6 +32,9 @@ const OFTEN_PROVEN: u32 = 12;
 /// So many must pass below a new ceiling, unrefused, until it is believed: in a crowd a small one
 /// slips through now and then.
 const BELIEVED: u32 = 6;
+/// How long one entry is tried that is above the ceiling by itself. The next ones of its size are
+/// tried until the bucket had the time to hold them.
+const TRIED_FOR: Duration = Duration::from_mins(1);
 /// By what the ceiling is raised.
 const RAISE: u64 = 2;
 /// How long after it was learned the ceiling is first raised, and at most.
@@ -60,6 +63,8 @@ pub struct Ceiling {
     /// When more is tried, and how long it was quiet for that.
     raise: Duration,
     quiet: Duration,
+    /// The smallest that was given up, since nothing larger passes.
+    given_up: Option<u64>,
 }
 
 impl Default for Ceiling {
@@ -76,6 +81,7 @@ impl Default for Ceiling {
             trying: false,
             raise: Duration::ZERO,
             quiet: QUIET,
+            given_up: None,
         }
     }
 }
@@ -178,6 +184,26 @@ impl Ceiling {
         false
     }
 
+    /// Whether a refused request that cannot be cut is above what a bucket with this `rate` holds:
+    /// the ceiling is believed, nothing of this size ever passed, and it was tried for long. In a
+    /// crowd others may take the tokens for as long; there no ceiling is believed.
+    pub fn never_takes(&mut self, now: Duration, rate: f64, refused: &Refused) -> bool {
+        let bytes = refused.bytes;
+        let above = self.most.is_some_and(|most| bytes > most) && bytes > self.proven;
+        let Some(first) = refused.first else {
+            return false;
+        };
+        let known = self.given_up.is_some_and(|least| bytes >= least);
+        let tried = now.saturating_sub(first);
+        let long = if known { Duration::ZERO } else { TRIED_FOR };
+        let had_time = tried.as_secs_f64() >= need(bytes, rate) && tried >= long;
+        let never = !refused.divisible && above && self.is_sure() && had_time;
+        if never {
+            self.given_up = Some(self.given_up.map_or(bytes, |least| least.min(bytes)));
+        }
+        never
+    }
+
     /// A request that was sent at `sent` was taken.
     pub fn taken(&mut self, now: Duration, bytes: u64) {
         self.taken = Some(now);
@@ -191,6 +217,7 @@ impl Ceiling {
             self.proven = bytes;
             self.trying = false;
         }
+        self.given_up = self.given_up.filter(|&least| bytes < least);
         let at_it = |&most: &u64| now >= self.raise && bytes > most / 2 && self.passed >= BELIEVED;
         let Some(most) = self.most.filter(at_it) else {
             return;
@@ -304,6 +331,31 @@ mod tests {
             assert!(!ceiling.refused(at(n * 10), RATE, &whole));
             assert_eq!(ceiling.most(), Some(1_000));
         }
+    }
+
+    #[test]
+    fn one_entry_above_a_believed_ceiling_is_given_up_after_a_minute_and_the_next_ones_sooner() {
+        let mut ceiling = Ceiling::default();
+        let whole = |sent: u64, first: u64| Refused {
+            divisible: false,
+            ..refused(sent, Some(first), 8_000)
+        };
+        // Nothing is known of its size: others may take the tokens.
+        assert!(!ceiling.never_takes(at(500), RATE, &whole(500, 0)));
+        ceiling.lower(at(500), 4_000);
+        assert!(!ceiling.never_takes(at(500), RATE, &whole(500, 0)));
+        for _ in 0..BELIEVED {
+            ceiling.taken(at(501), 1_000);
+        }
+        assert!(!ceiling.never_takes(at(559), RATE, &whole(559, 500)));
+        let cut = refused(560, Some(500), 8_000);
+        assert!(!ceiling.never_takes(at(560), RATE, &cut));
+        assert!(ceiling.never_takes(at(560), RATE, &whole(560, 500)));
+        assert!(!ceiling.never_takes(at(567), RATE, &whole(567, 560)));
+        assert!(ceiling.never_takes(at(568), RATE, &whole(568, 560)));
+        // It was raised.
+        ceiling.taken(at(600), 9_000);
+        assert!(!ceiling.never_takes(at(700), RATE, &whole(700, 600)));
     }
 
     #[test]

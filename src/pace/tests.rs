@@ -510,3 +510,14 @@ fn one_request_waits_as_long_as_its_bytes_need() {
     );
     assert!(pace.before_next(ZERO, u64::MAX, 0.99).as_secs_f64() <= 5.0 * OWN_MAX);
 }
+
+#[test]
+fn pieces_are_even_and_no_larger_than_is_worth_sending() {
+    let mut pace = Pace::default();
+    assert_eq!((pace.most(), pace.piece_of(10 * MIB)), (None, 10 * MIB));
+    pace.limited(ZERO, 4 * MIB, &whole(ZERO, MIB), 0.5);
+    assert_eq!(pace.most(), Some(MIB), "a quarter of a second");
+    for (bytes, piece) in [(1, 1), (MIB, MIB), (MIB + 2, MIB / 2 + 1), (3 * MIB, MIB)] {
+        assert_eq!(pace.piece_of(bytes), piece, "{bytes}");
+    }
+}

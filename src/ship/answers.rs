@@ -87,7 +87,7 @@ impl Shipping {
         let (severity, wait) = match read {
             Limit::Rate { limit, .. } | Limit::StreamRate { limit } => {
                 let shared = matches!(read, Limit::Rate { .. });
-                let wait = self.rate_limited(trip, limit, shared, random);
+                let wait = self.rate_limited(trip, trouble, (limit, shared), random);
                 (Severity::Limit, wait.max(after.unwrap_or_default()))
             }
             Limit::StreamLimit => {
@@ -116,8 +116,14 @@ impl Shipping {
     }
 
     /// A rate limit of so many bytes a second: how long to wait. What no wait can bring below it
-    /// is cut.
-    fn rate_limited(&mut self, trip: &Trip, limit: u64, shared: bool, random: f64) -> Duration {
+    /// is cut; one entry that is too large for it by itself is refused in the end.
+    fn rate_limited(
+        &mut self,
+        trip: &Trip,
+        trouble: &Trouble,
+        (limit, shared): (u64, bool),
+        random: f64,
+    ) -> Duration {
         let parcel = self.desk.parcel_mut(trip.place);
         let first = parcel.limited.replace(parcel.limited.unwrap_or(trip.back));
         let refused = Refused {
@@ -127,10 +133,16 @@ impl Shipping {
             shared,
             divisible: parcel.request.entries > 1,
         };
-        let wait = self
-            .pace
-            .limited(trip.back - self.epoch, limit, &refused, random);
+        let now = trip.back - self.epoch;
+        let wait = self.pace.limited(now, limit, &refused, random);
+        if self.pace.never_takes(now, limit, &refused) {
+            self.refuse(trip.place, trouble, "too large");
+            return wait;
+        }
         self.cut(trip.place);
+        if self.desk.parcel(trip.place).request.bytes as u64 == refused.bytes {
+            self.give_up_after_retries(trip.place, trouble);
+        }
         wait
     }
 

@@ -337,4 +337,32 @@ mod tests {
         desk.settle((0, 0), halves);
         assert_eq!(desk.ready(now), [(0, 0)], "one after the other");
     }
+
+    #[test]
+    fn what_was_cut_on_trial_is_whole_again_without_its_pieces() {
+        let mut desk = Desk::default();
+        desk.add(taken(0, &["a", "b"]), Instant::now());
+        let mut whole = desk.parcel((0, 0)).request.clone();
+        whole.entries = 3;
+        let mut pieces: Vec<Parcel> = taken(9, &["a", "a", "a"])
+            .shipment
+            .requests
+            .into_iter()
+            .map(Parcel::new)
+            .collect();
+        pieces[0].whole = Some((Box::new(whole), 2));
+        desk.settle((0, 0), pieces);
+        desk.rejoin((0, 1));
+        assert_eq!(desk.tray((0, 0)).parcels.len(), 4, "it is no first piece");
+        desk.parcel_mut((0, 0)).tries = 1;
+        desk.rejoin((0, 0));
+        let left = desk.tray((0, 0)).parcels.iter();
+        let left: Vec<_> = left
+            .map(|parcel| (parcel.request.labels.to_string(), parcel.request.entries))
+            .collect();
+        assert_eq!(left, [("{app=\"a\"}".into(), 3), ("{app=\"b\"}".into(), 1)]);
+        assert_eq!(desk.parcel((0, 0)).tries, 1, "it was tried");
+        desk.rejoin((0, 0));
+        assert_eq!(desk.tray((0, 0)).parcels.len(), 2, "once");
+    }
 }
