@@ -332,12 +332,12 @@ fn missing(
     Ok(())
 }
 
-/// `1 entry`, `2 entries`.
 /// A reason to refuse an entry, where the request's entries that it holds for are a guess.
 pub fn guessed(reason: &str) -> String {
     format!("{reason}, but which of the request's entries is not certain")
 }
 
+/// `1 entry`, `2 entries`.
 fn count(entries: u64) -> String {
     counted(entries, "entry", "entries")
 }
