@@ -471,3 +471,43 @@ fn a_switch_in_the_environment_is_yes_or_no() {
         }
     }
 }
+
+#[test]
+fn what_is_wrong_in_the_environment_is_told_by_its_variable() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let loki = Loki::start();
+    for (name, value) in [
+        ("LOKI_PUSH_BATCH_SIZE", "many"),
+        ("LOKI_PUSH_FLUSH_INTERVAL", "5"),
+        ("LOKI_PUSH_PARSE", "xml"),
+        ("LOKI_PUSH_MAX_RETRIES", "-1"),
+        ("LOKI_PUSH_LABEL", "a=1\nb"),
+        ("LOKI_PUSH_LABEL_FIELD", "__x"),
+        ("LOKI_PUSH_LEVEL", "loud"),
+        ("LOKI_PUSH_BATCH_BYTES", "0"),
+        ("LOKI_PUSH_INCLUDE", "("),
+        ("LOKI_PUSH_URL", "localhost:3100"),
+        ("LOKI_PUSH_CA_CERT", "/nonexistent/ca.pem"),
+    ] {
+        let run = LokiPush::at("https://loki.invalid").env(name, value);
+        let run = if name == "LOKI_PUSH_URL" {
+            LokiPush::bare().env(name, value)
+        } else {
+            run
+        };
+        assert_refused(&loki, run, name);
+    }
+    // What is wrong on the command line is told so, whatever else is wrong.
+    let run = LokiPush::new(&loki).args(["--batch-size", "x"]);
+    assert_refused(
+        &loki,
+        run.env("LOKI_PUSH_FLUSH_INTERVAL", "5"),
+        "--batch-size",
+    );
+    let junk = std::ffi::OsStr::from_bytes(b"a\xff");
+    for name in ["LOKI_PUSH_APP", "LOKI_PUSH_BATCH_SIZE", "LOKI_USERNAME"] {
+        let ended = assert_refused(&loki, LokiPush::new(&loki).env(name, junk), name);
+        ended.expect_stderr(["UTF-8"]);
+    }
+}

@@ -3,6 +3,7 @@
 //! A flag is declared once, here; help, man page, completions and the environment follow from it.
 //! Knows value types. Knows nothing of files, sockets or clocks.
 
+mod blame;
 mod connection;
 mod delivery;
 mod input;
@@ -12,7 +13,6 @@ mod values;
 
 use std::ffi::OsString;
 
-use clap::error::ContextKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
 
@@ -79,39 +79,47 @@ pub fn env_name(long: &str) -> String {
 /// The clap command, with every option bound to its environment variable. A variable that is empty
 /// counts as absent, as in a compose file that passes on what is not set.
 pub fn command() -> Command {
-    Cli::command().mut_args(|arg| {
-        let Some(long) = arg
-            .get_long()
-            .filter(|long| !["help", "version"].contains(long))
-        else {
+    from_arguments().mut_args(|arg| {
+        let Some(name) = arg.get_long().and_then(variable) else {
             return arg;
-        };
-        let name = env_name(long);
-        let arg = match arg.get_action() {
-            ArgAction::SetTrue => {
-                let name = name.clone();
-                arg.value_parser(move |text: &str| {
-                    parse_switch(text).ok_or_else(|| format!("{name} takes true or false"))
-                })
-            }
-            // `-1` is a wrong value of this option, not an option of its own.
-            _ if is_number(&arg) => arg.allow_hyphen_values(true),
-            _ => arg,
-        };
-        // As with curl, of an option that is given twice the last one counts: a script may add to
-        // what an alias says.
-        let arg = match arg.get_action() {
-            ArgAction::Append => arg,
-            _ => {
-                let id = arg.get_id().clone();
-                arg.overrides_with(id)
-            }
         };
         let arg = arg.hide_env(true);
         if std::env::var_os(&name).is_some_and(|value| value.is_empty()) {
             arg
         } else {
             arg.env(name)
+        }
+    })
+}
+
+/// The variable of an option, by its long name. Those that end the program at once have none.
+fn variable(long: &str) -> Option<String> {
+    let has = !["help", "version"].contains(&long);
+    has.then(|| env_name(long))
+}
+
+/// The clap command without the environment.
+fn from_arguments() -> Command {
+    Cli::command().mut_args(|arg| {
+        let Some(name) = arg.get_long().and_then(variable) else {
+            return arg;
+        };
+        let arg = match arg.get_action() {
+            ArgAction::SetTrue => arg.value_parser(move |text: &str| {
+                parse_switch(text).ok_or_else(|| format!("{name} takes true or false"))
+            }),
+            // `-1` is a wrong value of this option, not an option of its own.
+            _ if is_number(&arg) => arg.allow_hyphen_values(true),
+            _ => arg,
+        };
+        // As with curl, of an option that is given twice the last one counts: a script may add to
+        // what an alias says.
+        match arg.get_action() {
+            ArgAction::Append => arg,
+            _ => {
+                let id = arg.get_id().clone();
+                arg.overrides_with(id)
+            }
         }
     })
 }
@@ -137,11 +145,11 @@ impl Typed {
     /// # Errors
     /// clap's, which are also how it answers `--help`.
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let matches = command().try_get_matches_from(args).map_err(|mut error| {
-            // `-- --uri` would run a command of that name.
-            error.remove(ContextKind::Suggested);
-            error
-        })?;
+        let args: Vec<OsString> = args.into_iter().collect();
+        let mut command = command();
+        let matches = command
+            .try_get_matches_from_mut(&args)
+            .map_err(|error| blame::told(error, &command, &args, from_arguments()))?;
         let mut cli = Cli::from_arg_matches(&matches)?;
         let typed = |id: &str| matches.value_source(id) == Some(ValueSource::EnvVariable);
         for (id, values) in cli.repeatable() {
@@ -160,6 +168,13 @@ impl Typed {
     /// Whether the option stood on the command line.
     pub fn on_command_line(&self, id: &str) -> bool {
         self.matches.value_source(id) == Some(ValueSource::CommandLine)
+    }
+
+    /// The options that were given in the environment, by their long names.
+    pub fn from_environment(&self) -> Vec<String> {
+        let ids = self.matches.ids().map(clap::Id::as_str);
+        let given = ids.filter(|id| self.given(id) && !self.on_command_line(id));
+        given.map(|id| id.replace('_', "-")).collect()
     }
 
     /// Whether the option was given, there or in the environment.

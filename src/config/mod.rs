@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Error, Result, ensure};
 
 use crate::cli::{self, Typed};
 use crate::gather::Gather;
@@ -90,7 +90,12 @@ impl Config {
     ///
     /// # Errors
     /// What is wrong, naming the option, in words for the person who typed it.
-    pub fn new(mut typed: Typed, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Self> {
+    pub fn new(typed: Typed, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Self> {
+        let from_environment = typed.from_environment();
+        Self::work_out(typed, env).map_err(|error| by_variable(error, &from_environment))
+    }
+
+    fn work_out(mut typed: Typed, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Self> {
         let mut warnings = Vec::new();
         overrule::settle(&mut typed);
         let loudness = rules::loudness(&typed.cli.output)?;
@@ -150,4 +155,18 @@ impl Config {
             warnings,
         })
     }
+}
+
+/// What is wrong with an option that was given by its variable names that, too.
+fn by_variable(error: Error, from_environment: &[String]) -> Error {
+    let text = format!("{error:#}");
+    let Some(behind) = text.strip_prefix("--") else {
+        return error;
+    };
+    let end = behind.find(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    let long = &behind[..end.unwrap_or(behind.len())];
+    if from_environment.iter().any(|given| given == long) {
+        return error.context(cli::env_name(long));
+    }
+    error
 }
