@@ -1,8 +1,8 @@
 //! `--check`: each thing that can be wrong on the way has an answer of its own.
 
 use crate::support::loki::{Answer, Auth, Fault};
-use crate::support::tls::{Authority, Flaw};
-use crate::support::{Finished, Loki, LokiPush, stranger, with_patience};
+use crate::support::tls::{self, Authority, Flaw};
+use crate::support::{Finished, Loki, LokiPush, Proxy, stranger, with_patience};
 
 fn check(run: LokiPush) -> Finished {
     run.args(["--check", "--app", "api"]).run()
@@ -25,6 +25,12 @@ fn says(finished: &Finished, status: i32, texts: &[&str]) {
     }
     let failures = sheet.lines().filter(|line| line.starts_with('✗')).count();
     assert_eq!(failures, usize::from(status != 0), "{sheet}");
+    let mut lines = sheet.lines();
+    while let Some(line) = lines.next() {
+        let remedy = line.starts_with('✗').then(|| lines.next());
+        let told = remedy.is_none_or(|next| next.is_some_and(|next| next.contains("→ ")));
+        assert!(told, "what to do about {line:?}?\n{sheet}");
+    }
 }
 
 #[test]
@@ -180,6 +186,87 @@ fn a_proxy_that_is_away_is_what_the_remedy_is_about() {
         &["✗ address", "the proxy 127.0.0.1", "--proxy-url"],
     );
     assert!(!sheet.stdout_text().contains("start Loki"), "{sheet:?}");
+}
+
+#[test]
+fn what_a_proxy_says_comes_with_a_remedy() {
+    for (answer, texts) in [
+        (
+            "502 Bad Gateway",
+            &["does not reach", "leave --proxy-url out"][..],
+        ),
+        (
+            "403 Forbidden",
+            &["CONNECT to port 3100", "have it allowed"],
+        ),
+        ("407 Authenticate", &["wants credentials", "USER:PASSWORD@"]),
+        ("200", &["✗ server", "closed without an answer"]),
+    ] {
+        let proxy = Proxy::denying(answer);
+        let run = LokiPush::at("http://loki.invalid:3100");
+        says(&check(run.args(["--proxy-url", &proxy.url()])), 1, texts);
+    }
+}
+
+#[test]
+fn each_failure_of_tls_says_what_to_do() {
+    let (authority, theirs) = (Authority::new(), Authority::new());
+    let trusting = |run: LokiPush| run.arg("--ca-cert").arg(authority.file());
+    for (flaw, texts) in [
+        (Flaw::OtherHost, &["is for loki.example", "--url"][..]),
+        (Flaw::Expired, &["has expired", "renew it"]),
+        (Flaw::NotYet, &["not valid yet", "clock"]),
+    ] {
+        let loki = authority.loki(flaw, None);
+        says(&check(trusting(LokiPush::new(&loki))), 1, texts);
+    }
+    let loki = theirs.loki(Flaw::None, None);
+    let sheet = check(trusting(LokiPush::new(&loki)));
+    says(&sheet, 1, &["✗ TLS", "not signed by", "give --ca-cert the"]);
+    let loki = tls::serve(&tls::self_signed_leaf(), None);
+    let sheet = check(trusting(LokiPush::new(&loki)));
+    says(&sheet, 1, &["✗ TLS", "self-signed, and not the one"]);
+    let loki = authority.loki(Flaw::None, Some(&theirs));
+    let sheet = check(trusting(LokiPush::new(&loki)));
+    says(&sheet, 1, &["✗ TLS", "give --cert and --key"]);
+    let sheet = check(LokiPush::at(loki.url().replace("https", "http")));
+    says(&sheet, 1, &["✗ server", "https://"]);
+    let silent = format!("https://127.0.0.1:{}", stranger(b""));
+    says(&check(LokiPush::at(silent)), 1, &["✗ TLS", "http://"]);
+}
+
+#[test]
+fn the_base_address_of_a_victorialogs_is_mended() {
+    let said = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 70\r\n\r\n\
+        remoteAddr: \"127.0.0.1:1\"; unsupported path requested: \"/loki/api/v1\"\n";
+    let address = format!("http://127.0.0.1:{}", stranger(said));
+    let texts = ["✗ push address", "/insert/loki/api/v1/push"];
+    says(&check(LokiPush::at(address)), 1, &texts);
+}
+
+#[test]
+fn a_header_that_authorizes_counts_as_credentials() {
+    let loki = tolerant();
+    loki.require(Auth::Bearer("right".into()));
+    let header = |value: &str| {
+        let header = format!("Authorization: {value}");
+        check(LokiPush::new(&loki).args(["--header", &header]))
+    };
+    let texts = ["✗ credentials  not accepted", "--header"];
+    says(&header("ApiKey wrong"), 1, &texts);
+    says(&header("Bearer right"), 0, &["✓ credentials  accepted"]);
+}
+
+#[test]
+fn a_push_that_gets_no_answer_comes_with_a_remedy() {
+    let loki = tolerant();
+    loki.faults([Fault::Reset]);
+    let sheet = check(LokiPush::new(&loki));
+    says(
+        &sheet,
+        1,
+        &["✗ push address", "connection reset", "gateway"],
+    );
 }
 
 #[test]

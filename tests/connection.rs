@@ -99,7 +99,7 @@ fn an_own_authority_is_trusted_when_it_is_given() {
     fails(
         push(&loki),
         &[
-            "signed by an authority",
+            "signed by an authority that this machine does not know, `authority ",
             "--ca-cert FILE",
             "--tls-skip-verify",
         ],
@@ -107,7 +107,10 @@ fn an_own_authority_is_trusted_when_it_is_given() {
     let other = Authority::new();
     fails(
         push(&loki).arg("--ca-cert").arg(other.file()),
-        &["not signed by the authority in --ca-cert"],
+        &[
+            "not signed by the authority in --ca-cert, but by `authority ",
+            "--tls-skip-verify",
+        ],
     );
     let run = push(&loki).env("LOKI_CA_CERT_PATH", authority.file());
     arrives(run, &loki).expect_silence();
@@ -124,19 +127,40 @@ fn the_systems_authorities_are_trusted() {
 #[test]
 fn a_self_signed_server_is_trusted_by_its_own_certificate() {
     let dir = Dir::new();
-    let pair = tls::self_signed();
+    for make in [tls::self_signed, tls::self_signed_leaf] {
+        let pair = make();
+        let loki = tls::serve(&pair, None);
+        fails(
+            push(&loki),
+            &["is self-signed", "--ca-cert FILE", "--tls-skip-verify"],
+        );
+        let another = tls::file(&dir, "another.pem", &make().cert);
+        fails(
+            push(&loki).arg("--ca-cert").arg(&another),
+            &["self-signed, and not the one in --ca-cert"],
+        );
+        // As editors of other systems leave it, and beside others.
+        let file = tls::self_signed().cert + &pair.cert;
+        let own = tls::file(&dir, "own.pem", &file.replace('\n', "\r\n"));
+        arrives(push(&loki).arg("--ca-cert").arg(own), &loki).expect_silence();
+    }
+}
+
+#[test]
+fn a_common_name_is_no_name_any_more() {
+    let dir = Dir::new();
+    let pair = tls::self_signed_common_name();
     let loki = tls::serve(&pair, None);
-    fails(
-        push(&loki),
-        &["self-signed", "--ca-cert FILE", "--tls-skip-verify"],
-    );
-    let another = tls::file(&dir, "another.pem", &tls::self_signed().cert);
-    fails(
-        push(&loki).arg("--ca-cert").arg(another),
-        &["self-signed", "--ca-cert"],
-    );
+    fails(push(&loki), &["is self-signed", "--ca-cert FILE"]);
     let own = tls::file(&dir, "own.pem", &pair.cert);
-    arrives(push(&loki).arg("--ca-cert").arg(own), &loki).expect_silence();
+    let run = push(&loki).arg("--ca-cert").arg(own);
+    fails(
+        run,
+        &[
+            "common name (CN) does not count",
+            "subjectAltName=IP:127.0.0.1",
+        ],
+    );
 }
 
 #[test]
@@ -220,6 +244,20 @@ fn http_and_https_are_told_apart() {
 }
 
 #[test]
+fn a_port_that_speaks_tls_is_told_by_whatever_it_does() {
+    // What speaks TLS and is spoken to in plain http sends an alert, or hangs up.
+    let secure = tls::serve(&tls::self_signed(), None);
+    let address = secure.url().replace("https://", "http://");
+    fails(impatient(LokiPush::at(address)), &["https://"]);
+    let silent = stranger(b"");
+    let address = format!("https://127.0.0.1:{silent}");
+    fails(
+        impatient(LokiPush::at(address)),
+        &["closed in the TLS handshake", "http://", "--cert and --key"],
+    );
+}
+
+#[test]
 fn a_proxy_is_used_as_options_and_environment_say() {
     let with = |change: &dyn Fn(LokiPush, &Proxy) -> LokiPush, through: bool| {
         let loki = Loki::start();
@@ -293,7 +331,7 @@ fn a_proxy_that_denies_is_named_with_the_port() {
             &[
                 "does not allow CONNECT to port 3100",
                 "403",
-                "NO_PROXY=loki.invalid",
+                "leave --proxy-url out",
             ][..],
         ),
         ("407 Authenticate", &["wants credentials", "--proxy-url"]),
@@ -303,9 +341,18 @@ fn a_proxy_that_denies_is_named_with_the_port() {
         let address = proxy.url().replace("http://", "http://user:s3cret@");
         let run = impatient(LokiPush::at("http://loki.invalid:3100"));
         let finished = run.args(["-v", "--proxy-url", &address]).run().expect(1);
-        assert!(!finished.stderr.contains("s3cret"), "{}", finished.report());
+        let said = &finished.stderr;
+        assert!(!said.contains("s3cret"), "{}", finished.report());
+        // It is for what the environment says only.
+        assert!(!said.contains("NO_PROXY"), "{}", finished.report());
         finished.expect_stderr(words);
     }
+    let proxy = Proxy::denying("403 Forbidden");
+    let run = impatient(LokiPush::at("http://loki.invalid:3100"));
+    fails(
+        run.env("HTTP_PROXY", proxy.url()),
+        &["does not allow CONNECT", "NO_PROXY=loki.invalid"],
+    );
     let nowhere = Loki::reserve();
     let run = impatient(LokiPush::at("http://loki.invalid:3100"));
     fails(

@@ -9,7 +9,7 @@ use super::sheet::{Line, Mark};
 use super::{Answered, Pushed};
 use crate::note::Foreign;
 use crate::push::http::{Page, Stage, Way};
-use crate::report::duration;
+use crate::report::{counted, duration};
 use crate::shipment::{Outcome, Trouble};
 
 /// Clocks that differ by more are worth a word.
@@ -20,6 +20,9 @@ const AHEAD: i64 = 10 * 60;
 
 /// Loki refuses entries that are older (`reject_old_samples_max_age`).
 const BEHIND: i64 = 7 * 86_400;
+
+/// What VictoriaLogs says to a path it has nothing at.
+const VICTORIA: &str = "unsupported path requested";
 
 /// What became of reading an entry back.
 pub enum Found {
@@ -110,18 +113,12 @@ pub fn spoken(answer: &Answered, secure: bool, unverified: bool) -> Line {
         ),
         Ok(_) => line(Mark::Good, "TLS", "the server's certificate is trusted"),
         Err(failed) => {
-            let text = Foreign(&failed.text).to_string();
-            match failed.stage {
-                Stage::Tls => line(Mark::Bad, "TLS", text),
-                Stage::Proxy => line(Mark::Bad, "proxy", text),
-                Stage::Http => line(Mark::Bad, "server", text),
-                Stage::Reach | Stage::Answer => bad(
-                    "server",
-                    text,
-                    "something takes connections there, but does not answer HTTP requests: check \
-                     host and port in --url",
-                ),
-            }
+            let step = match failed.stage {
+                Stage::Tls => "TLS",
+                Stage::Proxy => "proxy",
+                Stage::Http | Stage::Reach | Stage::Answer => "server",
+            };
+            bad(step, Foreign(&failed.text).to_string(), &failed.remedy)
         }
     }
 }
@@ -135,9 +132,10 @@ pub fn probed(answer: &Answered, headers: &[(String, String)]) -> Vec<Line> {
         same.next().map(|(_, value)| value.as_str())
     };
     let tenant = header("X-Scope-OrgID");
-    let has_credentials = headers
-        .iter()
-        .any(|(_, value)| value.starts_with("Basic ") || value.starts_with("Bearer "));
+    let has_credentials = header("Authorization").is_some()
+        || headers
+            .iter()
+            .any(|(_, value)| value.starts_with("Basic ") || value.starts_with("Bearer "));
     let address = |page: &Page| {
         line(
             Mark::Good,
@@ -148,11 +146,16 @@ pub fn probed(answer: &Answered, headers: &[(String, String)]) -> Vec<Line> {
     let page = match answer {
         Ok(page) => page,
         Err(failed) => {
-            return vec![line(
-                Mark::Bad,
-                "push address",
-                Foreign(&failed.text).to_string(),
-            )];
+            let remedy = match failed.stage {
+                // It has just answered a question.
+                Stage::Reach | Stage::Answer => {
+                    "the server answers questions, but no push: see its log and what stands before \
+                     it (a proxy, a gateway), try again, or give --timeout more time"
+                }
+                _ => &failed.remedy,
+            };
+            let text = Foreign(&failed.text).to_string();
+            return vec![bad("push address", text, remedy)];
         }
     };
     let said = said(page);
@@ -190,7 +193,7 @@ pub fn probed(answer: &Answered, headers: &[(String, String)]) -> Vec<Line> {
             bad(
                 "credentials",
                 format!("not accepted ({said})"),
-                "check --username and --password, or --bearer-token",
+                "check --username and --password, --bearer-token, or the --header that carries them",
             ),
         ],
         401 => vec![
@@ -209,6 +212,12 @@ pub fn probed(answer: &Answered, headers: &[(String, String)]) -> Vec<Line> {
                 "check what the credentials are allowed to do, and --org-id",
             ),
         ],
+        _ if page.text.contains(VICTORIA) => vec![bad(
+            "push address",
+            said,
+            "that is how VictoriaLogs speaks; it takes pushes at /insert/loki/api/v1/push: give \
+             --url that path",
+        )],
         status => vec![bad("push address", said, probe_remedy(status))],
     }
 }
@@ -247,7 +256,7 @@ pub fn clock(difference: Option<i64>) -> Line {
         return line(Mark::Skipped, STEP, "the server does not tell the time");
     };
     let seconds = nanos / 1_000_000_000;
-    let by = duration(Duration::from_secs(seconds.unsigned_abs()));
+    let by = apart(seconds.unsigned_abs());
     let remedy = "set this machine's clock, or the server's (NTP)";
     let side = if seconds < 0 { "ahead of" } else { "behind" };
     let text = format!("this machine is {by} {side} the server");
@@ -263,6 +272,15 @@ pub fn clock(difference: Option<i64>) -> Line {
             remedy: Some(remedy.into()),
             ..line(Mark::Doubt, STEP, text)
         },
+    }
+}
+
+/// A difference for people; clocks that were never set differ by years.
+fn apart(seconds: u64) -> String {
+    match seconds {
+        0..3_600 => duration(Duration::from_secs(seconds)),
+        3_600..172_800 => counted(seconds / 3_600, "hour", "hours"),
+        _ => counted(seconds / 86_400, "day", "days"),
     }
 }
 
@@ -364,5 +382,7 @@ mod tests {
         assert_eq!(clock(None).mark, Mark::Skipped);
         let text = clock(Some(-120_000_000_000)).text;
         assert_eq!(text, "this machine is 2m00s ahead of the server");
+        let text = clock(Some(9 * 86_400_000_000_000)).text;
+        assert!(text.starts_with("this machine is 9 days behind"), "{text}");
     }
 }

@@ -12,7 +12,7 @@ use crate::backlog;
 use crate::batch::Limits;
 use crate::labels::{self, Labels};
 use crate::pipeline::Settings;
-use crate::push::http::{Connection, Tls};
+use crate::push::http::{Connection, Terms, Tls};
 use crate::retry::{Backoff, Patience};
 use crate::ship::Delivery;
 
@@ -50,6 +50,7 @@ pub fn check(config: &Config) -> Result<Checked, ConfigError> {
         tls: Tls::default(),
         proxy: None,
         no_proxy: address.is_loopback(),
+        terms: Terms::config(),
     };
     Ok(Checked {
         settings: settings(config, address.base)?,

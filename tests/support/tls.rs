@@ -93,9 +93,29 @@ impl Authority {
 
 /// A certificate that is its own authority, as `openssl req -x509` makes it.
 pub fn self_signed() -> Pair {
+    self_signed_as(
+        IsCa::Ca(BasicConstraints::Unconstrained),
+        params(Flaw::None),
+    )
+}
+
+/// One that signed itself and is no authority, as most programs make it for themselves.
+pub fn self_signed_leaf() -> Pair {
+    self_signed_as(IsCa::ExplicitNoCa, params(Flaw::None))
+}
+
+/// One that names its host as was usual once: `openssl req -x509 -subj /CN=localhost`.
+pub fn self_signed_common_name() -> Pair {
+    let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "localhost");
+    self_signed_as(IsCa::Ca(BasicConstraints::Unconstrained), params)
+}
+
+fn self_signed_as(is_ca: IsCa, mut params: CertificateParams) -> Pair {
     let key = key();
-    let mut params = params(Flaw::None);
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.is_ca = is_ca;
     Pair {
         cert: params.self_signed(&key).expect("a certificate").pem(),
         key: key.serialize_pem(),

@@ -17,7 +17,7 @@ use anyhow::{Context, Result, anyhow};
 
 use crate::address::Address;
 use crate::cli::{self, Typed};
-use crate::push::http::{Connection, Tls};
+use crate::push::http::{Connection, Terms, Tls};
 use crate::spool::Destination;
 use headers::{headers, tenant};
 use lookup::{Given, Lookup, Source, half_a_pair};
@@ -71,6 +71,7 @@ pub fn resolve(
         tls: tls(&lookup, warnings)?,
         proxy: proxy.filter(|_| !address.is_loopback()),
         no_proxy: address.is_loopback(),
+        terms: Terms::default(),
     };
     Ok(Found {
         connection,

@@ -5,7 +5,7 @@
 //! Knows ureq's connector interface. Knows nothing of HTTP.
 
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
@@ -15,6 +15,8 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
     TransportAdapter,
 };
+
+use super::explain::CutShort;
 
 /// Wraps connections to https addresses. None where no address of a run is https.
 pub struct TlsConnector(pub Option<Arc<ClientConfig>>);
@@ -47,13 +49,24 @@ impl<In: Transport> Connector<In> for TlsConnector {
         let mut conn = ClientConnection::new(Arc::clone(config), name).map_err(broken)?;
         let mut sock = TransportAdapter::new(transport.boxed(), Arc::clone(&details.current_time));
         sock.set_timeout(details.timeout);
-        conn.complete_io(&mut sock)?;
+        conn.complete_io(&mut sock).map_err(in_handshake)?;
         let stream = StreamOwned { conn, sock };
         let buffers = LazyBuffers::new(
             details.config.input_buffer_size(),
             details.config.output_buffer_size(),
         );
         Ok(Some(Either::B(TlsTransport { buffers, stream })))
+    }
+}
+
+/// A connection that ends here ends for a reason of its own.
+fn in_handshake(error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe => Error::Other(Box::new(CutShort)),
+        _ => error.into(),
     }
 }
 

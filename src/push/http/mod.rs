@@ -5,8 +5,10 @@
 
 mod connector;
 mod explain;
+mod issuer;
 mod proxy;
 mod resolver;
+mod terms;
 mod tls;
 
 use std::fmt;
@@ -24,9 +26,10 @@ use super::Push;
 use crate::shipment::{Answer, Request};
 use crate::time::from_http_date;
 use connector::TlsConnector;
-use explain::explain;
 pub use explain::{Failed, Stage, Way};
+use explain::{explain, wants_tls};
 use resolver::Names;
+pub use terms::Terms;
 
 /// How much of an error's body is read.
 const TEXT: usize = 4 * 1024;
@@ -68,6 +71,8 @@ pub struct Connection {
     pub proxy: Option<String>,
     /// Whether to use no proxy at all, as for an address on this machine.
     pub no_proxy: bool,
+    /// What all of this is called.
+    pub terms: Terms,
 }
 
 /// How the server is trusted, and how it may trust us.
@@ -123,25 +128,36 @@ impl Http {
     pub fn new(connection: &Connection) -> Result<Self> {
         let headers = connection.headers.iter().map(read_header);
         let headers = headers.collect::<Result<_>>()?;
-        let url: Uri = connection.url.parse().context("--url is no address")?;
+        let mut terms = connection.terms.clone();
+        let url: Uri = connection
+            .url
+            .parse()
+            .with_context(|| format!("{} is no address", terms.url))?;
         let https = url.scheme_str() == Some("https");
         let host = url.host().unwrap_or_default().to_owned();
         let port = url.port_u16().unwrap_or(if https { 443 } else { 80 });
-        let proxy = find_proxy(connection, https, &host, port)?;
-        let way = Way {
-            host,
-            port,
-            proxy: proxy.as_ref().map(|p| format!("{}:{}", p.host(), p.port())),
-            own_authority: connection.tls.authority.is_some(),
-            client_certificate: connection.tls.client.is_some(),
-        };
+        let (proxy, from_env) = find_proxy(connection, https, &host, port)?.unzip();
+        let from_env = from_env.flatten();
+        if let Some(name) = from_env {
+            terms.proxy = name.into();
+        }
         let proxy_tls = proxy
             .as_ref()
             .is_some_and(|proxy| proxy.protocol() == ProxyProtocol::Https);
         let tls = if https || proxy_tls {
-            Some(tls::client_config(&connection.tls)?)
+            Some(tls::client_config(&connection.tls, &terms)?)
         } else {
             None
+        };
+        let way = Way {
+            host,
+            port,
+            secure: https,
+            proxy: proxy.as_ref().map(|p| format!("{}:{}", p.host(), p.port())),
+            proxy_from_env: from_env.is_some(),
+            own_authority: connection.tls.authority.is_some(),
+            client_certificate: connection.tls.client.is_some(),
+            terms,
         };
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -243,11 +259,7 @@ impl Http {
         let most = if status == 400 { REFUSAL_TEXT } else { most };
         let text = read_text(response.into_body(), most);
         if status == 400 && EXPECTS_HTTPS.iter().any(|said| text.contains(said)) {
-            return Err(Failed {
-                stage: Stage::Tls,
-                text: "the server wants TLS: --url should begin with https://".into(),
-                lasting: true,
-            });
+            return Err(wants_tls(&self.way));
         }
         Ok(Page {
             status,
@@ -262,7 +274,10 @@ impl Push for Http {
     fn push(&self, request: &Request, timeout: Duration) -> Answer {
         match self.post(request, timeout) {
             Ok(page) => page.into(),
-            Err(Failed { text, lasting, .. }) => Answer::Failed { text, lasting },
+            Err(failed) => Answer::Failed {
+                lasting: failed.lasting,
+                text: failed.told(),
+            },
         }
     }
 }
@@ -295,27 +310,28 @@ fn read_header((name, value): &(String, String)) -> Result<(HeaderName, HeaderVa
     Ok((header, value))
 }
 
-/// The proxy to go through: the one given, or the environment's.
+/// The proxy to go through: the one given, or the environment's, with the variable that asks for it.
 fn find_proxy(
     connection: &Connection,
     https: bool,
     host: &str,
     port: u16,
-) -> Result<Option<Proxy>> {
+) -> Result<Option<(Proxy, Option<&'static str>)>> {
     let env = |name: &str| std::env::var(name).ok();
-    let (name, address) = match &connection.proxy {
+    let (variable, address) = match &connection.proxy {
         _ if connection.no_proxy => return Ok(None),
-        Some(address) => ("--proxy-url", address.clone()),
+        Some(address) => (None, address.clone()),
         None => match proxy::from_env(https, host, port, &env) {
-            Some(found) => found,
+            Some((name, address)) => (Some(name), address),
             None => return Ok(None),
         },
     };
     // The address may hold credentials: it is not shown.
-    let proxy = Proxy::new(&address)
-        .ok()
-        .with_context(|| format!("{name} is no proxy address (http://HOST:PORT)"))?;
-    Ok(Some(proxy))
+    let proxy = Proxy::new(&address).ok().with_context(|| {
+        let name = variable.unwrap_or(&connection.terms.proxy);
+        format!("{name} is no proxy address (http://HOST:PORT)")
+    })?;
+    Ok(Some((proxy, variable)))
 }
 
 /// `Retry-After`: seconds, or a date, which is counted from when the server says it is now (`Date`),
@@ -373,6 +389,7 @@ mod tests {
             tls: Tls::default(),
             proxy: None,
             no_proxy: true,
+            terms: Terms::default(),
         };
         let text = |error: anyhow::Error| format!("{error:#}");
         let error = Http::new(&connection("bad name", "x"))

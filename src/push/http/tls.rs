@@ -2,6 +2,7 @@
 //!
 //! Knows certificates and rustls. Knows nothing of HTTP or of sockets.
 
+use std::fmt;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -13,11 +14,13 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, InconsistentKeys, RootCertStore,
-    SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, InconsistentKeys, OtherError,
+    RootCertStore, SignatureScheme,
 };
 
 use super::Tls;
+use super::issuer::Names;
+use super::terms::Terms;
 
 /// What webpki calls a certificate that is its own authority. Its error type is not rustls' to
 /// show, so its name is all there is to know it by.
@@ -28,66 +31,96 @@ const OWN_AUTHORITY: &str = "CaUsedAsEndEntity";
 ///
 /// # Errors
 /// If a certificate or a key is none, or they do not belong together.
-pub fn client_config(tls: &Tls) -> Result<Arc<ClientConfig>> {
+pub fn client_config(tls: &Tls, terms: &Terms) -> Result<Arc<ClientConfig>> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(verifier(tls, &provider)?);
-    let config = match &tls.client {
+        .with_custom_certificate_verifier(verifier(tls, terms, &provider)?);
+    let config = match client_pair(tls, terms, &provider)? {
         None => builder.with_no_client_auth(),
-        Some((chain, key)) => {
-            let pair = client_pair(chain, key, &provider)?;
-            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(pair)))
-        }
+        Some(pair) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(pair))),
     };
     Ok(Arc::new(config))
 }
 
-fn verifier(tls: &Tls, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
+fn verifier(
+    tls: &Tls,
+    terms: &Terms,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>> {
     if tls.skip_verify {
         return Ok(Arc::new(Anybody(Arc::clone(provider))));
     }
-    let Some(pem) = &tls.authority else {
+    let Some((roots, own)) = authorities(tls, terms)? else {
         let system = rustls_platform_verifier::Verifier::new(Arc::clone(provider));
-        return Ok(Arc::new(system.map_err(|error| {
+        let system = system.map_err(|error| {
             // rustls would put `unexpected error` before it.
             let why = match error {
                 Error::General(why) => why,
                 error => error.to_string(),
             };
-            anyhow!("{why}; give the authority to trust with --ca-cert FILE")
-        })?));
+            let with = terms.trust_with;
+            anyhow!("{why}; give the authority to trust with {with}")
+        })?;
+        return Ok(Arc::new(Known {
+            inner: Arc::new(system),
+            own: Vec::new(),
+        }));
     };
-    let own = certificates(pem).context("--ca-cert")?;
+    let inner = WebPkiServerVerifier::builder_with_provider(roots.into(), Arc::clone(provider))
+        .build()
+        .with_context(|| terms.authority.to_string())?;
+    Ok(Arc::new(Known { inner, own }))
+}
+
+/// The authorities that replace the system's, if some were given, and their certificates.
+fn authorities(
+    tls: &Tls,
+    terms: &Terms,
+) -> Result<Option<(RootCertStore, Vec<CertificateDer<'static>>)>> {
+    let Some(pem) = &tls.authority else {
+        return Ok(None);
+    };
+    let name = &terms.authority;
+    let own = certificates(pem).with_context(|| name.to_string())?;
     let mut roots = RootCertStore::empty();
     for certificate in &own {
         roots
             .add(certificate.clone())
-            .map_err(|error| anyhow!("--ca-cert: a certificate cannot be read ({error})"))?;
+            .map_err(|error| anyhow!("{name}: a certificate cannot be read ({error})"))?;
     }
-    let inner = WebPkiServerVerifier::builder_with_provider(roots.into(), Arc::clone(provider))
-        .build()
-        .context("--ca-cert")?;
-    Ok(Arc::new(Own { inner, own }))
+    Ok(Some((roots, own)))
 }
 
-fn client_pair(chain: &[u8], key: &[u8], provider: &CryptoProvider) -> Result<CertifiedKey> {
-    let chain = certificates(chain).context("--cert")?;
+fn client_pair(
+    tls: &Tls,
+    terms: &Terms,
+    provider: &CryptoProvider,
+) -> Result<Option<CertifiedKey>> {
+    let Some((chain, key)) = &tls.client else {
+        return Ok(None);
+    };
+    let chain = certificates(chain).with_context(|| terms.certificate.to_string())?;
+    let name = &terms.key;
     if key.windows(19).any(|part| part == b"ENCRYPTED PRIVATE K")
-        || key.windows(14).any(|part| part == b"4,ENCRYPTED\nDE")
+        || key.windows(11).any(|part| part == b"4,ENCRYPTED")
     {
-        bail!("--key: the key is encrypted; take its passphrase off (openssl pkey)");
+        bail!("{name}: the key is encrypted; take its passphrase off (openssl pkey)");
     }
     let key = PrivateKeyDer::from_pem_slice(key)
         .ok()
-        .context("--key: no private key in PEM found")?;
-    CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+        .with_context(|| format!("{name}: no private key in PEM found{}", if_binary(key)))?;
+    let pair = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
         Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-            anyhow!("--cert and --key do not belong together")
+            anyhow!(
+                "{}: certificate and key do not belong together",
+                terms.pair()
+            )
         }
-        error => anyhow!("--cert and --key cannot be used: {error}"),
-    })
+        error => anyhow!("{} cannot be used: {error}", terms.pair()),
+    })?;
+    Ok(Some(pair))
 }
 
 /// All certificates in a PEM file.
@@ -95,25 +128,65 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
     let certificates = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| anyhow!("no PEM: {error}"))?;
-    ensure!(!certificates.is_empty(), "no certificate in PEM found");
+    ensure!(
+        !certificates.is_empty(),
+        "no certificate in PEM found{}",
+        if_binary(pem)
+    );
     Ok(certificates)
 }
 
+/// What to do with a file that is no text.
+fn if_binary(file: &[u8]) -> &'static str {
+    if file.first() == Some(&0x30) {
+        "; it looks like DER (make it PEM: openssl x509 or pkey, -inform der)"
+    } else {
+        ""
+    }
+}
+
+/// A certificate that nobody speaks for whom we trust.
+#[derive(Debug)]
+pub enum Unknown {
+    /// It signed itself.
+    SelfSigned,
+    /// Somebody of this name signed it.
+    SignedBy(Option<String>),
+}
+
+impl Unknown {
+    /// What there is to say of a certificate.
+    fn of(certificate: &CertificateDer<'_>) -> Self {
+        match Names::of(certificate) {
+            Some(names) if names.is_self_signed() => Self::SelfSigned,
+            names => Self::SignedBy(names.and_then(|names| names.issuer())),
+        }
+    }
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("nobody speaks for it who is trusted")
+    }
+}
+
+impl std::error::Error for Unknown {}
+
 /// Whether a certificate was turned down because it is its own authority.
-pub fn is_own_authority(error: &CertificateError) -> bool {
+fn is_own_authority(error: &CertificateError) -> bool {
     matches!(error, CertificateError::Other(other) if other.to_string().contains(OWN_AUTHORITY)
         || format!("{other:?}").contains(OWN_AUTHORITY))
 }
 
-/// Trusts the authorities in `--ca-cert`, and a server that shows just a certificate of that file,
-/// as a self-signed one does: OpenSSL and Go take it, webpki alone does not.
+/// Trusts authorities that are known, and a server that shows just a certificate of `--ca-cert`, as
+/// a self-signed one does: OpenSSL and Go take it, webpki alone does not.
 #[derive(Debug)]
-struct Own {
-    inner: Arc<WebPkiServerVerifier>,
+struct Known {
+    inner: Arc<dyn ServerCertVerifier>,
     own: Vec<CertificateDer<'static>>,
 }
 
-impl ServerCertVerifier for Own {
+impl ServerCertVerifier for Known {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -125,16 +198,24 @@ impl ServerCertVerifier for Own {
         let verified =
             self.inner
                 .verify_server_cert(end_entity, intermediates, server_name, ocsp, now);
-        match &verified {
-            // Its dates were looked at before this was found.
-            Err(Error::InvalidCertificate(error))
-                if is_own_authority(error) && self.own.contains(end_entity) =>
-            {
-                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
-                Ok(ServerCertVerified::assertion())
-            }
-            _ => verified,
+        let error = match verified {
+            Err(Error::InvalidCertificate(error)) => error,
+            verified => return verified,
+        };
+        let own_authority = is_own_authority(&error);
+        // Its dates were looked at before this was found.
+        if own_authority && self.own.contains(end_entity) {
+            verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+            return Ok(ServerCertVerified::assertion());
         }
+        let unknown = match error {
+            _ if own_authority => Unknown::SelfSigned,
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                Unknown::of(end_entity)
+            }
+            error => return Err(error.into()),
+        };
+        Err(CertificateError::Other(OtherError(Arc::new(unknown))).into())
     }
 
     fn verify_tls12_signature(

@@ -1,0 +1,389 @@
+//! What went wrong on the way to the server, in words that name the remedy.
+//!
+//! Knows the errors of ureq and of sockets; those of certificates are told in `certificate`. Shows
+//! no secret.
+
+mod certificate;
+
+use std::fmt;
+use std::io;
+
+use rustls::{AlertDescription as Alert, PeerIncompatible};
+use ureq::{Error, Timeout};
+
+use super::terms::Terms;
+
+/// What the words need to know of the connection.
+#[derive(Debug, Clone, Default)]
+pub struct Way {
+    /// The host of the address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Whether the address is https.
+    pub secure: bool,
+    /// The proxy's host and port, where there is one.
+    pub proxy: Option<String>,
+    /// Whether the environment asks for it, where it can be told which hosts to leave out.
+    pub proxy_from_env: bool,
+    /// Whether authorities of our own replace the system's.
+    pub own_authority: bool,
+    /// Whether we have a certificate to show.
+    pub client_certificate: bool,
+    /// What all of this is called.
+    pub terms: Terms,
+}
+
+/// How far a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The server was not reached.
+    Reach,
+    /// The proxy was in the way.
+    Proxy,
+    /// TLS could not be agreed on.
+    Tls,
+    /// Something answered, but not in HTTP.
+    Http,
+    /// The answer did not come, or not in time.
+    Answer,
+}
+
+/// A request that got no answer that can be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// How far it came.
+    pub stage: Stage,
+    /// What went wrong.
+    pub text: String,
+    /// What to do.
+    pub remedy: String,
+    /// Whether only a person can mend it: it will be the same at the next try.
+    pub lasting: bool,
+}
+
+impl Failed {
+    /// What went wrong, with the remedy where it is not just to see that the server runs and is
+    /// reached, which whoever retries says at the end.
+    pub fn told(self) -> String {
+        match self.stage {
+            Stage::Reach | Stage::Answer => self.text,
+            Stage::Proxy | Stage::Tls | Stage::Http => format!("{}: {}", self.text, self.remedy),
+        }
+    }
+}
+
+/// The connection ended while TLS was being agreed on.
+#[derive(Debug)]
+pub struct CutShort;
+
+impl fmt::Display for CutShort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the connection was closed in the TLS handshake")
+    }
+}
+
+impl std::error::Error for CutShort {}
+
+/// What went wrong, and what to do.
+type Words = (String, String);
+
+/// Says what went wrong in the words of the field.
+pub fn explain(error: &Error, way: &Way) -> Failed {
+    let lasting = match error {
+        Error::Io(error) => of_tls(error).is_some_and(is_lasting),
+        Error::Other(error) => error.downcast_ref().is_some_and(is_lasting),
+        Error::ConnectProxyFailed(reason) => {
+            matches!(status_of(reason).as_str(), "401" | "403" | "405" | "407")
+        }
+        Error::Tls(_) => true,
+        _ => false,
+    };
+    let (stage, (text, remedy)) = match error {
+        Error::Io(error) => io_error(error, way),
+        Error::Other(error) => other(error.as_ref(), way),
+        Error::HostNotFound => (Stage::Reach, not_found(way)),
+        Error::Timeout(which @ (Timeout::Connect | Timeout::Resolve)) => {
+            let text = format!("no connection in time (timeout: {which})");
+            (Stage::Reach, (text, unreached(way)))
+        }
+        Error::Timeout(Timeout::Global) => {
+            let text = format!("no answer in time ({})", way.terms.timeout);
+            (Stage::Answer, (text, too_slow(way)))
+        }
+        Error::Timeout(which) => {
+            let text = format!("no answer in time (timeout: {which})");
+            (Stage::Answer, (text, too_slow(way)))
+        }
+        Error::ConnectionFailed => (Stage::Reach, ("no connection".into(), unreached(way))),
+        Error::ConnectProxyFailed(reason) => (Stage::Proxy, proxy(reason, way)),
+        Error::Tls(what) => (Stage::Tls, ((*what).to_owned(), at_name(way))),
+        Error::Protocol(error) => {
+            let text = format!("what answers does not speak HTTP ({error})");
+            (Stage::Http, (text, no_http(way)))
+        }
+        other => (Stage::Answer, (other.to_string(), unanswered(way))),
+    };
+    Failed {
+        stage,
+        text,
+        remedy,
+        lasting,
+    }
+}
+
+/// The server says in HTTP that it wants TLS.
+pub fn wants_tls(way: &Way) -> Failed {
+    Failed {
+        stage: Stage::Tls,
+        text: "the server wants TLS".into(),
+        remedy: format!("{} should begin with https://", way.terms.url),
+        lasting: true,
+    }
+}
+
+/// What TLS has to do with an error.
+fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// Whether TLS will fail the same way until somebody changes a certificate, an option or the
+/// address. A connection that ends in the middle of it is none of that.
+fn is_lasting(error: &rustls::Error) -> bool {
+    use rustls::Error;
+    match error {
+        Error::InvalidCertificate(_)
+        | Error::InvalidMessage(_)
+        | Error::PeerIncompatible(_)
+        | Error::NoCertificatesPresented
+        | Error::UnsupportedNameType => true,
+        Error::AlertReceived(alert) => is_about_us(*alert),
+        _ => false,
+    }
+}
+
+fn other(error: &(dyn std::error::Error + 'static), way: &Way) -> (Stage, Words) {
+    if let Some(error) = error.downcast_ref() {
+        return (Stage::Tls, tls(error, way));
+    }
+    if error.is::<CutShort>() {
+        let remedy = format!("{}; {}", maybe_plain(way), maybe_certificate(way));
+        return (Stage::Tls, (error.to_string(), remedy));
+    }
+    (Stage::Answer, (error.to_string(), unanswered(way)))
+}
+
+fn io_error(error: &io::Error, way: &Way) -> (Stage, Words) {
+    if let Some(error) = of_tls(error) {
+        return (Stage::Tls, tls(error, way));
+    }
+    let text = match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            let text = match &way.proxy {
+                Some(proxy) => format!("the proxy {proxy} refuses connections"),
+                None => "connection refused".into(),
+            };
+            return (Stage::Reach, (text, unreached(way)));
+        }
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            return (Stage::Reach, (error.kind().to_string(), unreached(way)));
+        }
+        io::ErrorKind::ConnectionReset => "connection reset".into(),
+        io::ErrorKind::ConnectionAborted => "connection aborted".into(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
+            "connection closed without an answer".into()
+        }
+        _ => {
+            let text = error.to_string();
+            if text.starts_with("failed to lookup address") {
+                return (Stage::Reach, not_found(way));
+            }
+            text
+        }
+    };
+    (Stage::Answer, (text, unanswered(way)))
+}
+
+fn not_found(way: &Way) -> Words {
+    let terms = &way.terms;
+    match &way.proxy {
+        Some(proxy) => (
+            format!("host not found: {proxy}, the proxy"),
+            format!("check {}, and this machine's DNS", terms.proxy),
+        ),
+        None => (
+            format!("host not found: {}", way.host),
+            format!("check the host in {}, and this machine's DNS", terms.url),
+        ),
+    }
+}
+
+fn unreached(way: &Way) -> String {
+    match &way.proxy {
+        Some(_) => format!("see that the proxy runs, or check {}", way.terms.proxy),
+        None => format!(
+            "see that Loki runs, and check host and port in {}",
+            way.terms.url
+        ),
+    }
+}
+
+/// Connections are taken, but not what is said over them.
+fn unanswered(way: &Way) -> String {
+    let url = &way.terms.url;
+    let or = if way.secure {
+        ""
+    } else {
+        "; for a port that speaks TLS it begins with https://"
+    };
+    format!(
+        "something takes connections there, but does not answer HTTP requests: check host and port \
+         in {url}{or}"
+    )
+}
+
+fn too_slow(way: &Way) -> String {
+    format!(
+        "see whether the server is overloaded, or give {} more time; check host and port in {}",
+        way.terms.timeout, way.terms.url
+    )
+}
+
+fn no_http(way: &Way) -> String {
+    let terms = &way.terms;
+    let what = match &way.proxy {
+        Some(proxy) => format!(
+            "the proxy {proxy} ({}), and host and port in {}",
+            terms.proxy, terms.url
+        ),
+        None => format!("host and port in {}", terms.url),
+    };
+    if way.secure {
+        format!("check {what}")
+    } else {
+        format!("check {what}, which begins with https:// if the port speaks TLS")
+    }
+}
+
+/// What a proxy says to CONNECT, which is how it is asked for http addresses too.
+fn proxy(reason: &str, way: &Way) -> Words {
+    let status = status_of(reason);
+    let name = way.proxy.as_deref().unwrap_or_default();
+    let (host, port, by) = (&way.host, way.port, &way.terms.proxy);
+    let leave_out = if way.proxy_from_env {
+        format!("leave the proxy out with NO_PROXY={host}")
+    } else {
+        format!("leave {by} out, if {host} is reached without it")
+    };
+    match status.as_str() {
+        "407" => (
+            format!("the proxy {name} wants credentials (407)"),
+            format!("http://USER:PASSWORD@HOST:PORT in {by}"),
+        ),
+        "502" | "503" | "504" => (
+            format!("the proxy {name} does not reach {host}:{port} ({status})"),
+            format!(
+                "see that Loki runs and the proxy may reach it, check host and port in {}, or \
+                 {leave_out}",
+                way.terms.url
+            ),
+        ),
+        "" => (
+            format!("the proxy {name} fails ({reason})"),
+            format!("check {by}, or {leave_out}"),
+        ),
+        _ => (
+            format!("the proxy {name} does not allow CONNECT to port {port} (it answers {status})"),
+            format!("have it allowed there, or {leave_out}"),
+        ),
+    }
+}
+
+/// The status in what ureq says of a proxy's answer; empty if there is none.
+fn status_of(reason: &str) -> String {
+    reason
+        .chars()
+        .skip_while(|c| !c.is_ascii_digit())
+        .take_while(char::is_ascii_digit)
+        .collect()
+}
+
+fn tls(error: &rustls::Error, way: &Way) -> Words {
+    use rustls::Error;
+    match error {
+        Error::InvalidCertificate(error) => certificate::words(error, way),
+        Error::AlertReceived(alert) => refused(*alert, way),
+        Error::InvalidMessage(_) => (
+            "what answers does not speak TLS".into(),
+            format!("should {} begin with http://?", way.terms.url),
+        ),
+        Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
+            ("the server speaks no TLS from 1.2 on".into(), too_old())
+        }
+        error => (
+            format!("TLS failed ({error})"),
+            format!("see the server's log; {}", maybe_plain(way)),
+        ),
+    }
+}
+
+/// The server ended the handshake.
+fn refused(alert: Alert, way: &Way) -> Words {
+    let text = format!("the server ends TLS ({alert:?})");
+    match alert {
+        alert if is_about_us(alert) && way.client_certificate => (
+            format!("the server does not accept our certificate ({alert:?})"),
+            format!(
+                "check {}: is it signed by an authority that the server trusts, and still valid?",
+                way.terms.certificate
+            ),
+        ),
+        alert if is_about_us(alert) => (text, maybe_certificate(way)),
+        Alert::ProtocolVersion => (text, too_old()),
+        Alert::UnrecognisedName => (text, at_name(way)),
+        _ => (
+            text,
+            format!("see the server's log; {}", maybe_certificate(way)),
+        ),
+    }
+}
+
+fn maybe_certificate(way: &Way) -> String {
+    let pair = way.terms.pair();
+    if way.client_certificate {
+        format!("if it does not accept our certificate, check {pair}")
+    } else {
+        format!("if it wants a client certificate, give {pair}")
+    }
+}
+
+fn maybe_plain(way: &Way) -> String {
+    format!(
+        "if the port speaks plain http, {} should begin with http://",
+        way.terms.url
+    )
+}
+
+fn too_old() -> String {
+    "have it speak TLS 1.2 or 1.3: what is older is not safe".into()
+}
+
+fn at_name(way: &Way) -> String {
+    format!("use a name that the server has in {}", way.terms.url)
+}
+
+/// Whether the server wants another certificate of ours, or one at all.
+fn is_about_us(alert: Alert) -> bool {
+    matches!(
+        alert,
+        Alert::CertificateRequired
+            | Alert::HandshakeFailure
+            | Alert::BadCertificate
+            | Alert::UnknownCA
+            | Alert::CertificateUnknown
+            | Alert::CertificateExpired
+            | Alert::CertificateRevoked
+            | Alert::UnsupportedCertificate
+            | Alert::AccessDenied
+    )
+}
