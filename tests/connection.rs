@@ -139,6 +139,10 @@ fn a_self_signed_server_is_trusted_by_its_own_certificate() {
             push(&loki).arg("--ca-cert").arg(&another),
             &["self-signed, and not the one in --ca-cert"],
         );
+        fails(
+            push(&loki).env("LOKI_CA_CERT_PATH", another),
+            &["not the one in LOKI_CA_CERT_PATH"],
+        );
         // As editors of other systems leave it, and beside others.
         let file = tls::self_signed().cert + &pair.cert;
         let own = tls::file(&dir, "own.pem", &file.replace('\n', "\r\n"));
@@ -513,4 +517,66 @@ fn a_machine_without_authorities_is_told_what_to_give() {
     let ended = run.env("SSL_CERT_FILE", empty).run().expect(2);
     let ended = ended.expect_stderr(["No CA certificates", "--ca-cert FILE"]);
     assert!(!ended.stderr.contains("unexpected"), "{}", ended.report());
+}
+
+#[test]
+fn a_token_that_is_renewed_in_its_file_is_taken_at_once() {
+    let dir = Dir::new();
+    let file = dir.write("token", "first\n");
+    let loki = Loki::start();
+    loki.require(Auth::Bearer("first".into()));
+    let mut run = LokiPush::new(&loki)
+        .args(["--flush-interval", "10ms", "--bearer-token-file"])
+        .arg(&file)
+        .stdin_open()
+        .spawn();
+    run.write("a\n");
+    loki.wait_for_entries(1);
+    // As Kubernetes does it: the name stands for another file from one moment to the next.
+    let next = dir.write("next", "second\n");
+    std::fs::rename(next, &file).expect("a renewal");
+    loki.require(Auth::Bearer("second".into()));
+    run.write("b\n");
+    loki.wait_for_entries(2);
+    // One that is gone or empty for a moment is believed still.
+    dir.write("token", "");
+    run.write("c\n");
+    loki.wait_for_entries(3);
+    std::fs::remove_file(&file).expect("a file");
+    run.write("d\n");
+    run.close_stdin();
+    run.wait_to_end().expect(0).expect_silence();
+    assert_eq!(loki.lines(), ["a", "b", "c", "d"]);
+}
+
+#[test]
+fn a_password_in_a_file_is_renewed_and_one_in_a_pipe_is_kept() {
+    let dir = Dir::new();
+    let file = dir.write("password", "first");
+    let loki = Loki::start();
+    loki.require(basic("me", "first"));
+    let run = LokiPush::new(&loki)
+        .args(["--flush-interval", "10ms", "--retry-backoff", "20ms"])
+        .args(["--username", "me", "--password-file"]);
+    let mut run = run.arg(&file).stdin_open().spawn();
+    run.write("a\n");
+    loki.wait_for_entries(1);
+    // Refused first, as a password is changed on one side before the other.
+    loki.require(basic("me", "second"));
+    run.write("b\n");
+    run.wait_for_stderr("401");
+    dir.write("password", "second");
+    loki.wait_for_entries(2);
+    run.close_stdin();
+    run.wait_to_end().expect(0);
+
+    let loki = Loki::start();
+    loki.require(basic("me", "piped"));
+    let run = LokiPush::new(&loki)
+        .args(["--username", "me", "--password-file", "/dev/fd/3"])
+        .args(["--batch-size", "1", "-0"])
+        .stdin_bytes("a\0b\0")
+        .in_shell("exec 3<<E\npiped\nE\nexec \"$@\"");
+    run.run().expect(0).expect_silence();
+    assert_eq!(loki.lines(), ["a", "b"]);
 }

@@ -489,6 +489,8 @@ fn what_is_wrong_in_the_environment_is_told_by_its_variable() {
         ("LOKI_PUSH_INCLUDE", "("),
         ("LOKI_PUSH_URL", "localhost:3100"),
         ("LOKI_PUSH_CA_CERT", "/nonexistent/ca.pem"),
+        ("LOKI_PUSH_PROXY_URL", "http://"),
+        ("LOKI_HTTP_PROXY_URL", "http://"),
     ] {
         let run = LokiPush::at("https://loki.invalid").env(name, value);
         let run = if name == "LOKI_PUSH_URL" {
@@ -510,4 +512,26 @@ fn what_is_wrong_in_the_environment_is_told_by_its_variable() {
         let ended = assert_refused(&loki, LokiPush::new(&loki).env(name, junk), name);
         ended.expect_stderr(["UTF-8"]);
     }
+}
+
+#[test]
+fn half_a_pair_is_wrong_usage_of_a_dry_run_too() {
+    let loki = Loki::reserve();
+    for (args, named) in [
+        (&["--username", "me"][..], "--password"),
+        (&["--key", "/nowhere"], "--cert"),
+        (
+            &["--username=a", "--password=b", "--bearer-token=c"],
+            "bearer",
+        ),
+    ] {
+        let run = LokiPush::new(&loki).arg("--dry-run").args(args);
+        assert_refused(&loki, run, named);
+    }
+    // Files are for whoever connects.
+    let run = LokiPush::new(&loki).args(["--dry-run", "-m", "x"]);
+    let run = run
+        .args(["--bearer-token-file", "/nowhere", "--ca-cert", "/nowhere"])
+        .env("LOKI_USERNAME", "half");
+    run.run().expect(0).expect_silence();
 }

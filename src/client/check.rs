@@ -4,15 +4,13 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-
 use super::config::{Auth, Config, ConfigError, OnFull};
 use crate::address::Address;
 use crate::backlog;
 use crate::batch::Limits;
 use crate::labels::{self, Labels};
 use crate::pipeline::Settings;
-use crate::push::http::{Connection, Terms, Tls};
+use crate::push::http::{Connection, Scheme, Terms, Tls};
 use crate::retry::{Backoff, Patience};
 use crate::ship::Delivery;
 
@@ -45,6 +43,7 @@ pub fn check(config: &Config) -> Result<Checked, ConfigError> {
     let connection = Connection {
         url: address.push.clone(),
         headers,
+        secret: None,
         timeout: more_than_none("timeout", config.timeout)?,
         connections: CONNECTIONS,
         tls: Tls::default(),
@@ -136,11 +135,7 @@ fn headers(
     address: &Address,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<(String, String)>, ConfigError> {
-    let basic = |user: &str, password: &str| {
-        let pair = format!("{user}:{password}");
-        let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
-        format!("Basic {encoded}")
-    };
+    let basic = |user: &str, password: &str| Scheme::Basic(user.to_owned()).value(password);
     let mut headers = Vec::new();
     let authorization = match (&config.auth, &address.credentials) {
         (Auth::None, None) => None,
@@ -160,7 +155,7 @@ fn headers(
                 return Err(wrong("auth")(why.into()));
             }
             visible("auth", "the bearer token", token)?;
-            Some(format!("Bearer {token}"))
+            Some(Scheme::Bearer.value(token))
         }
     };
     if authorization.is_some() && !address.https && !address.is_loopback() {

@@ -15,7 +15,7 @@ mod sending;
 mod tests;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,9 +102,13 @@ impl Config {
         let sending = sending::delivery(&typed.cli.delivery)?;
         rules::check_stands_alone(&typed.cli)?;
         let (target, connection, destination) = if typed.cli.output.dry_run {
+            // What is wrong with its options is told, though it needs no connection, nor any file
+            // of it, which may lie on another machine.
+            connection::resolve(&typed, env, &|_| Ok(b"unread".to_vec()), &mut Vec::new())?;
             (String::from("standard output"), None, None)
         } else {
-            let found = connection::resolve(&typed, env, &mut warnings)?;
+            let read = |file: &Path| std::fs::read(file);
+            let found = connection::resolve(&typed, env, &read, &mut warnings)?;
             (found.shown, Some(found.connection), Some(found.destination))
         };
         let cli = typed.cli;

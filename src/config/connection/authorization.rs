@@ -2,28 +2,76 @@
 //!
 //! Knows which of them wins. Reads secrets from files; shows none.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use base64::Engine as _;
 
-use super::lookup::{Given, Lookup, Source, half_a_pair};
+use super::lookup::{Given, Lookup, Other, Source, half_a_pair};
 use crate::address::Address;
+use crate::push::http::Scheme;
 
-/// The authorization header.
+/// What gives a user his password.
+const PASSWORD: Other = &[("password", Some("LOKI_PASSWORD")), ("password-file", None)];
+
+/// What gives a password its user.
+const USER: Other = &[("username", Some("LOKI_USERNAME"))];
+
+/// Who asks.
 pub struct Authorization {
-    /// The user of basic auth.
-    pub user: Option<String>,
+    /// How the secret is written in a header.
+    pub scheme: Scheme,
+    /// The secret.
+    secret: String,
+    /// The file it is from.
+    pub file: Option<PathBuf>,
+}
+
+impl Authorization {
+    fn new(scheme: Scheme, secret: Secret) -> Self {
+        Self {
+            scheme,
+            secret: secret.text,
+            file: secret.file,
+        }
+    }
+
+    /// Basic auth.
+    fn basic(user: &str, password: Secret) -> Self {
+        Self::new(Scheme::Basic(user.to_owned()), password)
+    }
+
     /// The header's value.
-    pub value: String,
+    pub fn value(&self) -> String {
+        self.scheme.value(&self.secret)
+    }
+
+    /// The user of basic auth.
+    pub fn user(&self) -> Option<&str> {
+        match &self.scheme {
+            Scheme::Basic(user) => Some(user),
+            Scheme::Bearer => None,
+        }
+    }
+}
+
+/// A secret, and the file it is from.
+#[derive(Clone)]
+struct Secret {
+    text: String,
+    file: Option<PathBuf>,
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self { text, file: None }
+    }
 }
 
 /// The two halves of basic auth.
 #[derive(Default)]
 struct Pair {
     user: Option<Given<String>>,
-    password: Option<Given<String>>,
+    password: Option<Given<Secret>>,
 }
 
 impl Pair {
@@ -32,7 +80,12 @@ impl Pair {
         Ok(Self {
             user: lookup.find("username", given.username.clone(), Some("LOKI_USERNAME"))?,
             password: secret(
-                lookup.find("password", given.password.clone(), Some("LOKI_PASSWORD"))?,
+                lookup,
+                lookup.find(
+                    "password",
+                    given.password.clone().map(Secret::from),
+                    Some("LOKI_PASSWORD"),
+                )?,
                 lookup.find("password_file", given.password_file.clone(), None)?,
             )?,
         })
@@ -47,54 +100,68 @@ impl Pair {
     fn is_whole(&self) -> bool {
         self.user.is_some() && self.password.is_some()
     }
+
+    /// Both halves; what is to be said of one alone is said.
+    fn whole(self, warnings: &mut Vec<String>) -> Result<Option<(Given<String>, Given<Secret>)>> {
+        match (self.user, self.password) {
+            (Some(user), Some(password)) => Ok(Some((user, password))),
+            (Some(half), None) => half_a_pair(&half, PASSWORD, warnings),
+            (None, Some(half)) => half_a_pair(&half, USER, warnings),
+            (None, None) => Ok(None),
+        }
+    }
 }
 
-/// The value of the authorization header. Of basic auth, a bearer token and credentials in the
-/// address the one that was given nearest to the command line wins.
+/// Who asks. Of basic auth, a bearer token and credentials in the address the one that was given
+/// nearest to the command line wins.
 pub fn find(
     lookup: &Lookup<'_>,
     address: &Address,
     address_from: Source,
     warnings: &mut Vec<String>,
 ) -> Result<Option<Authorization>> {
-    let (bearer, pair) = one_of(bearer(lookup)?, Pair::find(lookup)?)?;
+    let (bearer, pair) = one_of(bearer(lookup)?, Pair::find(lookup)?, warnings)?;
     let explicit_from = pair.source().max(bearer.as_ref().map(|given| given.source));
-    if let Some((user, password)) = &address.credentials
-        && explicit_from.is_none_or(|from| from < address_from)
+    let in_address = || {
+        let found = address.credentials.clone();
+        found.map(|(user, password)| Authorization::basic(&user, password.into()))
+    };
+    // The user stands in the address, the secret elsewhere.
+    if let (Some((user, in_address)), None, Some(password), None) =
+        (&address.credentials, &pair.user, &pair.password, &bearer)
+        && !user.is_empty()
+        && (in_address.is_empty() || password.source >= address_from)
     {
-        return Ok(Some(basic(user, password)));
+        return Ok(Some(Authorization::basic(user, password.value.clone())));
+    }
+    if address.credentials.is_some() && explicit_from.is_none_or(|from| from < address_from) {
+        pair.whole(warnings)?;
+        return Ok(in_address());
     }
     if let Some(token) = bearer {
-        return Ok(Some(Authorization {
-            user: None,
-            value: format!("Bearer {}", token.value),
-        }));
+        return Ok(Some(Authorization::new(Scheme::Bearer, token.value)));
     }
-    let in_address = address.credentials.as_ref();
-    match (pair.user, pair.password) {
-        (Some(user), Some(_)) if user.value.contains(':') => Err(anyhow!(
+    match pair.whole(warnings)? {
+        Some((user, _)) if user.value.contains(':') => Err(anyhow!(
             "{}: a user name for basic auth cannot hold a `:`; it would end there",
             user.name
         )),
-        (Some(user), Some(password)) => Ok(Some(basic(&user.value, &password.value))),
-        (None, None) => Ok(None),
-        // The user stands in the address, the secret elsewhere.
-        (None, Some(password)) if in_address.is_some_and(|(user, _)| !user.is_empty()) => {
-            Ok(in_address.map(|(user, _)| basic(user, &password.value)))
-        }
-        (Some(half), None) => half_a_pair(&half, "--password or --password-file", warnings),
-        (None, Some(half)) => half_a_pair(&half, "--username", warnings),
+        Some((user, password)) => Ok(Some(Authorization::basic(&user.value, password.value))),
+        None => Ok(in_address()),
     }
-    .map(|found| found.or_else(|| in_address.map(|(user, password)| basic(user, password))))
 }
 
 /// Of a bearer token and basic auth the one that wins; two that nothing tells apart are wrong usage.
-fn one_of(bearer: Option<Given<String>>, pair: Pair) -> Result<(Option<Given<String>>, Pair)> {
+fn one_of(
+    bearer: Option<Given<Secret>>,
+    pair: Pair,
+    warnings: &mut Vec<String>,
+) -> Result<(Option<Given<Secret>>, Pair)> {
     let Some(token) = &bearer else {
         return Ok((None, pair));
     };
     ensure!(
-        !token.value.is_empty(),
+        !token.value.text.is_empty(),
         "{} is empty; leave it out to send none",
         token.name
     );
@@ -103,9 +170,11 @@ fn one_of(bearer: Option<Given<String>>, pair: Pair) -> Result<(Option<Given<Str
     }
     let is_stray_half = !pair.is_whole() && token.source < Source::CommandLine;
     if pair.source() < Some(token.source) || is_stray_half {
+        pair.whole(warnings)?;
         return Ok((bearer, Pair::default()));
     }
-    let basic = pair.user.or(pair.password).map(|given| given.name);
+    let user = pair.user.map(|given| given.name);
+    let basic = user.or(pair.password.map(|given| given.name));
     bail!(
         "basic auth ({}) and a bearer token ({}) exclude each other",
         basic.unwrap_or_default(),
@@ -113,11 +182,12 @@ fn one_of(bearer: Option<Given<String>>, pair: Pair) -> Result<(Option<Given<Str
     );
 }
 
-fn bearer(lookup: &Lookup<'_>) -> Result<Option<Given<String>>> {
+fn bearer(lookup: &Lookup<'_>) -> Result<Option<Given<Secret>>> {
     let given = &lookup.typed.cli.connection;
-    let itself = given.bearer_token.clone();
+    let itself = given.bearer_token.clone().map(Secret::from);
     let file = given.bearer_token_file.clone();
     secret(
+        lookup,
         lookup.find("bearer_token", itself, Some("LOKI_BEARER_TOKEN"))?,
         lookup.find("bearer_token_file", file, Some("LOKI_BEARER_TOKEN_FILE"))?,
     )
@@ -125,9 +195,10 @@ fn bearer(lookup: &Lookup<'_>) -> Result<Option<Given<String>>> {
 
 /// A secret that is given itself or as a file that holds it.
 fn secret(
-    itself: Option<Given<String>>,
+    lookup: &Lookup<'_>,
+    itself: Option<Given<Secret>>,
     file: Option<Given<PathBuf>>,
-) -> Result<Option<Given<String>>> {
+) -> Result<Option<Given<Secret>>> {
     match (itself, file) {
         (Some(itself), Some(file)) if itself.source == file.source => {
             bail!("{} and {} exclude each other", itself.name, file.name)
@@ -136,7 +207,10 @@ fn secret(
             Ok(Some(itself))
         }
         (_, Some(file)) => Ok(Some(Given {
-            value: read_secret(&file.name, &file.value)?,
+            value: Secret {
+                text: read_secret(lookup, &file.name, &file.value)?,
+                file: Some(file.value),
+            },
             source: file.source,
             name: file.name,
         })),
@@ -144,21 +218,14 @@ fn secret(
     }
 }
 
-/// Basic auth.
-pub fn basic(user: &str, password: &str) -> Authorization {
-    let pair = format!("{user}:{password}");
-    let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
-    Authorization {
-        user: Some(user.to_owned()),
-        value: format!("Basic {encoded}"),
-    }
-}
-
 /// A file's content without the white space around it.
-fn read_secret(option: &str, file: &Path) -> Result<String> {
-    let text = fs::read_to_string(file)
-        .with_context(|| format!("{option}: cannot read {}", file.display()))?;
+fn read_secret(lookup: &Lookup<'_>, option: &str, file: &Path) -> Result<String> {
+    let shown = file.display();
+    let bytes = (lookup.read)(file).with_context(|| format!("{option}: cannot read {shown}"))?;
+    let text = String::from_utf8(bytes)
+        .ok()
+        .with_context(|| format!("{option}: {shown} is no UTF-8 text"))?;
     let secret = text.trim();
-    ensure!(!secret.is_empty(), "{option}: {} is empty", file.display());
+    ensure!(!secret.is_empty(), "{option}: {shown} is empty");
     Ok(secret.to_owned())
 }

@@ -7,6 +7,7 @@ use anyhow::{Result, anyhow, bail};
 use super::authorization::Authorization;
 use super::lookup::Lookup;
 use crate::address::Address;
+use crate::push::http::SecretFile;
 
 /// The header that names the tenant.
 const TENANT: &str = "X-Scope-OrgID";
@@ -19,23 +20,34 @@ const OURS_ALONE: [&str; 4] = [
     "Transfer-Encoding",
 ];
 
-/// Headers for every request. One given with `--header` takes the place of ours of that name.
+/// Names and values.
+type Headers = Vec<(String, String)>;
+
+/// Headers for every request, and the file that one of them is from. One given with `--header`
+/// takes the place of ours of that name.
 pub fn headers(
     lookup: &Lookup<'_>,
     address: &Address,
     authorization: Option<Authorization>,
     warnings: &mut Vec<String>,
-) -> Result<Vec<(String, String)>> {
+) -> Result<(Headers, Option<SecretFile>)> {
     let given = &lookup.typed.cli.connection;
     let mut headers = Vec::new();
     let mut secret = authorization.is_some();
-    if let Some(Authorization { value, .. }) = authorization {
+    let mut file = None;
+    if let Some(authorization) = authorization {
         let name = lookup.text(
             "auth_header",
             given.auth_header.as_ref(),
             "LOKI_AUTH_HEADER",
         )?;
-        headers.push((name.unwrap_or("Authorization".into()), value));
+        let name = name.unwrap_or("Authorization".into());
+        headers.push((name.clone(), authorization.value()));
+        file = authorization.file.map(|path| SecretFile {
+            path,
+            header: name,
+            scheme: authorization.scheme,
+        });
     }
     let tenant = lookup.text("org_id", given.org_id.as_ref(), "LOKI_ORG_ID")?;
     if let Some(tenant) = tenant.filter(|tenant| !tenant.is_empty()) {
@@ -58,6 +70,10 @@ pub fn headers(
         .iter()
         .map(|(name, _)| name.clone())
         .collect();
+    file = file.filter(|file| {
+        let is = |name: &String| name.eq_ignore_ascii_case(&file.header);
+        !typed.iter().any(is)
+    });
     let mut at = 0;
     headers.retain(|(name, _)| {
         at += 1;
@@ -69,7 +85,7 @@ pub fn headers(
             address.host
         ));
     }
-    Ok(headers)
+    Ok((headers, file))
 }
 
 /// The tenant that these headers name.

@@ -3,8 +3,10 @@
 //! Knows how each is called. Knows nothing of what the values mean.
 
 use std::ffi::OsString;
+use std::io;
+use std::path::Path;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 
 use crate::cli::{self, Typed};
 
@@ -35,6 +37,8 @@ pub struct Lookup<'a> {
     pub typed: &'a Typed,
     /// Looks up an environment variable.
     pub env: &'a dyn Fn(&str) -> Option<OsString>,
+    /// Reads a file.
+    pub read: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
 }
 
 impl Lookup<'_> {
@@ -79,17 +83,29 @@ impl Lookup<'_> {
     }
 }
 
+/// The options that could give the other half of a pair, each with logcli's variable for it.
+pub type Other = &'static [(&'static str, Option<&'static str>)];
+
 /// Half a pair is wrong usage on the command line; in the environment it may be meant for others.
 pub fn half_a_pair<T, U>(
     half: &Given<T>,
-    missing: &str,
+    other: Other,
     warnings: &mut Vec<String>,
 ) -> Result<Option<U>> {
     let there = &half.name;
-    ensure!(
-        half.source != Source::CommandLine,
-        "{there} is given without {missing}; it takes both"
-    );
+    // What is missing is called as what is there.
+    let names = other
+        .iter()
+        .filter_map(|(long, logcli)| match half.source {
+            Source::CommandLine => Some(format!("--{long}")),
+            Source::Environment => Some(cli::env_name(long)),
+            Source::Logcli => logcli.map(str::to_owned),
+        })
+        .collect::<Vec<_>>();
+    let missing = names.join(" or ");
+    if half.source == Source::CommandLine {
+        bail!("{there} is given without {missing}; it takes both");
+    }
     warnings.push(format!(
         "{there} is set, but its other half ({missing}) is not: it is left out"
     ));

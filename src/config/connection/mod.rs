@@ -9,9 +9,10 @@ mod lookup;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::ffi::OsString;
-use std::fs;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 
@@ -20,7 +21,7 @@ use crate::cli::{self, Typed};
 use crate::push::http::{Connection, Terms, Tls};
 use crate::spool::Destination;
 use headers::{headers, tenant};
-use lookup::{Given, Lookup, Source, half_a_pair};
+use lookup::{Given, Lookup, Other, Source, half_a_pair};
 
 /// The address of a Loki on this machine.
 const DEFAULT_URL: &str = "http://localhost:3100";
@@ -35,17 +36,19 @@ pub struct Found {
     pub destination: Destination,
 }
 
-/// Works the connection out.
+/// Works the connection out. `read` reads files of secrets and certificates.
 ///
 /// # Errors
 /// What is wrong, naming the option.
 pub fn resolve(
     typed: &Typed,
     env: &dyn Fn(&str) -> Option<OsString>,
+    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
     warnings: &mut Vec<String>,
 ) -> Result<Found> {
-    let lookup = Lookup { typed, env };
+    let lookup = Lookup { typed, env, read };
     let given = &typed.cli.connection;
+    let mut terms = Terms::options();
     let url = lookup
         .find("url", given.url.clone(), Some("LOKI_ADDR"))?
         .unwrap_or_else(|| Given {
@@ -54,24 +57,37 @@ pub fn resolve(
             name: "--url".to_owned(),
         });
     let address = Address::parse(url.value.trim()).map_err(|why| anyhow!("{}: {why}", url.name))?;
+    terms.url = url.name.into();
     let authorization = authorization::find(&lookup, &address, url.source, warnings)?;
-    let user = authorization.as_ref().and_then(|auth| auth.user.clone());
-    let headers = headers(&lookup, &address, authorization, warnings)?;
+    let user = authorization
+        .as_ref()
+        .and_then(|auth| auth.user().map(str::to_owned));
+    let (headers, secret) = headers(&lookup, &address, authorization, warnings)?;
     let destination = Destination {
         url: address.push.clone(),
         tenant: tenant(&headers),
         user,
     };
-    let proxy = lookup.text("proxy_url", given.proxy_url.as_ref(), "LOKI_HTTP_PROXY_URL")?;
+    let tls = tls(&lookup, &mut terms, warnings)?;
+    let proxy = lookup.find(
+        "proxy_url",
+        given.proxy_url.clone(),
+        Some("LOKI_HTTP_PROXY_URL"),
+    )?;
+    let proxy = proxy.map(|given| {
+        terms.proxy = given.name.into();
+        given.value
+    });
     let connection = Connection {
         url: address.push.clone(),
         headers,
+        secret,
         timeout: typed.cli.delivery.timeout,
         connections: usize::from(typed.cli.delivery.connections),
-        tls: tls(&lookup, warnings)?,
+        tls,
         proxy: proxy.filter(|_| !address.is_loopback()),
         no_proxy: address.is_loopback(),
-        terms: Terms::default(),
+        terms,
     };
     Ok(Found {
         connection,
@@ -81,22 +97,32 @@ pub fn resolve(
 }
 
 /// Certificates, read.
-fn tls(lookup: &Lookup<'_>, warnings: &mut Vec<String>) -> Result<Tls> {
+fn tls(lookup: &Lookup<'_>, terms: &mut Terms, warnings: &mut Vec<String>) -> Result<Tls> {
+    const CERTIFICATE: Other = &[("cert", Some("LOKI_CLIENT_CERT_PATH"))];
+    const KEY: Other = &[("key", Some("LOKI_CLIENT_KEY_PATH"))];
     let given = &lookup.typed.cli.connection;
     let find = |id, path: &Option<PathBuf>, logcli| lookup.find(id, path.clone(), Some(logcli));
-    let read = |given: &Given<PathBuf>| {
-        fs::read(&given.value)
-            .with_context(|| format!("{}: cannot read {}", given.name, given.value.display()))
+    let read = |given: Given<PathBuf>, name: &mut Cow<'static, str>| {
+        let text = (lookup.read)(&given.value)
+            .with_context(|| format!("{}: cannot read {}", given.name, given.value.display()))?;
+        *name = given.name.into();
+        anyhow::Ok(text)
     };
     let authority = find("ca_cert", &given.ca_cert, "LOKI_CA_CERT_PATH")?;
     let certificate = find("cert", &given.cert, "LOKI_CLIENT_CERT_PATH")?;
     let key = find("key", &given.key, "LOKI_CLIENT_KEY_PATH")?;
     let client = match (certificate, key) {
-        (Some(certificate), Some(key)) => Some((read(&certificate)?, read(&key)?)),
+        (Some(certificate), Some(key)) => Some((
+            read(certificate, &mut terms.certificate)?,
+            read(key, &mut terms.key)?,
+        )),
         (None, None) => None,
-        (Some(half), None) => half_a_pair(&half, "--key", warnings)?,
-        (None, Some(half)) => half_a_pair(&half, "--cert", warnings)?,
+        (Some(half), None) => half_a_pair(&half, KEY, warnings)?,
+        (None, Some(half)) => half_a_pair(&half, CERTIFICATE, warnings)?,
     };
+    let authority = authority
+        .map(|given| read(given, &mut terms.authority))
+        .transpose()?;
     // An option says no, too: LOKI_PUSH_TLS_SKIP_VERIFY=false.
     let skip_verify = if lookup.typed.given("tls_skip_verify") {
         given.tls_skip_verify
@@ -109,7 +135,7 @@ fn tls(lookup: &Lookup<'_>, warnings: &mut Vec<String>) -> Result<Tls> {
             .ok_or_else(|| anyhow!("{name} takes true or false"))?
     };
     Ok(Tls {
-        authority: authority.as_ref().map(read).transpose()?,
+        authority,
         client,
         skip_verify,
     })

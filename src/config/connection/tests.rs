@@ -1,6 +1,7 @@
 //! What wins over what, and what excludes what.
 
 use super::*;
+use crate::push::http::Scheme;
 
 fn found(args: &[&str], env: &[(&str, &str)]) -> Result<(Found, Vec<String>)> {
     let args = ["loki-push"].iter().chain(args).map(OsString::from);
@@ -14,7 +15,7 @@ fn found(args: &[&str], env: &[(&str, &str)]) -> Result<(Found, Vec<String>)> {
         let pair = env.iter().find(|(own, _)| own == name);
         pair.map(|(_, value)| value.clone())
     };
-    let found = resolve(&typed, &look, &mut warnings)?;
+    let found = resolve(&typed, &look, &|file| std::fs::read(file), &mut warnings)?;
     Ok((found, warnings))
 }
 
@@ -26,7 +27,7 @@ fn header(found: &Found, name: &str) -> Option<String> {
 }
 
 fn basic(user: &str, password: &str) -> String {
-    super::authorization::basic(user, password).value
+    Scheme::Basic(user.to_owned()).value(password)
 }
 
 fn authorization(args: &[&str], env: &[(&str, &str)]) -> Option<String> {
@@ -133,21 +134,44 @@ fn what_excludes_each_other_says_so_without_the_secret() {
 }
 
 #[test]
-fn half_a_pair_in_the_environment_is_a_warning() {
-    for name in [
-        "LOKI_USERNAME",
-        "LOKI_PASSWORD",
-        "LOKI_CLIENT_CERT_PATH",
-        "LOKI_CLIENT_KEY_PATH",
+fn half_a_pair_in_the_environment_is_a_warning_in_its_own_terms() {
+    for (name, missing) in [
+        ("LOKI_USERNAME", "(LOKI_PASSWORD)"),
+        ("LOKI_PASSWORD", "(LOKI_USERNAME)"),
+        ("LOKI_CLIENT_CERT_PATH", "(LOKI_CLIENT_KEY_PATH)"),
+        ("LOKI_CLIENT_KEY_PATH", "(LOKI_CLIENT_CERT_PATH)"),
     ] {
-        let (found, warnings) = found(&[], &[(name, "s3cret")]).unwrap();
-        assert_eq!(header(&found, "Authorization"), None);
-        assert_eq!(warnings.len(), 1, "{warnings:?}");
-        assert!(
-            warnings[0].contains(name) && !warnings[0].contains("s3cret"),
-            "{warnings:?}"
-        );
+        let half = (name, "s3cret");
+        for (args, beside, left) in [
+            (&[][..], None, None),
+            (&[], Some(("LOKI_BEARER_TOKEN", "t")), Some("Bearer t")),
+            (&["--bearer-token=t"], None, Some("Bearer t")),
+        ] {
+            let env: Vec<_> = [half].into_iter().chain(beside).collect();
+            let (found, warnings) = found(args, &env).unwrap();
+            assert_eq!(header(&found, "Authorization").as_deref(), left);
+            assert_eq!(warnings.len(), 1, "{warnings:?}");
+            let said = &warnings[0];
+            assert!(said.contains(name) && said.contains(missing), "{said}");
+            assert!(!said.contains("s3cret"), "{said}");
+        }
     }
+    let (_, warnings) = found(&["-u", "http://u:p@localhost"], &[LOGCLI_BASIC[0]]).unwrap();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+}
+
+#[test]
+fn a_password_for_the_user_in_the_address_comes_from_anywhere() {
+    let user = ["-u", "http://u@localhost"];
+    assert_eq!(
+        authorization(&user, &[LOGCLI_BASIC[1]]),
+        Some(basic("u", "pw"))
+    );
+    let both = ["-u", "http://u:p@localhost"];
+    assert_eq!(
+        authorization(&both, &LOGCLI_BASIC).unwrap(),
+        basic("u", "p")
+    );
 }
 
 #[test]

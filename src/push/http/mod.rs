@@ -8,6 +8,7 @@ mod explain;
 mod issuer;
 mod proxy;
 mod resolver;
+mod secret;
 mod terms;
 mod tls;
 
@@ -29,6 +30,8 @@ use connector::TlsConnector;
 pub use explain::{Failed, Stage, Way};
 use explain::{explain, wants_tls};
 use resolver::Names;
+use secret::Renewed;
+pub use secret::{Scheme, SecretFile};
 pub use terms::Terms;
 
 /// How much of an error's body is read.
@@ -61,6 +64,8 @@ pub struct Connection {
     pub url: String,
     /// Headers for every request: authorization, tenant, and what the user gave.
     pub headers: Vec<(String, String)>,
+    /// The file that one of them is from.
+    pub secret: Option<SecretFile>,
     /// The longest wait for one connection to be made, and the default for a whole request.
     pub timeout: Duration,
     /// How many connections are kept open.
@@ -105,6 +110,7 @@ pub struct Http {
     names: Names,
     url: String,
     headers: Vec<(HeaderName, HeaderValue)>,
+    secret: Option<Renewed>,
     way: Way,
 }
 
@@ -127,7 +133,12 @@ impl Http {
     /// If a header, a certificate or the proxy's address is none.
     pub fn new(connection: &Connection) -> Result<Self> {
         let headers = connection.headers.iter().map(read_header);
-        let headers = headers.collect::<Result<_>>()?;
+        let mut headers = headers.collect::<Result<Vec<_>>>()?;
+        let secret = connection.secret.clone().and_then(|file| {
+            let is_its = |(name, _): &(HeaderName, _)| *name == *file.header.to_ascii_lowercase();
+            let at = headers.iter().position(is_its)?;
+            Some(Renewed::new(file, headers.remove(at)))
+        });
         let mut terms = connection.terms.clone();
         let url: Uri = connection
             .url
@@ -186,6 +197,7 @@ impl Http {
             names,
             url: connection.url.clone(),
             headers,
+            secret,
             way,
         })
     }
@@ -207,7 +219,7 @@ impl Http {
         if request.gzip {
             post = post.header("content-encoding", "gzip");
         }
-        for (name, value) in &self.headers {
+        for (name, value) in self.headers() {
             post = post.header(name, value);
         }
         let post = post
@@ -224,7 +236,7 @@ impl Http {
     /// If no answer came that can be read.
     pub fn get(&self, url: &str, timeout: Duration) -> Result<Page, Failed> {
         let mut get = self.agent.get(url);
-        for (name, value) in &self.headers {
+        for (name, value) in self.headers() {
             get = get.header(name, value);
         }
         let get = get
@@ -233,6 +245,15 @@ impl Http {
             .timeout_connect(Some(timeout))
             .build();
         self.page(get.call(), REFUSAL_TEXT)
+    }
+
+    /// The headers for a request that is made now.
+    fn headers(&self) -> impl Iterator<Item = (&HeaderName, HeaderValue)> {
+        let same = self
+            .headers
+            .iter()
+            .map(|(name, value)| (name, value.clone()));
+        same.chain(self.secret.as_ref().map(Renewed::header))
     }
 
     /// Reads an answer, and of its body at most so much.
@@ -384,6 +405,7 @@ mod tests {
         let connection = |name: &str, value: &str| Connection {
             url: "http://localhost:3100/loki/api/v1/push".into(),
             headers: vec![(name.into(), value.into())],
+            secret: None,
             timeout: Duration::from_secs(1),
             connections: 1,
             tls: Tls::default(),
