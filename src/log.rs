@@ -138,6 +138,9 @@ impl Log for Logger {
 /// above (`log::set_max_level` changes that). The client that is given back is to be kept until the
 /// program ends: dropping it delivers what is buffered, and stops.
 ///
+/// What is allowed but not wise in the configuration ([`Loki::warnings`]) becomes an entry: no other
+/// logger is there to say it.
+///
 /// # Errors
 /// If the configuration is wrong, or the program has a logger already.
 pub fn init(config: Config) -> Result<Loki, InitError> {
@@ -145,6 +148,10 @@ pub fn init(config: Config) -> Result<Loki, InitError> {
     loki.logger()
         .install(LevelFilter::Info)
         .map_err(InitError::Installed)?;
+    // Not by the macros: the bridge takes no records of this crate.
+    for warning in loki.warnings() {
+        loki.warn(warning, &[("target", &"loki_push")]);
+    }
     Ok(loki)
 }
 

@@ -10,6 +10,7 @@ use loki_push::{Answer, Auth, Config, Level, Loki, OnFull, Push, Record, Request
 
 use crate::support::in_time;
 use crate::support::loki::{Auth as Wanted, Fault, Loki as StandIn};
+use crate::support::tls::{self, Authority, Flaw};
 
 /// No test waits longer.
 const LONG: Duration = Duration::from_secs(30);
@@ -444,6 +445,8 @@ fn secrets_show_nowhere() {
 #[test]
 fn errors_name_the_setting_and_the_remedy() {
     let base = || Config::new("http://localhost:3100");
+    let secure = || Config::new("https://loki.example");
+    let (one, two) = (tls::self_signed(), tls::self_signed());
     for (config, setting, remedy) in [
         (Config::new("localhost:3100"), "endpoint", "http://"),
         (base().app("a\u{FFFD}"), "app", "UTF-8"),
@@ -467,6 +470,18 @@ fn errors_name_the_setting_and_the_remedy() {
             "give it more",
         ),
         (base().tenant("a\nb"), "tenant", "trim"),
+        (secure().ca_certificate("junk"), "ca_certificate", "in PEM"),
+        (
+            secure().client_certificate("junk", "junk"),
+            "client_certificate",
+            "in PEM",
+        ),
+        (
+            secure().client_certificate(one.cert, two.key),
+            "client_certificate",
+            "belong together",
+        ),
+        (secure().proxy("http://"), "proxy", "http://HOST:PORT"),
         (base().auth(Auth::bearer("")), "auth", "leave auth out"),
         (base().auth(Auth::basic("a:b", "c")), "auth", "`:`"),
     ] {
@@ -474,7 +489,143 @@ fn errors_name_the_setting_and_the_remedy() {
         assert_eq!(error.setting(), setting);
         let text = error.to_string();
         assert!(text.starts_with(setting) && text.contains(remedy), "{text}");
+        assert!(!text.contains("--"), "a program has no options: {text}");
     }
+}
+
+/// What keeps an entry from a Loki, in the client's words.
+fn trouble(config: Config) -> String {
+    let config = config
+        .timeout(Duration::from_secs(20))
+        .flush_timeout(Duration::ZERO);
+    let loki = Loki::new(config).expect("a configuration");
+    loki.info("hello", &[]);
+    loki.stop().trouble.expect("a trouble")
+}
+
+#[test]
+fn troubles_speak_of_settings_and_not_of_options() {
+    let (authority, theirs) = (Authority::new(), Authority::new());
+    let pem = |authority: &Authority| std::fs::read(authority.file()).expect("a file");
+    let secure = authority.loki(Flaw::None, None);
+    let choosy = authority.loki(Flaw::None, Some(&theirs));
+    let away = StandIn::reserve();
+    for (config, words) in [
+        (
+            Config::new(secure.url()),
+            &[
+                "trust it with Config::ca_certificate",
+                "Config::tls_skip_verify",
+            ][..],
+        ),
+        (
+            Config::new(secure.url()).ca_certificate(pem(&theirs)),
+            &["not signed by the authority in Config::ca_certificate"],
+        ),
+        (
+            Config::new(choosy.url()).ca_certificate(pem(&authority)),
+            &["give Config::client_certificate"],
+        ),
+        (
+            Config::new("http://loki.invalid").proxy(away.url()),
+            &["the proxy 127.0.0.1", "refuses connections"],
+        ),
+        (
+            Config::new(secure.url().replace("https", "http")),
+            &["the endpoint", "https://"],
+        ),
+    ] {
+        let said = trouble(config);
+        let all = words.iter().all(|word| said.contains(word));
+        assert!(all && !said.contains("--"), "{said}");
+    }
+}
+
+#[test]
+fn certificates_are_settings() {
+    let (authority, theirs) = (Authority::new(), Authority::new());
+    let pem = |path| std::fs::read(path).expect("a file");
+    let (cert, key) = theirs.client_files("friend");
+    let delivers = |stand_in: &StandIn, change: &dyn Fn(Config) -> Config| {
+        let loki = Loki::new(change(config(stand_in))).expect("a configuration");
+        loki.info("hello", &[]);
+        assert_eq!(loki.stop().sent, 1, "{}", loki.stats());
+    };
+    let stand_in = authority.loki(Flaw::None, Some(&theirs));
+    delivers(&stand_in, &|config| {
+        config
+            .ca_certificate(pem(authority.file()))
+            .client_certificate(pem(cert.clone()), pem(key.clone()))
+    });
+    let stand_in = authority.loki(Flaw::Expired, None);
+    delivers(&stand_in, &|config| config.tls_skip_verify(true));
+    let shown = format!(
+        "{:?}",
+        Config::new("https://loki")
+            .client_certificate("s3cret", "s3cret")
+            .proxy("http://me:s3cret@proxy:3128")
+    );
+    assert!(
+        shown.contains("proxy:3128") && !shown.contains("s3cret"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_transport_that_panics_has_failed() {
+    /// Panics so many times.
+    struct Mine(Mutex<u32>);
+    impl Push for Mine {
+        fn push(&self, _: &Request, _: Duration) -> Answer {
+            let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            *left = left.saturating_sub(1);
+            assert!(*left == 0, "the disk of the test is full");
+            Answer::status(204)
+        }
+    }
+    let config = || Config::new("http://loki").retry_backoff(Duration::from_millis(1));
+    let mine = Arc::new(Mine(Mutex::new(3)));
+    let loki = Loki::with_transport(config().flush_timeout(LONG), mine).unwrap();
+    loki.info("one", &[]);
+    loki.flush().expect("it passes at the third try");
+    let stats = loki.stop();
+    assert_eq!((stats.sent, stats.retries), (1, 2), "{stats}");
+    let never = Arc::new(Mine(Mutex::new(u32::MAX)));
+    let config = config().retry_backoff(LONG).max_backoff(LONG);
+    let loki = Loki::with_transport(config.flush_timeout(Duration::from_millis(50)), never);
+    let loki = loki.unwrap();
+    loki.info("one", &[]);
+    let error = loki.flush().expect_err("it panics").to_string();
+    assert!(error.contains("the disk of the test is full"), "{error}");
+    let stats = loki.stats();
+    assert_eq!((stats.pending, stats.retrying), (1, 1), "{stats:?}");
+    adds_up(&stats);
+    let stats = loki.stop();
+    assert_eq!((stats.pending, stats.dropped), (0, 1), "{stats:?}");
+    let trouble = stats.trouble.expect("a trouble");
+    assert!(trouble.starts_with("the transport panicked: "), "{trouble}");
+}
+
+#[test]
+fn a_flush_after_a_stop_tells_what_that_left() {
+    let away = StandIn::reserve();
+    let loki = Loki::new(config(&away).flush_timeout(Duration::from_millis(50))).unwrap();
+    loki.info("one", &[]);
+    assert_eq!(loki.stop().dropped, 1);
+    let error = loki.flush().expect_err("one is lost");
+    assert_eq!(error.pending(), 1);
+    let said = error.to_string();
+    let expected = format!(
+        "1 entry was left at the stop, not delivered to {}: connection refused",
+        away.url()
+    );
+    assert_eq!(said, expected);
+    let kept = Arc::new(Kept::default());
+    let loki = Loki::with_transport(Config::new("http://loki"), kept).unwrap();
+    loki.info("one", &[]);
+    loki.stop();
+    loki.info("late", &[]);
+    assert!(loki.flush().is_ok(), "what came late is no flush's");
 }
 
 #[test]
@@ -520,6 +671,7 @@ mod bridge {
     //! The bridge from the `log` crate.
 
     use super::*;
+    use crate::support::Proxy;
     use log::{Log, RecordBuilder};
 
     /// Runs the README's program.
@@ -632,16 +784,26 @@ mod bridge {
     #[test]
     fn it_stands_alone_for_the_macros() {
         let stand_in = StandIn::start();
-        let loki = loki_push::log::init(config(&stand_in)).expect("the only logger here");
+        let proxy = Proxy::to(stand_in.port());
+        let config = || {
+            Config::new("http://me:s3cret@loki.invalid:3100")
+                .proxy(proxy.url())
+                .flush_timeout(LONG)
+        };
+        let loki = loki_push::log::init(config()).expect("the only logger here");
         log::info!(target: "shop", order = 7, price = 9.5; "paid");
         log::debug!("below the level");
         drop(loki);
-        let lines = stand_in.lines();
+        let warned = &stand_in.lines_of(&[("level", "warn")])[0];
+        let expected = "credentials go to loki.invalid over plain http";
+        assert!(warned.starts_with(expected), "{warned}");
+        assert!(!warned.contains("s3cret"), "{warned}");
+        let lines = stand_in.lines_of(&[("level", "info")]);
         assert_eq!(lines.len(), 1, "{lines:?}");
         let begin =
             "paid | order=7 price=9.5 target=shop module=integration::library::bridge line=";
         assert!(lines[0].starts_with(begin), "{lines:?}");
-        let again = loki_push::log::init(config(&stand_in)).expect_err("one is there");
+        let again = loki_push::log::init(config()).expect_err("one is there");
         assert!(again.to_string().contains("logger"), "{again}");
     }
 }

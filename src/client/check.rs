@@ -4,13 +4,14 @@
 
 use std::time::Duration;
 
-use super::config::{Auth, Config, ConfigError, OnFull};
+use super::config::{Config, ConfigError, OnFull};
+use super::way::Auth;
 use crate::address::Address;
 use crate::backlog;
 use crate::batch::Limits;
 use crate::labels::{self, Labels};
 use crate::pipeline::Settings;
-use crate::push::http::{Connection, Scheme, Terms, Tls};
+use crate::push::http::{Connection, Scheme, Terms};
 use crate::retry::{Backoff, Patience};
 use crate::ship::Delivery;
 
@@ -46,8 +47,8 @@ pub fn check(config: &Config) -> Result<Checked, ConfigError> {
         secret: None,
         timeout: more_than_none("timeout", config.timeout)?,
         connections: CONNECTIONS,
-        tls: Tls::default(),
-        proxy: None,
+        tls: config.tls.clone(),
+        proxy: config.proxy.clone().filter(|_| !address.is_loopback()),
         no_proxy: address.is_loopback(),
         terms: Terms::config(),
     };
@@ -198,4 +199,17 @@ fn more_than_none(setting: &'static str, time: Duration) -> Result<Duration, Con
 /// An error of this setting.
 pub fn wrong(setting: &'static str) -> impl FnOnce(String) -> ConfigError {
     move |problem| ConfigError { setting, problem }
+}
+
+/// What is wrong with a connection, by the setting that its words begin with.
+pub fn of_connection(error: &anyhow::Error) -> ConfigError {
+    let text = format!("{error:#}");
+    for setting in ["ca_certificate", "client_certificate", "proxy"] {
+        let words = text.strip_prefix("Config::");
+        if let Some(problem) = words.and_then(|words| words.strip_prefix(setting)) {
+            let problem = problem.trim_start_matches([':', ' ']);
+            return wrong(setting)(problem.to_owned());
+        }
+    }
+    wrong("endpoint")(text)
 }

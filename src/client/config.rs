@@ -1,53 +1,13 @@
 //! The client's configuration: what a program sets, in the words of the Python client.
 //!
-//! Holds, with a default for everything but the address. What is right is decided in `check`.
-//! Shows no secret.
+//! Holds, with a default for everything but the address. The settings of the way to Loki stand in
+//! `way`; what is right is decided in `check`. Shows no secret.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Credentials. `Debug` does not show them.
-#[derive(Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Auth {
-    /// None, or those that stand in the address (`http://user:password@host`).
-    #[default]
-    None,
-    /// A user name and a password.
-    Basic {
-        /// The user name; at Grafana Cloud a number.
-        username: String,
-        /// The password, or an access token.
-        password: String,
-    },
-    /// A bearer token.
-    Bearer(String),
-}
-
-impl Auth {
-    /// A user name and a password.
-    pub fn basic(username: impl Into<String>, password: impl Into<String>) -> Self {
-        Self::Basic {
-            username: username.into(),
-            password: password.into(),
-        }
-    }
-
-    /// A bearer token.
-    pub fn bearer(token: impl Into<String>) -> Self {
-        Self::Bearer(token.into())
-    }
-}
-
-impl fmt::Debug for Auth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "None",
-            Self::Basic { .. } => "Basic(hidden)",
-            Self::Bearer(_) => "Bearer(hidden)",
-        })
-    }
-}
+use super::way::{Auth, without_credentials};
+use crate::push::http::Tls;
 
 /// What happens to entries for which there is no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -87,6 +47,8 @@ pub struct Config {
     pub(super) labels: Vec<(String, String)>,
     pub(super) auth: Auth,
     pub(super) tenant: Option<String>,
+    pub(super) tls: Tls,
+    pub(super) proxy: Option<String>,
     pub(super) batch_size: usize,
     pub(super) max_batch_bytes: usize,
     pub(super) flush_interval: Duration,
@@ -112,6 +74,8 @@ impl Config {
             labels: Vec::new(),
             auth: Auth::None,
             tenant: None,
+            tls: Tls::default(),
+            proxy: None,
             batch_size: 10_000,
             max_batch_bytes: 1024 * 1024,
             flush_interval: Duration::from_secs(1),
@@ -143,18 +107,6 @@ impl Config {
     /// field: each set of labels is a stream that Loki keeps open.
     pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.push((name.into(), value.into()));
-        self
-    }
-
-    /// Credentials; none by default.
-    pub fn auth(mut self, auth: Auth) -> Self {
-        self.auth = auth;
-        self
-    }
-
-    /// The tenant of a Loki that has several (`X-Scope-OrgID`).
-    pub fn tenant(mut self, id: impl Into<String>) -> Self {
-        self.tenant = Some(id.into());
         self
     }
 
@@ -248,6 +200,10 @@ impl fmt::Debug for Config {
             .field("labels", &self.labels)
             .field("auth", &self.auth)
             .field("tenant", &self.tenant)
+            .field("ca_certificate", &self.tls.authority.is_some())
+            .field("client_certificate", &self.tls.client.is_some())
+            .field("tls_skip_verify", &self.tls.skip_verify)
+            .field("proxy", &self.proxy.as_deref().map(without_credentials))
             .field("batch_size", &self.batch_size)
             .field("max_batch_bytes", &self.max_batch_bytes)
             .field("flush_interval", &self.flush_interval)
@@ -262,15 +218,6 @@ impl fmt::Debug for Config {
             .field("flush_timeout", &self.flush_timeout)
             .finish()
     }
-}
-
-/// The address without what stands before its last `@`; it was not checked, so nothing is assumed.
-fn without_credentials(endpoint: &str) -> String {
-    let Some((before, host)) = endpoint.rsplit_once('@') else {
-        return endpoint.to_owned();
-    };
-    let scheme = before.find("://").map_or("", |at| &before[..at + 3]);
-    format!("{scheme}…@{host}")
 }
 
 /// What is wrong with a [`Config`]: which setting, why, and what to do.

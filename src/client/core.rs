@@ -97,10 +97,15 @@ impl Core {
         if self.pipeline.flush(Instant::now() + self.flush_timeout) {
             return Ok(());
         }
+        let pending = self.ledger.counts().left();
+        if pending == 0 {
+            return Ok(());
+        }
         Err(FlushError {
-            pending: self.ledger.counts().left(),
+            pending,
             target: self.target.clone(),
             trouble: self.pipeline.trouble(),
+            stopped: self.stopping.is_completed(),
         })
     }
 

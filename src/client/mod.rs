@@ -9,6 +9,7 @@ mod core;
 mod record;
 mod stats;
 mod transport;
+mod way;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,11 +19,13 @@ use crate::level::Level;
 use crate::push::Push;
 use crate::push::http::Http;
 
-use check::{Checked, check, wrong};
-pub use config::{Auth, Config, ConfigError, OnFull};
+use check::{Checked, check, of_connection};
+pub use config::{Config, ConfigError, OnFull};
 pub use core::Core;
 pub use record::{Line, Record};
 pub use stats::{FlushError, Stats};
+use transport::Guarded;
+pub use way::Auth;
 
 /// A field of an entry: its name, and whatever can be shown as its value.
 pub type Field<'a> = (&'a str, &'a dyn fmt::Display);
@@ -74,16 +77,15 @@ impl Loki {
     )]
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         let checked = check(&config)?;
-        // What could be wrong here was checked, but for a system that has no TLS.
-        let http = Http::new(&checked.connection)
-            .map_err(|error| wrong("endpoint")(format!("{error:#}")))?;
+        let http = Http::new(&checked.connection).map_err(|error| of_connection(&error))?;
         Ok(Self::start(&config, checked, Arc::new(http)))
     }
 
     /// A client that hands its requests to a transport of the program's own, in place of HTTP: for
     /// tests, or for another way to Loki.
     ///
-    /// A transport must not log through the client it serves, if that one may block.
+    /// A transport must not log through the client it serves, if that one may block. One that
+    /// panics has failed: what it was to send is sent again, and [`Stats::trouble`] says so.
     ///
     /// # Errors
     /// What is wrong with the configuration.
@@ -93,7 +95,7 @@ impl Loki {
     )]
     pub fn with_transport(config: Config, push: Arc<dyn Push>) -> Result<Self, ConfigError> {
         let checked = check(&config)?;
-        Ok(Self::start(&config, checked, push))
+        Ok(Self::start(&config, checked, Arc::new(Guarded(push))))
     }
 
     fn start(config: &Config, checked: Checked, push: Arc<dyn Push>) -> Self {
@@ -147,7 +149,7 @@ impl Loki {
     /// refused or dropped, at most for [`Config::flush_timeout`].
     ///
     /// # Errors
-    /// If entries still wait then; they stay in the buffer.
+    /// If entries still wait then; they stay in the buffer. After a stop, if that one left some.
     pub fn flush(&self) -> Result<(), FlushError> {
         self.core.flush()
     }
@@ -168,7 +170,8 @@ impl Loki {
     }
 
     /// What is allowed but not wise in the configuration, as credentials over plain http. With the
-    /// feature `log` it is also logged once, when the client is made; it is never printed.
+    /// feature `log` it is also logged once, when the client is made (by `log::init`, which has no
+    /// other logger, as an entry of its own); it is never printed.
     pub fn warnings(&self) -> &[String] {
         self.core.warnings()
     }

@@ -89,16 +89,18 @@ impl fmt::Display for Stats {
     }
 }
 
-/// Why a [`flush`](crate::Loki::flush) failed: entries still wait.
+/// Why a [`flush`](crate::Loki::flush) failed: entries still wait, or a stop has left some.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlushError {
     pub(super) pending: u64,
     pub(super) target: String,
     pub(super) trouble: Option<String>,
+    pub(super) stopped: bool,
 }
 
 impl FlushError {
-    /// How many entries waited when the time was over.
+    /// How many entries waited when the time was over. After a stop nothing waits any more: so many
+    /// it has left, which [`Stats`] counts as dropped.
     pub fn pending(&self) -> u64 {
         self.pending
     }
@@ -106,8 +108,17 @@ impl FlushError {
 
 impl fmt::Display for FlushError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let entries = counted(self.pending, "entry waits", "entries wait");
-        write!(f, "{entries} for {}", self.target)?;
+        if self.stopped {
+            let entries = counted(self.pending, "entry was", "entries were");
+            write!(
+                f,
+                "{entries} left at the stop, not delivered to {}",
+                self.target
+            )?;
+        } else {
+            let entries = counted(self.pending, "entry waits", "entries wait");
+            write!(f, "{entries} for {}", self.target)?;
+        }
         match &self.trouble {
             Some(trouble) => write!(f, ": {trouble}"),
             None => f.write_str("; give flush_timeout more time"),

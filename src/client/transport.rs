@@ -1,9 +1,14 @@
-//! What a program's own transport sees: the public side of requests and answers.
+//! What a program's own transport sees: the public side of requests and answers; and what becomes
+//! of one that panics.
 //!
 //! Knows how the nouns of `shipment` look from outside. Sends nothing.
 
+use std::any::Any;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::push::Push;
 use crate::seal;
 use crate::shipment::{Answer, Request};
 
@@ -77,4 +82,27 @@ impl Answer {
         }
         self
     }
+}
+
+/// A program's own transport, whose panics are failures: else one would end the thread that ships,
+/// and with it all delivery, unseen.
+pub struct Guarded(pub Arc<dyn Push>);
+
+impl Push for Guarded {
+    fn push(&self, request: &Request, timeout: Duration) -> Answer {
+        // What it keeps of its own is its own to keep whole.
+        let pushed = panic::catch_unwind(AssertUnwindSafe(|| self.0.push(request, timeout)));
+        pushed.unwrap_or_else(|panicked| {
+            let said = words(&*panicked);
+            Answer::failed(said.map_or("the transport panicked".to_owned(), |said| {
+                format!("the transport panicked: {said}")
+            }))
+        })
+    }
+}
+
+/// What a panic says.
+fn words(panicked: &(dyn Any + Send)) -> Option<&str> {
+    let text = panicked.downcast_ref::<String>().map(String::as_str);
+    text.or(panicked.downcast_ref::<&str>().copied())
 }
