@@ -2,6 +2,8 @@
 //!
 //! Knows the shape of an address. Knows nothing of connections.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
 /// The path of Loki's push interface.
 const PUSH: &str = "/loki/api/v1/push";
 
@@ -93,12 +95,25 @@ impl Address {
     /// Whether the host is this machine.
     pub fn is_loopback(&self) -> bool {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
-        host.eq_ignore_ascii_case("localhost")
-            || host.to_ascii_lowercase().ends_with(".localhost")
-            || host
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|ip| ip.is_loopback())
+        is_localhost(host) || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
+}
+
+/// Whether a name stands for this machine wherever it is asked for (RFC 6761).
+fn is_localhost(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    host == "localhost" || host.ends_with(".localhost")
+}
+
+/// What a name with its port stands for if it is this machine's: for a system that does not know,
+/// as an empty one with no `/etc/hosts`.
+pub fn this_machine(name: &str) -> Option<[SocketAddr; 2]> {
+    let (host, port) = name.rsplit_once(':')?;
+    let port = port.parse().ok().filter(|_| is_localhost(host))?;
+    Some([
+        (Ipv4Addr::LOCALHOST, port).into(),
+        (Ipv6Addr::LOCALHOST, port).into(),
+    ])
 }
 
 impl std::fmt::Debug for Address {
@@ -243,5 +258,22 @@ mod tests {
         let is = |url| Address::parse(url).unwrap().is_loopback();
         assert!(is("http://localhost:1") && is("http://127.0.0.9") && is("http://[::1]:1"));
         assert!(!is("http://loki") && !is("http://10.0.0.1") && !is("http://localhost.evil.com"));
+    }
+
+    #[test]
+    fn this_machine_has_its_name_where_nobody_knows_it() {
+        let of = |name| this_machine(name).map(|found| found.map(|at| at.to_string()));
+        let here = Some(["127.0.0.1:3100".to_owned(), "[::1]:3100".to_owned()]);
+        for name in ["localhost:3100", "LOCALHOST.:3100", "loki.localhost:3100"] {
+            assert_eq!(of(name), here, "{name}");
+        }
+        for name in [
+            "loki:3100",
+            "notlocalhost:1",
+            "localhost.evil.com:1",
+            "localhost",
+        ] {
+            assert_eq!(of(name), None, "{name}");
+        }
     }
 }

@@ -319,6 +319,20 @@ fn tls_goes_through_a_proxy_untouched() {
 }
 
 #[test]
+fn this_machine_is_found_by_name_where_the_system_does_not_know_it() {
+    let loki = Loki::start();
+    loki.limits(|limits| limits.probes = true);
+    let address = format!("http://loki.localhost:{}", loki.port());
+    arrives(impatient(LokiPush::at(&address)), &loki).expect_silence();
+    let sheet = LokiPush::at(&address).arg("--check").run().expect(0);
+    let sheet = sheet.stdout_text();
+    assert!(
+        sheet.contains("✓ address      loki.localhost: 127.0.0.1"),
+        "{sheet}"
+    );
+}
+
+#[test]
 fn a_loopback_address_needs_no_proxy() {
     let loki = Loki::start();
     let proxy = Proxy::denying("403 Forbidden");

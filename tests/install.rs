@@ -214,3 +214,38 @@ fn the_image_is_built_by_a_toolchain_that_can() {
         assert!(ignored.lines().any(|line| line == folder), "{folder}");
     }
 }
+
+/// The README's static program: `cargo test --test integration static -- --ignored`.
+#[test]
+#[ignore = "builds the program anew, which takes minutes; and chroot wants root"]
+fn a_static_program_works_in_an_empty_root() {
+    let version = tool(Command::new("rustc").arg("-vV")).expect("rustc");
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    let host = host.expect("a host");
+    let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join("static");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--locked", "--target", host, "--target-dir"]);
+    cargo
+        .arg(&built)
+        .env("RUSTFLAGS", "-C target-feature=+crt-static");
+    tool(cargo.current_dir(root(""))).expect("cargo");
+    let empty = Dir::new();
+    let program = built.join(host).join("debug/loki-push");
+    fs::copy(program, empty.join("loki-push")).expect("a program");
+
+    let loki = Loki::start();
+    loki.limits(|limits| limits.probes = true);
+    let run = |args: &[&str]| {
+        let mut run = Command::new("chroot");
+        run.arg(empty.path()).arg("/loki-push").args(args);
+        // There is no /etc/hosts to find it in.
+        run.env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("LOKI_ADDR", format!("http://localhost:{}", loki.port()));
+        tool(&mut run).expect("chroot")
+    };
+    run(&["-m", "from an empty root"]);
+    assert_eq!(loki.lines(), ["from an empty root"]);
+    let sheet = run(&["--check"]);
+    assert!(sheet.contains("✓ read back"), "{sheet}");
+}

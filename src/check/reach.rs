@@ -6,6 +6,7 @@ use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
+use crate::address::this_machine;
 use crate::push::http::Way;
 
 /// How far we came.
@@ -27,7 +28,10 @@ pub fn reach(way: &Way, timeout: Duration) -> Reached {
     };
     let addresses: Vec<SocketAddr> = match target.to_socket_addrs() {
         Ok(addresses) => addresses.collect(),
-        Err(error) => return Reached::NoName(error),
+        Err(error) => match this_machine(&target) {
+            Some(here) => here.into(),
+            None => return Reached::NoName(error),
+        },
     };
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for address in &addresses {

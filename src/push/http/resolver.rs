@@ -15,6 +15,8 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
+use crate::address::this_machine;
+
 /// How long an answer is believed. Names that move are given lifetimes of this order.
 const BELIEVED: Duration = Duration::from_secs(10);
 
@@ -79,7 +81,15 @@ impl Resolver for Names {
         if let Some(addresses) = self.recall(&name, now) {
             return Ok(addresses);
         }
-        let addresses = self.ask.resolve(uri, config, timeout)?;
+        let addresses = match self.ask.resolve(uri, config, timeout) {
+            Ok(addresses) => addresses,
+            Err(error) => {
+                let mut addresses = self.empty();
+                let here = this_machine(&name).ok_or(error)?;
+                here.into_iter().for_each(|here| addresses.push(here));
+                addresses
+            }
+        };
         self.known().push(Known {
             name,
             addresses: addresses.clone(),
