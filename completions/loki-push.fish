@@ -2,16 +2,16 @@ complete -c loki-push -l from -d 'Where a file without a checkpoint begins [defa
 end\t'At its end: only what is written from now on'"
 complete -c loki-push -l checkpoint -d 'Remember here how far each file was settled, and go on from there next time' -r -F
 complete -c loki-push -s m -l message -d 'Ship one entry with this text' -r
-complete -c loki-push -l multiline -d 'A line that matches begins an entry; others join the entry before' -r
+complete -c loki-push -l multiline -d 'What matches begins an entry, other lines join it' -r
 complete -c loki-push -l multiline-wait -d 'How long an open multi-line entry waits for more' -r
-complete -c loki-push -l max-line-size -d 'The largest entry as shipped; longer lines are cut into several entries' -r
+complete -c loki-push -l max-line-size -d 'Longer lines are cut into several entries' -r
 complete -c loki-push -l include -d 'Ship only lines that match (repeatable)' -r
 complete -c loki-push -l exclude -d 'Do not ship lines that match (repeatable)' -r
-complete -c loki-push -s a -l app -d 'Label `app` [default: `default`, or the command\'s name]' -r
+complete -c loki-push -s a -l app -d 'Label `app` [default: default, or the COMMAND]' -r
 complete -c loki-push -s e -l env -d 'Label `env`' -r
-complete -c loki-push -l level -d 'Label `level` for entries in which no level is found' -r
-complete -c loki-push -s l -l label -d 'A further label on every entry (repeatable); {a="b",c="d"} is taken too' -r
-complete -c loki-push -l label-field -d 'Make a label of this field of the line (repeatable)' -r
+complete -c loki-push -l level -d 'Label `level` where a line tells none' -r
+complete -c loki-push -s l -l label -d 'A further label (repeatable; or {a="b",c="d"})' -r
+complete -c loki-push -l label-field -d 'Make a label of this field (repeatable)' -r
 complete -c loki-push -l max-streams -d 'How many label sets --label-field may make; past it the field stays a field' -r
 complete -c loki-push -s k -l field -d 'A further field on every entry (repeatable)' -r
 complete -c loki-push -l parse -d 'Where fields and levels are read from' -r -f -a "auto\t'JSON lines give their members, any other line its key=val tokens'
@@ -21,55 +21,55 @@ none\t'No field and no level is read'"
 complete -c loki-push -l layout -d 'How an entry is laid out' -r -f -a "keep\t'The line as it came'
 line\t'`message | key=val key=val`'
 metadata\t'The message, with the fields as Loki\'s structured metadata'"
-complete -c loki-push -l time -d 'Where the timestamp comes from: `arrival`, `prefix` (it begins the line), or a field\'s name' -r
-complete -c loki-push -l batch-size -d 'Send a batch (of all streams) when it has N entries …' -r
-complete -c loki-push -l batch-bytes -d '… or at this cost (line + fields + 64 bytes an entry) …' -r
-complete -c loki-push -l flush-interval -d '… or when its first entry is this old' -r
-complete -c loki-push -l gzip-level -d 'Compression of requests; 0 sends plain JSON' -r
-complete -c loki-push -l buffer -d 'Memory for batches that wait, compressed' -r
+complete -c loki-push -l time -d 'Timestamp: arrival, prefix, or a field\'s name' -r
+complete -c loki-push -l batch-size -d 'Send a batch when it has N entries …' -r
+complete -c loki-push -l batch-bytes -d '… or at this size …' -r
+complete -c loki-push -l flush-interval -d '… or at this age of its first entry' -r
+complete -c loki-push -l gzip-level -d 'Compression; 0: plain JSON' -r
+complete -c loki-push -l buffer -d 'Memory for batches that wait' -r
 complete -c loki-push -l on-full -d 'What happens when the buffer is full' -r -f -a "block\t'The input waits'
 drop-newest\t'What comes is given up'
 drop-oldest\t'What has waited longest is given up'"
 complete -c loki-push -l max-retries -d 'Give a batch up after N retries [default: never]' -r
-complete -c loki-push -l limit-rate -d 'At most this many bytes of lines a second' -r
-complete -c loki-push -l retry-backoff -d 'First wait before a retry; doubled with each, and spread by a quarter' -r
+complete -c loki-push -l limit-rate -d 'At most so many bytes of lines a second' -r
+complete -c loki-push -l retry-backoff -d 'First wait before a retry' -r
 complete -c loki-push -l max-backoff -d 'Longest wait before a retry' -r
 complete -c loki-push -l timeout -d 'Time for one request' -r
-complete -c loki-push -l connections -d 'Requests of one batch under way at once' -r
+complete -c loki-push -l connections -d 'Requests under way at once' -r
 complete -c loki-push -l flush-timeout -d 'After the end of input, give up when nothing was accepted for this long' -r
 complete -c loki-push -l linger -d 'How long a pipe is still read after a stop was asked for' -r
 complete -c loki-push -l spool -d 'Keep batches here until their fate is known; the next run delivers what is left' -r -F
-complete -c loki-push -l spool-size -d 'The most the spool may hold; past it --on-full rules' -r
-complete -c loki-push -l dead-letter -d 'Append entries that Loki refused to this file, as JSON lines' -r -F
-complete -c loki-push -s u -l url -d 'Loki\'s base address, or a whole push address [default: http://localhost:3100]' -r
+complete -c loki-push -l spool-size -d 'The most the spool may hold' -r
+complete -c loki-push -l dead-letter -d 'Keep entries that Loki refused, as JSON lines' -r -F
+complete -c loki-push -s u -l url -d 'Where Loki is [default: http://localhost:3100]' -r
 complete -c loki-push -l username -d 'User for basic auth (LOKI_USERNAME)' -r
 complete -c loki-push -l password -d 'Password for basic auth (LOKI_PASSWORD)' -r
-complete -c loki-push -l password-file -d 'File that holds the password' -r -F
+complete -c loki-push -l password-file -d 'File with the password' -r -F
 complete -c loki-push -l bearer-token -d 'Token for bearer auth (LOKI_BEARER_TOKEN)' -r
-complete -c loki-push -l bearer-token-file -d 'File that holds the token (LOKI_BEARER_TOKEN_FILE)' -r -F
-complete -c loki-push -l auth-header -d 'Header that carries the credentials [default: Authorization] (LOKI_AUTH_HEADER)' -r
+complete -c loki-push -l bearer-token-file -d 'File with the token (LOKI_BEARER_TOKEN_FILE)' -r -F
+complete -c loki-push -l auth-header -d 'Header that carries them (LOKI_AUTH_HEADER)' -r
 complete -c loki-push -l org-id -d 'Tenant, sent as X-Scope-OrgID (LOKI_ORG_ID)' -r
 complete -c loki-push -l header -d 'A further request header (repeatable)' -r
-complete -c loki-push -l ca-cert -d 'Trust this certificate authority, in PEM (LOKI_CA_CERT_PATH)' -r -F
-complete -c loki-push -l cert -d 'Client certificate, in PEM (LOKI_CLIENT_CERT_PATH)' -r -F
-complete -c loki-push -l key -d 'Key of the client certificate, in PEM (LOKI_CLIENT_KEY_PATH)' -r -F
-complete -c loki-push -l proxy-url -d 'Proxy for all requests (LOKI_HTTP_PROXY_URL) [default: HTTPS_PROXY, HTTP_PROXY, NO_PROXY]' -r
-complete -c loki-push -l summary -d 'At the end, say on stderr what became of every entry' -r -f -a "text\t'A line'
+complete -c loki-push -l ca-cert -d 'CA to trust, in PEM (LOKI_CA_CERT_PATH)' -r -F
+complete -c loki-push -l cert -d 'Client certificate (LOKI_CLIENT_CERT_PATH)' -r -F
+complete -c loki-push -l key -d 'Its key (LOKI_CLIENT_KEY_PATH)' -r -F
+complete -c loki-push -l proxy-url -d 'Proxy for all requests (LOKI_HTTP_PROXY_URL)' -r
+complete -c loki-push -l summary -d 'Say what became of all entries, at the end on stderr' -r -f -a "text\t'A line'
 json\t'A JSON object'"
 complete -c loki-push -l progress -d 'A bar with rate and time left' -r -f -a "auto\t'When stderr is a terminal and the input a file'
 always\t'Always'
 never\t'Never'"
-complete -c loki-push -s f -l follow -d 'Keep following each FILE by name as it grows, like tail -F'
-complete -c loki-push -l no-exit-entry -d 'In command mode, do not ship the closing entry'
+complete -c loki-push -s f -l follow -d 'Follow each FILE as it grows, like tail -F'
+complete -c loki-push -l no-exit-entry -d 'Do not ship the entry that closes a command'
 complete -c loki-push -s 0 -l null -d 'Records end in NUL, not newline'
-complete -c loki-push -l strip-ansi -d 'Remove terminal escape sequences (colours) from lines'
-complete -c loki-push -l spool-sync -d 'fsync each spooled batch, against power cuts'
+complete -c loki-push -l strip-ansi -d 'Remove terminal escape sequences (colours)'
+complete -c loki-push -l spool-sync -d 'fsync each batch in it, against power cuts'
 complete -c loki-push -l drain -d 'Deliver what the spool holds, then exit'
-complete -c loki-push -l tls-skip-verify -d 'Do not check the server\'s certificate (LOKI_TLS_SKIP_VERIFY)'
+complete -c loki-push -l tls-skip-verify -d 'Trust any certificate (LOKI_TLS_SKIP_VERIFY)'
 complete -c loki-push -s t -l tee -d 'Pass the input through unchanged, at once'
 complete -c loki-push -l dry-run -d 'Send nothing; print each entry as `TIME {labels} line`'
 complete -c loki-push -l check -d 'Test the way to Loki, and say what failed and what to do'
 complete -c loki-push -s q -l quiet -d 'Say only errors'
-complete -c loki-push -s v -l verbose -d 'Say retries and batches too'
+complete -c loki-push -s v -l verbose -d 'Say retries, batches and refused lines, too'
 complete -c loki-push -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c loki-push -s V -l version -d 'Print version'

@@ -2,15 +2,15 @@
 
 use crate::support::LokiPush;
 
-fn help(flag: &str) -> String {
-    let run = LokiPush::bare().arg(flag).env("COLUMNS", "100");
+fn help(flag: &str, columns: &str) -> String {
+    let run = LokiPush::bare().arg(flag).env("COLUMNS", columns);
     run.run().expect(0).expect_silence().stdout_text()
 }
 
 #[test]
 fn help_is_grouped_by_topic_and_plain_in_a_pipe() {
     for flag in ["-h", "--help"] {
-        let text = help(flag);
+        let text = help(flag, "80");
         let topics: Vec<_> = text.lines().filter(|line| line.ends_with(':')).collect();
         for topic in [
             "Input:",
@@ -23,8 +23,38 @@ fn help_is_grouped_by_topic_and_plain_in_a_pipe() {
         }
         assert!(!text.contains('\x1b'), "{flag}");
     }
-    assert!(help("-h").lines().count() <= 110);
-    assert!(help("--help").lines().count() > help("-h").lines().count());
+}
+
+#[test]
+fn short_help_fits_two_screens_with_every_option_on_a_line_of_its_own() {
+    for columns in ["80", "100", "120"] {
+        let text = help("-h", columns);
+        let lines = text.lines().count();
+        assert!(lines <= 110, "{lines} lines of {columns} columns");
+        // What the option does stands beside it, not below.
+        let below = text
+            .lines()
+            .filter(|line| line.trim_start().starts_with('-') && line.trim_end().ends_with('>'));
+        assert_eq!(below.collect::<Vec<_>>(), [""; 0], "{columns} columns");
+        assert!(help("--help", columns).lines().count() > lines);
+    }
+}
+
+#[test]
+fn no_line_of_the_help_is_wider_than_the_terminal_nor_broken_in_its_midst() {
+    for flag in ["-h", "--help"] {
+        let text = help(flag, "80");
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80, "{flag}: {line}");
+        }
+        // What is laid out by hand keeps its lines: it is the same at any greater width.
+        let by_hand = |text: &str| {
+            let (head, _) = text.split_once("Usage:").unwrap_or_default();
+            let (_, foot) = text.rsplit_once("--verbose").unwrap_or_default();
+            (head.to_owned(), foot.trim_start().to_owned())
+        };
+        assert_eq!(by_hand(&text), by_hand(&help(flag, "100")), "{flag}");
+    }
 }
 
 #[test]

@@ -8,9 +8,10 @@ use clap::Args;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub struct Connection {
-    /// Loki's base address, or a whole push address [default: http://localhost:3100]
+    /// Where Loki is [default: http://localhost:3100]
     ///
-    /// Also read from LOKI_ADDR. `user:password@` in it is basic auth.
+    /// Its base address, or a whole one if its path ends in /push. `user:password@` in it is basic
+    /// auth. Also read from LOKI_ADDR.
     #[arg(short, long, value_name = "URL")]
     pub url: Option<String>,
 
@@ -22,7 +23,7 @@ pub struct Connection {
     #[arg(long, value_name = "SECRET")]
     pub password: Option<String>,
 
-    /// File that holds the password
+    /// File with the password
     ///
     /// White space around it is left out. A password on the command line can be seen by others on
     /// this machine.
@@ -33,11 +34,13 @@ pub struct Connection {
     #[arg(long, value_name = "SECRET")]
     pub bearer_token: Option<String>,
 
-    /// File that holds the token (LOKI_BEARER_TOKEN_FILE)
+    /// File with the token (LOKI_BEARER_TOKEN_FILE)
     #[arg(long, value_name = "FILE")]
     pub bearer_token_file: Option<PathBuf>,
 
-    /// Header that carries the credentials [default: Authorization] (LOKI_AUTH_HEADER)
+    /// Header that carries them (LOKI_AUTH_HEADER)
+    ///
+    /// In place of `Authorization`.
     #[arg(long, value_name = "NAME")]
     pub auth_header: Option<String>,
 
@@ -51,30 +54,32 @@ pub struct Connection {
     #[arg(long, value_name = "NAME: VALUE")]
     pub header: Vec<String>,
 
-    /// Trust this certificate authority, in PEM (LOKI_CA_CERT_PATH)
+    /// CA to trust, in PEM (LOKI_CA_CERT_PATH)
     ///
     /// It is trusted in place of those of the system. A self-signed certificate is trusted by
     /// itself.
     #[arg(long, value_name = "FILE")]
     pub ca_cert: Option<PathBuf>,
 
-    /// Client certificate, in PEM (LOKI_CLIENT_CERT_PATH)
+    /// Client certificate (LOKI_CLIENT_CERT_PATH)
     ///
-    /// With the certificates between it and its authority, if there are some, behind it.
+    /// In PEM, with the certificates between it and its authority, if there are some, behind it.
     #[arg(long, value_name = "FILE")]
     pub cert: Option<PathBuf>,
 
-    /// Key of the client certificate, in PEM (LOKI_CLIENT_KEY_PATH)
+    /// Its key (LOKI_CLIENT_KEY_PATH)
+    ///
+    /// In PEM.
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
 
-    /// Do not check the server's certificate (LOKI_TLS_SKIP_VERIFY)
+    /// Trust any certificate (LOKI_TLS_SKIP_VERIFY)
     #[arg(long)]
     pub tls_skip_verify: bool,
 
-    /// Proxy for all requests (LOKI_HTTP_PROXY_URL) [default: HTTPS_PROXY, HTTP_PROXY, NO_PROXY]
+    /// Proxy for all requests (LOKI_HTTP_PROXY_URL)
     ///
-    /// http://HOST:PORT, https or socks5; USER:PASSWORD@ goes before the host. An http proxy is
+    /// Without it HTTPS_PROXY, HTTP_PROXY and NO_PROXY say so, as usual. http://HOST:PORT, https or socks5; USER:PASSWORD@ goes before the host. An http proxy is
     /// asked by CONNECT, for http addresses too, which some proxies do not allow for port 3100.
     /// NO_PROXY takes hosts, domains and networks. This machine is always reached without one.
     #[arg(long, value_name = "URL")]

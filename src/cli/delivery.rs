@@ -22,23 +22,29 @@ pub enum OnFull {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Delivery")]
 pub struct Delivery {
-    /// Send a batch (of all streams) when it has N entries …
+    /// Send a batch when it has N entries …
+    ///
+    /// One batch holds all streams.
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub batch_size: u32,
 
-    /// … or at this cost (line + fields + 64 bytes an entry) …
+    /// … or at this size …
+    ///
+    /// Counted as line + fields + 64 bytes an entry.
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = parse_size)]
     pub batch_bytes: u64,
 
-    /// … or when its first entry is this old
+    /// … or at this age of its first entry
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
     pub flush_interval: Duration,
 
-    /// Compression of requests; 0 sends plain JSON
+    /// Compression; 0: plain JSON
     #[arg(long, value_name = "0..9", default_value_t = crate::defaults::GZIP_LEVEL, value_parser = clap::value_parser!(u8).range(0..=9))]
     pub gzip_level: u8,
 
-    /// Memory for batches that wait, compressed
+    /// Memory for batches that wait
+    ///
+    /// Counted as they wait, that is compressed.
     #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = parse_size)]
     pub buffer: u64,
 
@@ -53,11 +59,14 @@ pub struct Delivery {
     #[arg(long, value_name = "N")]
     pub max_retries: Option<u32>,
 
-    /// At most this many bytes of lines a second
+    /// At most so many bytes of lines a second
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub limit_rate: Option<u64>,
 
-    /// First wait before a retry; doubled with each, and spread by a quarter
+    /// First wait before a retry
+    ///
+    /// Doubled with each one, and spread by a quarter. What the server asks for (`Retry-After`) is
+    /// honoured, up to 5 minutes.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
     pub retry_backoff: Duration,
 
@@ -69,9 +78,9 @@ pub struct Delivery {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     pub timeout: Duration,
 
-    /// Requests of one batch under way at once
+    /// Requests under way at once
     ///
-    /// They belong to different streams, so order within each is kept.
+    /// They belong to one batch and to different streams, so order within each is kept.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub connections: u16,
 
@@ -90,11 +99,13 @@ pub struct Delivery {
     #[arg(long, value_name = "DIR")]
     pub spool: Option<PathBuf>,
 
-    /// The most the spool may hold; past it --on-full rules
+    /// The most the spool may hold
+    ///
+    /// Past it --on-full rules.
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_size)]
     pub spool_size: u64,
 
-    /// fsync each spooled batch, against power cuts
+    /// fsync each batch in it, against power cuts
     #[arg(long)]
     pub spool_sync: bool,
 
@@ -102,7 +113,9 @@ pub struct Delivery {
     #[arg(long)]
     pub drain: bool,
 
-    /// Append entries that Loki refused to this file, as JSON lines
+    /// Keep entries that Loki refused, as JSON lines
+    ///
+    /// They are appended, with `time`, `labels`, `line`, `metadata` and `reason`.
     #[arg(long, value_name = "FILE")]
     pub dead_letter: Option<PathBuf>,
 }

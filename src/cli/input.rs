@@ -23,28 +23,30 @@ pub enum From {
 #[derive(Debug, Args)]
 #[command(next_help_heading = HEADING, next_display_order = 2)]
 pub struct Input {
-    /// Files to read to their end, then exit; `-` is standard input
+    /// Files to read to their end [default: stdin]
     ///
-    /// Without one, standard input is read. A name ending in `.gz` is decompressed. With -f a
+    /// `-` is standard input, which is read where no FILE is given. A name ending in `.gz` is decompressed. With -f a
     /// quoted pattern ('/var/log/app/*.log') also takes files that appear later.
     #[arg(value_name = "FILE", help_heading = HEADING, display_order = 0)]
     pub files: Vec<PathBuf>,
 
-    /// Behind `--`: run this command and ship what it prints
+    /// Behind `--`: run this and ship what it prints
     ///
     /// Its stdout and stderr are read apart and get the label `stream`; its exit status becomes
     /// ours, and a closing entry tells it, with duration and line counts.
     #[arg(last = true, value_name = "COMMAND", help_heading = HEADING, display_order = 1)]
     pub command: Vec<OsString>,
 
-    /// Keep following each FILE by name as it grows, like tail -F
+    /// Follow each FILE as it grows, like tail -F
     ///
-    /// Through rename rotation and copy-truncate; a FILE not there yet is waited for. -F is the
+    /// By name, through rename rotation and copy-truncate; a FILE not there yet is waited for. -F is the
     /// same.
     #[arg(short = 'f', long, short_alias = 'F')]
     pub follow: bool,
 
     /// Where a file without a checkpoint begins [default: end with -f, else start]
+    ///
+    /// One that appears later, or takes the place of a followed one, is read from its start.
     #[arg(long, value_enum, value_name = "WHERE")]
     pub from: Option<From>,
 
@@ -55,7 +57,9 @@ pub struct Input {
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
 
-    /// In command mode, do not ship the closing entry
+    /// Do not ship the entry that closes a command
+    ///
+    /// The one that tells how it ended: exit status, duration, line counts.
     #[arg(long)]
     pub no_exit_entry: bool,
 
@@ -67,7 +71,7 @@ pub struct Input {
     #[arg(short = '0', long)]
     pub null: bool,
 
-    /// A line that matches begins an entry; others join the entry before
+    /// What matches begins an entry, other lines join it
     ///
     /// A pause of --multiline-wait, the end of input or a full entry closes it.
     #[arg(long, value_name = "REGEX")]
@@ -77,8 +81,9 @@ pub struct Input {
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
     pub multiline_wait: Duration,
 
-    /// The largest entry as shipped; longer lines are cut into several entries
+    /// Longer lines are cut into several entries
     ///
+    /// No entry is larger than this as it is shipped.
     /// Loki refuses more than 256 KiB by default. Lines are cut at character boundaries; nothing
     /// is lost.
     #[arg(long, value_name = "SIZE", default_value = "256KiB", value_parser = parse_size)]
@@ -92,7 +97,7 @@ pub struct Input {
     #[arg(long, value_name = "REGEX")]
     pub exclude: Vec<String>,
 
-    /// Remove terminal escape sequences (colours) from lines
+    /// Remove terminal escape sequences (colours)
     #[arg(long)]
     pub strip_ansi: bool,
 }

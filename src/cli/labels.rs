@@ -32,7 +32,9 @@ pub enum Layout {
 #[derive(Debug, Args)]
 #[command(next_help_heading = HEADING)]
 pub struct Labels {
-    /// Label `app` [default: `default`, or the command's name]
+    /// Label `app` [default: default, or the COMMAND]
+    ///
+    /// In command mode it is the command's file name.
     #[arg(short, long, value_name = "NAME")]
     pub app: Option<String>,
 
@@ -40,17 +42,19 @@ pub struct Labels {
     #[arg(short, long, value_name = "NAME")]
     pub env: Option<String>,
 
-    /// Label `level` for entries in which no level is found
+    /// Label `level` where a line tells none
     ///
     /// One of trace, debug, info, warn, error, critical, fatal, or a common name for one.
     #[arg(long, value_name = "LEVEL")]
     pub level: Option<String>,
 
-    /// A further label on every entry (repeatable); {a="b",c="d"} is taken too
+    /// A further label (repeatable; or {a="b",c="d"})
+    ///
+    /// It is the same on every entry. Give each host its own, so that two do not write one stream.
     #[arg(short, long, value_name = "KEY=VALUE")]
     pub label: Vec<String>,
 
-    /// Make a label of this field of the line (repeatable)
+    /// Make a label of this field (repeatable)
     ///
     /// Only for fields with few values: each label set is a stream of its own at Loki.
     #[arg(long, value_name = "NAME")]
@@ -81,9 +85,10 @@ pub struct Labels {
     #[arg(long, value_enum, value_name = "HOW", default_value = "keep")]
     pub layout: Layout,
 
-    /// Where the timestamp comes from: `arrival`, `prefix` (it begins the line), or a field's name
+    /// Timestamp: arrival, prefix, or a field's name
     ///
-    /// RFC 3339 (without an offset it is UTC) or epoch (s, ms, µs, ns by digits). A line without a
+    /// arrival: the clock. prefix: a time that begins the line. Else the field of that name. Times
+    /// are RFC 3339 (without an offset it is UTC) or epoch (s, ms, µs, ns by digits). A line without a
     /// readable time gets the time of the line before.
     #[arg(long, value_name = "SOURCE", default_value = "arrival")]
     pub time: String,

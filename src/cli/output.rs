@@ -36,7 +36,9 @@ pub struct Output {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// At the end, say on stderr what became of every entry
+    /// Say what became of all entries, at the end on stderr
+    ///
+    /// The counts by fate: a line of text, or a JSON object on one line.
     #[arg(long, value_enum, value_name = "FORM")]
     pub summary: Option<Summary>,
 
@@ -58,7 +60,7 @@ pub struct Output {
     #[arg(short, long)]
     pub quiet: bool,
 
-    /// Say retries and batches too
+    /// Say retries, batches and refused lines, too
     #[arg(short, long, action = ArgAction::SetTrue)]
     pub verbose: bool,
 }
