@@ -57,7 +57,7 @@ complete -c loki-push -l proxy-url -d 'Proxy for all requests (LOKI_HTTP_PROXY_U
 complete -c loki-push -l summary -d 'Say what became of all entries, at the end on stderr' -r -f -a "text\t'A line'
 json\t'A JSON object'"
 complete -c loki-push -l progress -d 'A bar with rate and time left' -r -f -a "auto\t'When stderr is a terminal and the input a file'
-always\t'Always'
+always\t'For pipes, too; as lines where stderr is no terminal'
 never\t'Never'"
 complete -c loki-push -s f -l follow -d 'Follow each FILE as it grows, like tail -F'
 complete -c loki-push -l no-exit-entry -d 'Do not ship the entry that closes a command'

@@ -1,14 +1,15 @@
 //! How much there is to read, where that is known before.
 //!
-//! Knows the file system. Reads nothing.
+//! Knows what each kind of input is to a progress bar. Reads nothing.
 
-use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 
 use rustix::fs::{FileType, SeekFrom, fstat, seek};
 
+use crate::checkpoint::Checkpoint;
 use crate::config::Input;
+use crate::source::ahead;
 use crate::source::file::STDIN;
 
 /// What the input is to a progress bar.
@@ -20,35 +21,21 @@ pub enum Extent {
     Files(Option<u64>),
 }
 
-/// Looks at the input.
-pub fn of(input: &Input) -> Extent {
+/// Looks at the input. The checkpoint is one to look at, not that of the run.
+pub fn of(input: &Input, checkpoint: Option<&Checkpoint>) -> Extent {
     match input {
         Input::Stdin => stdin().map_or(Extent::Open, |bytes| Extent::Files(Some(bytes))),
         Input::Message(_) | Input::Drain | Input::Command { .. } => Extent::Open,
         Input::Files(files) if files.follow => Extent::Open,
         Input::Files(files) => {
-            let mut total = Some(0);
-            for name in &files.names {
-                // What is compressed gives more than it holds; a pattern is not looked up here.
-                let bytes = if name.as_os_str() == STDIN {
-                    stdin()
-                } else {
-                    regular(name)
-                };
-                total = total
-                    .zip(bytes)
-                    .map(|(total, bytes): (u64, u64)| total + bytes);
-            }
-            // A checkpoint may have the beginning behind it.
-            Extent::Files(total.filter(|_| files.checkpoint.is_none()))
+            let is_stdin = |name: &PathBuf| name.as_os_str() == STDIN;
+            let (given, named): (Vec<_>, Vec<_>) = files.names.iter().cloned().partition(is_stdin);
+            // However often it is named, it is read once.
+            let given = if given.is_empty() { Some(0) } else { stdin() };
+            let named = ahead::bytes(&named, files.begin, checkpoint);
+            Extent::Files(given.zip(named).map(|(given, named)| given + named))
         }
     }
-}
-
-fn regular(path: &Path) -> Option<u64> {
-    let compressed = path.extension().is_some_and(|extension| extension == "gz");
-    let meta = fs::metadata(path).ok()?;
-    (meta.is_file() && !compressed).then_some(meta.len())
 }
 
 /// What is left of a file on standard input.

@@ -1,13 +1,23 @@
-//! `--progress`: a bar for files, a spinner when asked for, and nothing where it would be in the way.
+//! `--progress`: a bar for files, a spinner when asked for, lines of text where there is nothing to
+//! draw on, and nothing where it would be in the way.
+
+use std::time::Duration;
 
 use crate::support::loki::Fault;
-use crate::support::{Dir, Loki, LokiPush};
+use crate::support::{Dir, Loki, LokiPush, Terminal};
 
 /// What a terminal is told to clear a line: a sign that something was drawn.
 const DRAWN: &str = "\x1b[2K";
 
 fn lines(n: usize) -> String {
     (0..n).fold(String::new(), |text, n| text + &format!("line {n}\n"))
+}
+
+/// A run whose standard error is this terminal, and nothing else.
+fn shown_on(terminal: &Terminal, loki: &Loki) -> LokiPush {
+    let name = terminal.name().to_string_lossy();
+    let run = LokiPush::new(loki).env("TERM", "xterm");
+    run.after(&format!("exec 2>{name}"))
 }
 
 #[test]
@@ -22,53 +32,100 @@ fn auto_is_silent_where_standard_error_is_a_pipe() {
 }
 
 #[test]
-fn always_draws_a_bar_for_a_file_and_leaves_a_clean_line() {
+fn a_file_gets_a_bar_that_leaves_a_clean_line() {
     let dir = Dir::new();
     let file = dir.write("log", lines(10));
     for given in [false, true] {
+        let Some(terminal) = Terminal::open() else {
+            return;
+        };
         let loki = Loki::start();
-        let run = LokiPush::new(&loki).args(["--progress", "always", "--limit-rate", "100"]);
+        let run = shown_on(&terminal, &loki).args(["--limit-rate", "100"]);
         let run = if given {
             run.arg(&file)
         } else {
             run.stdin_file(&file)
         };
-        let finished = run.run().expect(0);
-        finished
-            .clone()
-            .expect_stderr(["of 70 B", " left, ", " lines"]);
-        assert!(finished.stderr.ends_with(DRAWN), "{}", finished.report());
+        run.run().expect(0);
+        for text in ["of 70 B", " left, ", " lines"] {
+            terminal.wait_for(text);
+        }
+        let shown = terminal.shown();
+        assert!(shown.ends_with(DRAWN), "{shown:?}");
         assert_eq!(loki.lines().len(), 10);
     }
 }
 
 #[test]
+fn with_a_checkpoint_the_bar_counts_what_is_left_to_read() {
+    let Some(terminal) = Terminal::open() else {
+        return;
+    };
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let file = dir.write("log", lines(10));
+    let checkpoint = dir.join("state");
+    let args = [
+        "--checkpoint".as_ref(),
+        checkpoint.as_os_str(),
+        file.as_os_str(),
+    ];
+    LokiPush::new(&loki).args(args).run().expect(0);
+    dir.append("log", lines(20));
+    let run = shown_on(&terminal, &loki).args(["--limit-rate", "200"]);
+    run.args(args).run().expect(0);
+    for text in ["of 150 B", " left, "] {
+        terminal.wait_for(text);
+    }
+    assert_eq!(loki.lines().len(), 30);
+}
+
+#[test]
 fn a_pipe_gets_a_spinner_with_what_is_waited_for_and_messages_on_their_own_lines() {
+    let Some(terminal) = Terminal::open() else {
+        return;
+    };
     let loki = Loki::start();
     loki.always(Fault::Status(503));
-    let run = LokiPush::new(&loki)
-        .args(["--progress", "always", "-v"])
-        .stdin_open();
-    let running = run.spawn();
+    let run = shown_on(&terminal, &loki).args(["--progress", "always", "-v"]);
+    let running = run.stdin_open().spawn();
     running.write("hello\n");
-    running.wait_for_stderr("waiting: 503 Service Unavailable, next try in");
+    terminal.wait_for("waiting: 503 Service Unavailable, next try in");
     loki.clear();
-    let finished = running.wait().expect(0);
-    finished.clone().expect_stderr(["1 line,"]);
-    let note = "loki-push: trying again in";
-    let before = finished.stderr.split(note).next().unwrap_or_default();
-    assert!(
-        before.is_empty() || before.ends_with(DRAWN),
-        "{}",
-        finished.report()
-    );
+    running.wait().expect(0);
+    terminal.wait_for("1 line,");
+    let shown = terminal.shown();
+    let before = shown.split("loki-push: trying again in").next();
+    let before = before.unwrap_or_default();
+    assert!(before.is_empty() || before.ends_with(DRAWN), "{shown:?}");
     assert_eq!(loki.lines(), ["hello"]);
 }
 
 #[test]
 fn a_short_run_shows_nothing() {
+    let Some(terminal) = Terminal::open() else {
+        return;
+    };
     let loki = Loki::start();
-    let run = LokiPush::new(&loki).args(["--progress", "always", "-m", "x"]);
-    let finished = run.run().expect(0);
-    assert!(!finished.stderr.contains("lines"), "{}", finished.report());
+    let run = shown_on(&terminal, &loki).args(["--progress", "always", "-m", "x"]);
+    run.run().expect(0);
+    assert!(!terminal.shown().contains("lines"), "{}", terminal.shown());
+}
+
+#[test]
+fn asked_for_in_a_pipe_it_is_a_plain_line_now_and_then() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let file = dir.write("log", lines(300));
+    // For thirteen seconds: one line.
+    let run = LokiPush::new(&loki).args(["--progress", "always", "--limit-rate", "200"]);
+    let ended = run
+        .arg(file)
+        .deadline(Duration::from_mins(1))
+        .run()
+        .expect(0);
+    let said = ended.messages();
+    assert!((1..=3).contains(&said.len()), "{}", ended.report());
+    let line = said.first().expect("a line");
+    assert!(line.contains("KiB of 2.5 KiB, "), "{line}");
+    assert!(line.contains("s left, "), "{line}");
+    assert!(!ended.stderr.contains(['\x1b', '\r']), "{}", ended.report());
 }

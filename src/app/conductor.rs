@@ -116,7 +116,7 @@ impl Conductor<'_> {
                 break;
             }
             if let Some(progress) = &mut self.progress {
-                progress.draw(Instant::now(), || {
+                progress.show(Instant::now(), || {
                     (self.ledger.counts(), self.ledger.wait())
                 });
             }

@@ -6,6 +6,7 @@ mod command;
 mod conductor;
 mod inputs;
 mod reading;
+mod stores;
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -14,14 +15,11 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::check;
-use crate::checkpoint::Checkpoint;
 use crate::config::{self, Config, Input, Summary};
-use crate::deadletter::DeadLetter;
 use crate::extent::{self, Extent};
-use crate::identity::FileState;
 use crate::ledger::Ledger;
 use crate::note::{Loudness, Message, Note, Remedy};
-use crate::pipeline::{Destination, Pipeline, Plan, Stage, Stores};
+use crate::pipeline::{Destination, Pipeline, Plan, Stage};
 use crate::progress::Progress;
 use crate::push::http::Http;
 use crate::queue::Queue;
@@ -33,6 +31,7 @@ use crate::stop::Stop;
 use conductor::Conductor;
 use inputs::{ends_by_itself, has_pipe, open};
 use reading::Run;
+use stores::{open_checkpoint, open_stores};
 
 /// What the conductor hears.
 enum Event {
@@ -96,7 +95,7 @@ pub fn run(config: &Config) -> Result<u8> {
         checkpoint: checkpoint.clone(),
         note,
     };
-    let progress = progress(config);
+    let progress = progress(config, spool.as_deref(), note);
     let opened = open(config, run, tell(&events))?;
     let conductor = Conductor {
         config,
@@ -127,58 +126,40 @@ pub fn run(config: &Config) -> Result<u8> {
     Ok(report.status())
 }
 
-/// Opens what keeps entries on disk. What lies in the spool outranks what the checkpoint says.
-fn open_stores(config: &Config, note: Note) -> Result<Stores> {
-    let spool = config.spool.clone();
-    let spool = spool
-        .map(|options| Spool::open(options, note))
-        .transpose()?;
-    let checkpoint = open_checkpoint(config, note)?;
-    if let (Some(spool), Some(checkpoint)) = (&spool, &checkpoint) {
-        let marks = spool.marks();
-        let states = marks.iter().filter_map(FileState::from_json);
-        states.for_each(|state| checkpoint.raise(&state));
-    }
-    let dead_letter = config.dead_letter.as_deref();
-    let dead_letter = dead_letter.map(|path| DeadLetter::open(path, note));
-    Ok(Stores {
-        spool: spool.map(Arc::new),
-        checkpoint: checkpoint.map(Arc::new),
-        drain: config.input == Input::Drain,
-        dead_letter: dead_letter.transpose()?.map(Arc::new),
-    })
-}
-
-fn open_checkpoint(config: &Config, note: Note) -> Result<Option<Checkpoint>> {
-    let Input::Files(files) = &config.input else {
-        return Ok(None);
-    };
-    // A dry run ships nothing, so it settles nothing.
-    let writable = config.connection.is_some();
-    let path = files.checkpoint.as_deref();
-    let opened = path.map(|path| Checkpoint::open(path, writable, note));
-    opened.transpose()
-}
-
 /// The progress bar, where one is shown.
-fn progress(config: &Config) -> Option<Progress> {
+fn progress(config: &Config, spool: Option<&Spool>, note: Note) -> Option<Progress> {
     let always = match config.progress {
         config::Progress::Never => return None,
         config::Progress::Always => true,
         config::Progress::Auto => false,
     };
-    // What is passed through, or printed, may go to the same terminal.
-    let shared = (config.tee || config.connection.is_none()) && io::stdout().is_terminal();
-    let may = config.loudness > Loudness::Quiet && io::stderr().is_terminal() && !shared;
-    if !always && !may {
+    let draws = can_draw(config);
+    let may = draws && config.loudness > Loudness::Quiet;
+    if !(always || may) {
         return None;
     }
-    let bytes = match extent::of(&config.input) {
+    // One to look at: looking ahead meets the files in it. Its trouble is that of the one in use.
+    let checkpoint = open_checkpoint(config, spool, false, Note::new(Loudness::Silent)).ok()?;
+    let bytes = match extent::of(&config.input, checkpoint.as_ref()) {
         Extent::Files(bytes) => bytes,
         Extent::Open if always => None,
         Extent::Open => return None,
     };
-    Some(Progress::start(bytes, Instant::now()))
+    let now = Instant::now();
+    Some(if draws {
+        Progress::bar(bytes, now)
+    } else {
+        Progress::lines(bytes, now, note)
+    })
+}
+
+/// Whether standard error is a terminal that can be drawn on, and nothing else writes there: what
+/// is passed through, or printed, may go to the same one.
+fn can_draw(config: &Config) -> bool {
+    let printed = (config.tee || config.connection.is_none()) && io::stdout().is_terminal();
+    let passed_on = config.tee && matches!(config.input, Input::Command { .. });
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    io::stderr().is_terminal() && !is_dumb && !printed && !passed_on
 }
 
 fn say_report(

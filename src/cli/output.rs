@@ -16,7 +16,7 @@ pub enum Summary {
 pub enum Progress {
     /// When stderr is a terminal and the input a file.
     Auto,
-    /// Always.
+    /// For pipes, too; as lines where stderr is no terminal.
     Always,
     /// Never.
     Never,
@@ -45,7 +45,8 @@ pub struct Output {
     /// A bar with rate and time left
     ///
     /// auto: where standard error is a terminal and the input is files that are read to their end.
-    /// always: a count for pipes, too.
+    /// always: for pipes, too, with what was read so far; and where there is no terminal to draw
+    /// on, or what --tee passes on goes there, a plain line every 10 s in place of the bar.
     #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
     pub progress: Progress,
 

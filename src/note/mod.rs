@@ -157,6 +157,8 @@ pub enum Message<'a> {
     },
     /// A summary, on its own line and as it is.
     Summary { line: &'a str },
+    /// How far a run is.
+    Progress { line: &'a str },
     /// Nothing was read, since this is wrong.
     Failed { why: &'a str },
     /// A warning about the configuration.

@@ -204,7 +204,7 @@ impl fmt::Display for Message<'_> {
                 why,
                 remedy,
             } => missing(f, target, [*refused, *dropped, *left], *why, *remedy),
-            Self::Summary { line } => f.write_str(line),
+            Self::Summary { line } | Self::Progress { line } => f.write_str(line),
             Self::Failed { why } => write!(f, "{}", Foreign(why)),
             Self::Warning { text } => f.write_str(text),
             of_files => fmt_of_files(of_files, f),

@@ -4,6 +4,7 @@
 //! sealing, pushing or counting fates; where to start is given to it.
 
 mod absence;
+pub mod ahead;
 mod calm;
 pub mod child;
 mod copies;

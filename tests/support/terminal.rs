@@ -74,22 +74,26 @@ impl Terminal {
 
     /// Waits until this stands on the screen.
     pub fn wait_for(&self, text: &str) {
-        let shown = |seen: &Output| String::from_utf8_lossy(&seen.stdout.bytes).into_owned();
         let deadline = Instant::now() + DEADLINE;
         let came = self
             .screen
             .wait(deadline, |seen| shown(seen).contains(text));
-        assert!(
-            came,
-            "no {text:?} on the screen: {:?}",
-            shown(&self.screen.lock())
-        );
+        assert!(came, "no {text:?} on the screen: {:?}", self.shown());
+    }
+
+    /// What stands on the screen so far, as it was written.
+    pub fn shown(&self) -> String {
+        shown(&self.screen.lock())
     }
 
     /// What it is called in the file system.
     pub fn name(&self) -> &OsStr {
         &self.name
     }
+}
+
+fn shown(seen: &Output) -> String {
+    String::from_utf8_lossy(&seen.stdout.bytes).into_owned()
 }
 
 /// A command that becomes this one, with this terminal for its session and on its stdin.

@@ -1,18 +1,18 @@
-//! The progress bar at the foot of the terminal: a reader of the ledger's counts.
+//! The progress bar at the foot of the terminal.
 //!
 //! The one user of indicatif. Knows how a bar looks and how often it may be drawn. Knows nothing of
 //! what is read or sent; it is told the time.
 
-use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
+use super::message;
 use crate::ledger::Wait;
-use crate::note::{self, Foot, Foreign};
-use crate::report::{Counts, counted, duration};
+use crate::note::{self, Foot};
+use crate::report::Counts;
 
 /// How often it is drawn. Position and message are drawn one by one: ten times a second in all.
 const EVERY: Duration = Duration::from_millis(200);
@@ -30,18 +30,18 @@ const WAITING: &str = "{bar:24} {wide_msg}";
 const SPINNER: &str = "{spinner} {binary_bytes}, {binary_bytes_per_sec}, {elapsed}, {wide_msg}";
 
 /// A bar that is drawn when its time has come.
-pub struct Progress {
-    bar: ProgressBar,
+pub struct Bar {
+    drawn: ProgressBar,
     styles: [ProgressStyle; 2],
     due: Instant,
     _foot: Foot,
 }
 
-impl Progress {
+impl Bar {
     /// A bar for so many bytes, or a spinner. Messages are written above it.
     pub fn start(total: Option<u64>, now: Instant) -> Self {
         let target = ProgressDrawTarget::term_like(Box::new(Terminal::default()));
-        let bar = ProgressBar::with_draw_target(total, target);
+        let drawn = ProgressBar::with_draw_target(total, target);
         let templates = match total {
             Some(_) => [BAR, WAITING],
             None => [SPINNER, SPINNER],
@@ -51,10 +51,10 @@ impl Progress {
             let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
             style.progress_chars("=> ")
         });
-        let around = bar.clone();
+        let around = drawn.clone();
         let foot = note::around(Arc::new(move |write| around.suspend(write)));
         Self {
-            bar,
+            drawn,
             styles,
             due: now + FIRST,
             _foot: foot,
@@ -66,48 +66,26 @@ impl Progress {
         self.due
     }
 
-    /// Draws it if its time has come. `look` gives the counts and what is waited for.
-    pub fn draw(&mut self, now: Instant, look: impl FnOnce() -> (Counts, Option<Wait>)) {
-        if now < self.due {
-            return;
-        }
+    /// Draws it.
+    pub fn draw(&mut self, now: Instant, counts: &Counts, wait: Option<&Wait>) {
         self.due = now + EVERY;
-        let (counts, wait) = look();
         // What a file grew by while it was read is no more than all of it.
-        let most = self.bar.length().unwrap_or(u64::MAX);
+        let most = self.drawn.length().unwrap_or(u64::MAX);
         let waits = wait.is_some() || counts.bytes_read >= most;
-        self.bar.set_style(self.styles[usize::from(waits)].clone());
-        self.bar.set_position(counts.bytes_read.min(most));
-        self.bar.set_message(message(&counts, wait.as_ref(), now));
+        self.drawn
+            .set_style(self.styles[usize::from(waits)].clone());
+        self.drawn.set_position(counts.bytes_read.min(most));
+        self.drawn.set_message(message(counts, wait, now));
     }
 }
 
-impl Drop for Progress {
+impl Drop for Bar {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        self.drawn.finish_and_clear();
     }
 }
 
-fn message(counts: &Counts, wait: Option<&Wait>, now: Instant) -> String {
-    let left = counts.left() + counts.adopted_left();
-    let mut text = counted(counts.read, "line", "lines");
-    if left > 0 {
-        let _ = write!(text, ", {left} under way");
-    }
-    match wait {
-        Some(wait) if wait.until > now => {
-            let seconds = (wait.until - now).as_secs() + 1;
-            let next = duration(Duration::from_secs(seconds));
-            let why = Foreign(&wait.why);
-            format!("waiting: {why}, next try in {next} ({text})")
-        }
-        Some(wait) => format!("trying again: {} ({text})", Foreign(&wait.why)),
-        None => text,
-    }
-}
-
-/// Standard error as a terminal, whether it is one or not: `--progress always` is taken at its
-/// word. What makes up one picture is written at once.
+/// Standard error, which is a terminal. What makes up one picture is written at once.
 #[derive(Debug, Default)]
 struct Terminal(Mutex<String>);
 
@@ -174,31 +152,5 @@ impl TermLike for Terminal {
         // Whether anybody looks is not our trouble.
         let _ = io::stderr().lock().write_all(text.as_bytes());
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_message_tells_what_is_waited_for() {
-        let counts = Counts {
-            read: 12,
-            delivered: 10,
-            ..Counts::default()
-        };
-        let now = Instant::now();
-        assert_eq!(message(&counts, None, now), "12 lines, 2 under way");
-        let wait = Wait {
-            why: "503 busy\n".into(),
-            until: now + Duration::from_millis(3_100),
-        };
-        assert_eq!(
-            message(&counts, Some(&wait), now),
-            "waiting: 503 busy, next try in 4s (12 lines, 2 under way)"
-        );
-        let late = now + Duration::from_secs(5);
-        assert!(message(&counts, Some(&wait), late).starts_with("trying again: 503"));
     }
 }

@@ -1,0 +1,102 @@
+//! Progress: a reader of the ledger's counts. A bar at the foot of a terminal, or now and then a
+//! line of text where one was asked for and there is nothing to draw on.
+//!
+//! Knows how it is told how far a run is. Knows nothing of what is read or sent; it is told the
+//! time.
+
+mod bar;
+mod lines;
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use crate::ledger::Wait;
+use crate::note::{Foreign, Note};
+use crate::report::{Counts, counted, duration};
+use bar::Bar;
+use lines::Lines;
+
+/// Tells how far a run is, when its time has come.
+pub enum Progress {
+    /// At the foot of the terminal.
+    Bar(Box<Bar>),
+    /// On lines of their own, without a control character.
+    Lines(Lines),
+}
+
+impl Progress {
+    /// A bar for so many bytes, or a spinner. Messages are written above it.
+    pub fn bar(total: Option<u64>, now: Instant) -> Self {
+        Self::Bar(Box::new(Bar::start(total, now)))
+    }
+
+    /// Lines of text.
+    pub fn lines(total: Option<u64>, now: Instant, note: Note) -> Self {
+        Self::Lines(Lines::start(total, now, note))
+    }
+
+    /// When it is to be shown next.
+    pub fn due(&self) -> Instant {
+        match self {
+            Self::Bar(bar) => bar.due(),
+            Self::Lines(lines) => lines.due(),
+        }
+    }
+
+    /// Shows it if its time has come. `look` gives the counts and what is waited for.
+    pub fn show(&mut self, now: Instant, look: impl FnOnce() -> (Counts, Option<Wait>)) {
+        if now < self.due() {
+            return;
+        }
+        let (counts, wait) = look();
+        match self {
+            Self::Bar(bar) => bar.draw(now, &counts, wait.as_ref()),
+            Self::Lines(lines) => lines.say(now, &counts, wait.as_ref()),
+        }
+    }
+}
+
+/// What is said beside the bytes.
+fn message(counts: &Counts, wait: Option<&Wait>, now: Instant) -> String {
+    let left = counts.left() + counts.adopted_left();
+    let mut text = counted(counts.read, "line", "lines");
+    if left > 0 {
+        let _ = write!(text, ", {left} under way");
+    }
+    match wait {
+        Some(wait) if wait.until > now => {
+            let seconds = (wait.until - now).as_secs() + 1;
+            let next = duration(Duration::from_secs(seconds));
+            let why = Foreign(&wait.why);
+            format!("waiting: {why}, next try in {next} ({text})")
+        }
+        Some(wait) => format!("trying again: {} ({text})", Foreign(&wait.why)),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_tells_what_is_waited_for() {
+        let counts = Counts {
+            read: 12,
+            delivered: 10,
+            ..Counts::default()
+        };
+        let now = Instant::now();
+        assert_eq!(message(&counts, None, now), "12 lines, 2 under way");
+        let wait = Wait {
+            why: "503 busy\n".into(),
+            until: now + Duration::from_millis(3_100),
+        };
+        assert_eq!(
+            message(&counts, Some(&wait), now),
+            "waiting: 503 busy, next try in 4s (12 lines, 2 under way)"
+        );
+        let late = now + Duration::from_secs(5);
+        assert!(message(&counts, Some(&wait), late).starts_with("trying again: 503"));
+    }
+}
