@@ -16,13 +16,16 @@ const TEMPLATE: &str = include_str!("../man/template.1");
 /// The options `clap` adds by itself.
 const STANDARD: [&str; 2] = ["help", "version"];
 
-/// Options of other programs that our texts mention: of cargo, docker and grep.
-const FOREIGN: [&str; 6] = [
+/// Options of other programs that our texts mention: of cargo, docker, grep and logger.
+const FOREIGN: [&str; 9] = [
     "check",
     "example",
     "line-buffered",
+    "no-act",
     "path",
+    "prio-prefix",
     "release",
+    "sd-param",
     "target",
 ];
 

@@ -29,7 +29,7 @@ const PROGRAMS: [(&str, &str); 6] = [
         "backup.sh",
         "echo saved 12 files; echo 'WARN skipped one' >&2",
     ),
-    ("make", "echo building; echo done"),
+    ("make", "echo building; echo 'main.c: ERROR: no such file'"),
     ("poll.sh", "echo nothing new"),
     ("hostname", "echo web-1"),
     ("journalctl", "echo 'started worker 1'"),
@@ -39,14 +39,31 @@ const PROGRAMS: [(&str, &str); 6] = [
 fn every_example_of_the_readme_works() {
     let examples = readme_examples();
     assert!(examples.len() > 10, "{examples:#?}");
-    examples.iter().for_each(|example| works(example));
+    for (example, query) in &examples {
+        works(example, query.as_deref());
+    }
+}
+
+#[test]
+fn every_recipe_has_the_query_that_goes_with_it() {
+    let readme = read("README.md");
+    let (_, recipes) = readme.split_once("\n## Recipes\n").expect("recipes");
+    let recipes = recipes.split("\n## ").next().expect("their end");
+    let recipes: Vec<_> = recipes.split("\n**").skip(1).collect();
+    assert!(recipes.len() > 10, "{recipes:#?}");
+    for recipe in recipes {
+        // What delivers nothing new has nothing to be found by.
+        let needs = !recipe.starts_with("Later.");
+        assert!(!needs || recipe.contains("```logql\n"), "{recipe}");
+        assert!(recipe.contains("```sh\n"), "{recipe}");
+    }
 }
 
 #[test]
 fn every_example_of_the_man_page_works() {
     let examples = man_examples();
     assert!(examples.len() > 5, "{examples:#?}");
-    examples.iter().for_each(|example| works(example));
+    examples.iter().for_each(|example| works(example, None));
 }
 
 #[test]
@@ -57,6 +74,7 @@ fn every_example_file_has_a_command_line_that_parses() {
         ("crontab", 3),
         ("Dockerfile", 2),
         ("compose.yaml", 1),
+        ("kubernetes.yaml", 1),
     ];
     for (name, expected) in lines {
         let found = command_lines(name);
@@ -86,7 +104,23 @@ fn the_command_lines_of_the_example_files_work() {
                 .replace("${STATE_DIRECTORY}", "/var/lib/loki-push")
                 .replace("$SPOOL", "/var/spool/loki-push")
                 .replace("/usr/local/bin/", "");
-            runs(&line);
+            runs(&line, None);
+            ran += 1;
+        }
+    }
+    // Sidecars.
+    for name in ["compose.yaml", "kubernetes.yaml"] {
+        for args in command_lines(name) {
+            let quoted = args.iter().map(|arg| format!("'{arg}'"));
+            let line = quoted.collect::<Vec<_>>().join(" ");
+            let line = line
+                .replace("'--follow'", "-f")
+                .replace("'host=$(POD)'", "host=\"$(hostname)\"")
+                .replace("'host=compose'", "host=\"$(hostname)\"")
+                .replace("'--label' ", "-l ")
+                .replace("'/logs/", "'/var/log/app/")
+                .replace("'/state/", "'/var/lib/loki-push/");
+            runs(&format!("loki-push {line}"), None);
             ran += 1;
         }
     }
@@ -95,16 +129,32 @@ fn the_command_lines_of_the_example_files_work() {
     let mut lines = file.lines().rev();
     let entry = lines.find_map(|line| line.strip_prefix("ENTRYPOINT "));
     let entry = list_of(entry.expect("an entrypoint"));
-    runs(&format!("{} myapp", entry.join(" ")));
-    assert_eq!(ran, 4);
+    runs(&format!("{} myapp", entry.join(" ")), None);
+    assert_eq!(ran, 6);
 }
 
-/// The shell blocks of the README.
-fn readme_examples() -> Vec<String> {
+/// The shell blocks of the README, each with the query that stands right below it.
+fn readme_examples() -> Vec<(String, Option<String>)> {
     let readme = read("README.md");
     let blocks = readme.split("```sh\n").skip(1);
     blocks
-        .map(|rest| rest.split("```").next().unwrap_or_default().to_owned())
+        .filter_map(|rest| {
+            let (example, below) = rest.split_once("```\n")?;
+            let query = below.strip_prefix("```logql\n");
+            let query = query.and_then(|rest| rest.split("```").next());
+            Some((example.to_owned(), query.map(str::to_owned)))
+        })
+        .collect()
+}
+
+/// The labels a query selects by, those given in full.
+fn selected(query: &str) -> Vec<(&str, &str)> {
+    let (_, rest) = query.split_once('{').expect("a selector");
+    let (selector, _) = rest.split_once('}').expect("its end");
+    let matchers = selector.split(", ").filter_map(|one| one.split_once('='));
+    matchers
+        .filter(|(_, value)| value.starts_with('"'))
+        .map(|(name, value)| (name, value.trim_matches('"')))
         .collect()
 }
 
@@ -119,7 +169,7 @@ fn man_examples() -> Vec<String> {
         .collect()
 }
 
-fn works(example: &str) {
+fn works(example: &str, query: Option<&str>) {
     let has = |words: &[&str]| words.iter().any(|word| example.contains(word));
     let asked = recorded(example);
     assert!(!asked.is_empty(), "no loki-push in\n{example}");
@@ -127,11 +177,12 @@ fn works(example: &str) {
     if has(ELSEWHERE) {
         return;
     }
-    runs(example);
+    runs(example, query);
 }
 
-/// Runs an example as it stands; its absolute paths lie in a directory of the test's own.
-fn runs(example: &str) {
+/// Runs an example as it stands; its absolute paths lie in a directory of the test's own. The query
+/// that goes with it finds something of what it ships.
+fn runs(example: &str, query: Option<&str>) {
     let (dir, loki) = (Dir::new(), Loki::start());
     programs(&dir);
     symlink(BINARY, dir.join("bin/loki-push")).expect("a link");
@@ -151,6 +202,7 @@ fn runs(example: &str) {
         .env("LOKI_ADDR", loki.url())
         .env("BRANCH", "main")
         .env("COMMIT", "8d16034")
+        .env("NODE", "worker-3")
         .cwd(dir.path())
         .own_group()
         .after(&format!("set -e\n{}", at_home(example, dir.path())))
@@ -171,6 +223,14 @@ fn runs(example: &str) {
         } else {
             arrived(&loki, example, &done);
         }
+    }
+    if let Some(query) = query {
+        let (wanted, entries) = (selected(query), loki.entries());
+        let found = entries.iter().any(|entry| {
+            let own = |name: &str| entry.labels.get(name).map(String::as_str);
+            wanted.iter().all(|(name, value)| own(name) == Some(value))
+        });
+        assert!(found, "{query} finds nothing of\n{example}\n{entries:#?}");
     }
     loki.assert_clean();
 }
@@ -274,6 +334,8 @@ fn command_lines(name: &str) -> Vec<Vec<String>> {
         } else if let Some(list) = line.strip_prefix("command: ") {
             let list = list_of(list);
             found.extend(list[0].starts_with('-').then_some(list));
+        } else if let Some(list) = line.strip_prefix("args: ") {
+            found.push(list_of(list));
         }
     }
     found

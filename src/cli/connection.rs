@@ -56,7 +56,7 @@ pub struct Connection {
 
     /// CA to trust, in PEM (LOKI_CA_CERT_PATH)
     ///
-    /// It is trusted in place of those of the system. A self-signed certificate is trusted by
+    /// It is trusted in place of those of the system (or of SSL_CERT_FILE and SSL_CERT_DIR). A self-signed certificate is trusted by
     /// itself.
     #[arg(long, value_name = "FILE")]
     pub ca_cert: Option<PathBuf>,
@@ -79,7 +79,7 @@ pub struct Connection {
 
     /// Proxy for all requests (LOKI_HTTP_PROXY_URL)
     ///
-    /// Without it HTTPS_PROXY, HTTP_PROXY and NO_PROXY say so, as usual. http://HOST:PORT, https or socks5; USER:PASSWORD@ goes before the host. An http proxy is
+    /// Without it HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say so, as usual. http://HOST:PORT, https or socks5; USER:PASSWORD@ goes before the host. An http proxy is
     /// asked by CONNECT, for http addresses too, which some proxies do not allow for port 3100.
     /// NO_PROXY takes hosts, domains and networks. This machine is always reached without one.
     #[arg(long, value_name = "URL")]

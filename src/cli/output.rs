@@ -28,7 +28,8 @@ pub enum Progress {
 pub struct Output {
     /// Pass the input through unchanged, at once
     ///
-    /// stdin to stdout; in command mode stdout to stdout and stderr to stderr.
+    /// stdin to stdout; in command mode stdout to stdout and stderr to stderr. When the buffer is
+    /// full, --on-full block holds up whoever reads along: give drop-oldest there.
     #[arg(short, long)]
     pub tee: bool,
 
