@@ -82,6 +82,8 @@ pub mod log;
 mod multiline;
 mod note;
 mod outcome;
+#[cfg(feature = "cli")]
+mod outlet;
 mod pace;
 mod pack;
 mod piece;

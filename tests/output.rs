@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::support::loki::Answer;
-use crate::support::{Fault, Loki, LokiPush, Terminal};
+use crate::support::{Dir, Fault, Loki, LokiPush, Terminal, assert_law};
 
 /// Bytes that a careless copy would change.
 const BYTES: &[u8] = b"one\r\n\n\0nul\xff\xfe\x1b[31mred\x1b[0m\n\ttab\nlast without end";
@@ -115,6 +115,42 @@ fn a_dry_run_into_head_is_no_failure() {
     assert_eq!(ended.stdout_text().lines().count(), 1);
     assert_eq!(ended.messages(), BTreeSet::from(["status 0"]));
     assert_eq!(ended.summary().read, 50_000);
+}
+
+#[test]
+fn a_dry_run_of_followed_files_ends_when_nobody_looks_on() {
+    let dir = Dir::new();
+    let file = dir.write("log", "line\n".repeat(50_000));
+    let run = LokiPush::bare().args(["--dry-run", "-f", "--from", "start"]);
+    let run = run
+        .summed()
+        .arg(file)
+        .in_shell("{ \"$@\"; echo status $? >&2; } | head -n 1");
+    let ended = run.run().expect(0);
+    assert_eq!(ended.messages(), BTreeSet::from(["status 0"]));
+    let summary = ended.summary();
+    assert_law(&summary);
+    // What fits into a pipe was printed, and is counted so.
+    assert!(summary.delivered > 0, "{}", ended.report());
+    assert!(summary.filtered > 0, "{}", ended.report());
+}
+
+#[test]
+fn a_dry_run_that_nobody_reads_waits_until_a_signal_and_then_for_the_flush() {
+    let dir = Dir::new();
+    let args = ["--dry-run", "--linger", "50ms", "--flush-timeout", "50ms"];
+    let run = LokiPush::bare().args(args).summed().stdin_open();
+    // Whoever has the other end never reads.
+    let run = run.cwd(dir.path());
+    let run = run.after("mkfifo out; exec 9<>out >out").spawn();
+    run.write("line\n".repeat(50_000));
+    run.wait_for_fed(250_000);
+    run.ask_until("\"read\":50000,");
+    run.signal("TERM");
+    let ended = run.wait_to_end().expect(1);
+    let said = ended.stderr.clone();
+    assert!(said.contains("not printed: "), "{said}");
+    assert_law(&ended.summary());
 }
 
 #[test]

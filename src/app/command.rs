@@ -14,13 +14,14 @@ use crate::config::Config;
 use crate::gather::Gatherer;
 use crate::lines::Lines;
 use crate::note::Message;
+use crate::outlet::Outlet;
 use crate::pipeline::Intake;
 use crate::rate::Rate;
 use crate::shape::Shaper;
 use crate::signals;
 use crate::source::child::{self, Exit, NotStarted};
 use crate::source::leash::{self, Leash};
-use crate::source::pipe::{self, Tee};
+use crate::source::pipe;
 
 /// Starts the command, and the threads that read what it prints.
 pub(super) fn open(
@@ -84,7 +85,7 @@ impl<T: Fn(Event) + Clone + Send + 'static> Pipes<'_, T> {
         stream: &str,
         mut pipe: impl Read + AsFd + Send + 'static,
         intake: &Intake,
-        mut tee: Option<Box<dyn Tee>>,
+        mut tee: Option<Box<dyn Outlet>>,
     ) -> Result<Leash> {
         let config = self.config;
         let (leash, mut collar) = leash::new().context("cannot open a pipe")?;
@@ -107,6 +108,6 @@ impl<T: Fn(Event) + Clone + Send + 'static> Pipes<'_, T> {
     }
 }
 
-fn boxed(out: impl Tee + 'static) -> Box<dyn Tee> {
+fn boxed(out: impl Outlet + 'static) -> Box<dyn Outlet> {
     Box::new(out)
 }

@@ -302,14 +302,19 @@ impl Conductor<'_> {
     fn over_by(&self, end: Option<Instant>) -> Option<Instant> {
         let delivery = &self.config.settings.delivery;
         let over = pipeline::over_by(delivery, self.stop, self.ledger).map(|over| over + GRACE);
-        // A dry run waits for whoever reads what it prints.
-        let over = over.filter(|_| self.config.connection.is_some());
+        // A dry run waits for whoever reads what it prints, until somebody asks for an end.
+        let over = over.filter(|_| self.config.connection.is_some() || !self.is_patient());
         [end, over].into_iter().flatten().min()
     }
 
     fn report(&self) -> Report {
+        let mut counts = self.ledger.counts();
+        if self.pipeline.is_unread() {
+            // Whoever looked at a dry run has seen enough.
+            counts.filtered += counts.left();
+        }
         Report {
-            counts: self.ledger.counts(),
+            counts,
             took: self.began.elapsed(),
             command_exit: self.command.as_ref().and_then(Attended::status),
             unreadable: self.unreadable + self.spool.map_or(0, Spool::unreadable),

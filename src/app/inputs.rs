@@ -14,13 +14,13 @@ use super::reading::{Opened, Run, spawn};
 use super::{Event, command};
 use crate::config::{Config, Input};
 use crate::gather::Gatherer;
+use crate::outlet::Outlet;
 use crate::piece::Piece;
 use crate::rate::Rate;
 use crate::shape::Shaper;
 use crate::source::follow::Follow;
 use crate::source::leash;
 use crate::source::opened::Begin;
-use crate::source::pipe::Tee;
 use crate::source::{Setting, file};
 
 /// Whether something is read that cannot be read again: while it is open the program never exits.
@@ -103,7 +103,7 @@ fn hung_up(tell: &(impl Fn(Event) + Clone + Send + 'static)) -> impl Fn() + Send
 
 /// Reads files, to their end.
 fn read_files(files: file::Files, names: &[PathBuf], tee: bool, tell: &impl Fn(Event)) {
-    let tee = tee.then(|| Box::new(io::stdout()) as Box<dyn Tee>);
+    let tee = tee.then(|| Box::new(io::stdout()) as Box<dyn Outlet>);
     tell(Event::SourceEnded(files.with_tee(tee).read(names)));
 }
 

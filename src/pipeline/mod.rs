@@ -4,6 +4,7 @@
 
 mod clock;
 mod intake;
+#[cfg(feature = "cli")]
 mod print;
 mod single;
 mod stage;
@@ -27,7 +28,6 @@ use crate::ship::{Delivery, LastTrouble, Ship};
 use crate::spool::Spool;
 use crate::stop::Stop;
 pub use intake::Intake;
-use print::print;
 use stage::AtEnd;
 pub use stage::Stage;
 
@@ -64,6 +64,7 @@ pub enum Destination {
     /// At a Loki.
     Loki(Arc<dyn Push>),
     /// On standard output.
+    #[cfg(feature = "cli")]
     Print,
 }
 
@@ -102,6 +103,8 @@ pub struct Pipeline {
     intake: Intake,
     backlog: Arc<Backlog>,
     trouble: LastTrouble,
+    #[cfg(feature = "cli")]
+    printing: Arc<print::Printing>,
 }
 
 impl Plan {
@@ -118,6 +121,8 @@ impl Plan {
             chunks,
             backlog: self.backlog(),
             trouble: LastTrouble::default(),
+            #[cfg(feature = "cli")]
+            printing: Arc::default(),
         };
         self.start_packing(&pipeline, ended.clone());
         self.start_shipping(&pipeline, ended);
@@ -172,8 +177,11 @@ impl Plan {
 
     fn start_shipping(self, pipeline: &Pipeline, ended: impl FnOnce(Stage) + Send + 'static) {
         let (backlog, trouble) = (Arc::clone(&pipeline.backlog), pipeline.trouble.clone());
+        #[cfg(feature = "cli")]
+        let printing = Arc::clone(&pipeline.printing);
         Stage::Ship.start(ended, move || match self.destination {
-            Destination::Print => print(&backlog, &self.stop, self.note),
+            #[cfg(feature = "cli")]
+            Destination::Print => printing.run(&backlog, &self.stop, self.note),
             Destination::Loki(push) => Ship {
                 delivery: self.settings.delivery,
                 push,
@@ -212,6 +220,12 @@ impl Pipeline {
     /// Whether retrying could not mend the last answer.
     pub fn is_hopeless(&self) -> bool {
         self.backlog.is_hopeless()
+    }
+
+    /// Whether whoever read what is printed has gone.
+    #[cfg(feature = "cli")]
+    pub fn is_unread(&self) -> bool {
+        self.printing.is_unread()
     }
 
     /// The trouble that was on last, if it still is.

@@ -2,6 +2,11 @@
 //!
 //! Sees each shipment through to its fate, as shipping does. Knows nothing of how an entry looks.
 
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::backlog::Backlog;
 use crate::ledger::Fate;
 use crate::note::{Message, Note};
@@ -9,30 +14,54 @@ use crate::push::dry;
 use crate::queue::Pop;
 use crate::stop::{Phase, Stop};
 
-/// Prints what comes, in place of shipping it, until a second signal.
-pub fn print(backlog: &Backlog, stop: &Stop, note: Note) {
-    let mut out = std::io::stdout();
-    let (mut closed, mut said) = (false, false);
-    loop {
-        let taken = match backlog.take(None) {
-            Pop::Item(taken) => taken,
-            Pop::Kicked if stop.view().phase == Phase::Now => break,
-            Pop::Kicked | Pop::TimedOut => continue,
-            Pop::Ended => break,
-        };
-        match dry::print(&taken.shipment, &mut out) {
-            Ok(()) => taken.ticket.settle_all(Fate::Delivered),
-            // `loki-push --dry-run | head` is a good way to look, and no loss.
-            Err(error) if closed || dry::is_closed(&error) => {
-                closed = true;
-                taken.ticket.settle_all(Fate::Filtered);
-            }
-            Err(error) if !std::mem::replace(&mut said, true) => note.say(&Message::Unwritable {
-                what: "standard output",
-                why: &format!("{error:#}"),
-            }),
-            Err(_) => {}
-        }
+/// Printing, and whether anybody reads it.
+#[derive(Debug, Default)]
+pub struct Printing {
+    unread: AtomicBool,
+}
+
+impl Printing {
+    /// Whether the reader has gone: what is not printed by then is not wanted.
+    pub fn is_unread(&self) -> bool {
+        self.unread.load(Ordering::Acquire)
     }
-    backlog.abandon();
+
+    /// Prints what comes, in place of shipping it, until a second signal, or until nobody reads it.
+    pub fn run(&self, backlog: &Backlog, stop: &Stop, note: Note) {
+        let mut said = false;
+        let mut complain = |why: &str| {
+            if !std::mem::replace(&mut said, true) {
+                note.say(&Message::Unwritable {
+                    what: "standard output",
+                    why,
+                });
+            }
+        };
+        // Past the buffer of the standard library, so that it is known how much was written.
+        let mut out = match io::stdout().as_fd().try_clone_to_owned() {
+            Ok(out) => File::from(out),
+            Err(why) => return complain(&why.to_string()),
+        };
+        loop {
+            let taken = match backlog.take(None) {
+                Pop::Item(taken) => taken,
+                Pop::Kicked if stop.view().phase == Phase::Now => break,
+                Pop::Kicked | Pop::TimedOut => continue,
+                Pop::Ended => break,
+            };
+            let Err(unprinted) = dry::print(&taken.shipment, &mut out) else {
+                taken.ticket.settle_all(Fate::Delivered);
+                continue;
+            };
+            taken.ticket.settle(unprinted.printed, Fate::Delivered);
+            // `loki-push --dry-run | head` is a good way to look, and no loss.
+            if unprinted.is_closed() {
+                taken.ticket.settle_all(Fate::Filtered);
+                self.unread.store(true, Ordering::Release);
+                break;
+            }
+            complain(&format!("{:#}", unprinted.why));
+        }
+        backlog.abandon();
+    }
 }

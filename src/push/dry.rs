@@ -3,18 +3,45 @@
 //! Knows how an entry is shown. Stands at the end of the line in place of the shipping thread, not
 //! of a connection, because what is printed should be in the order of time over all streams.
 
-use std::io::{self, Write};
+use std::io;
 
 use anyhow::Result;
 
+use crate::outlet::{self, Cut, Outlet};
 use crate::seal;
 use crate::shipment::Shipment;
+
+/// Why a shipment was not printed, or not to its end.
+#[derive(Debug)]
+pub struct Unprinted {
+    /// How many of its entries were.
+    pub printed: usize,
+    /// What went wrong.
+    pub why: anyhow::Error,
+}
+
+impl Unprinted {
+    /// Whether the reader of the output has gone, as `head` does: no failure of ours.
+    pub fn is_closed(&self) -> bool {
+        let why = self.why.downcast_ref::<io::Error>();
+        why.is_some_and(|why| why.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
 
 /// Prints a shipment's entries, oldest first, as `TIME {labels} line`.
 ///
 /// # Errors
 /// If the output is closed, or the disk behind it full.
-pub fn print(shipment: &Shipment, out: &mut impl Write) -> Result<()> {
+pub fn print(shipment: &Shipment, out: &mut dyn Outlet) -> Result<(), Unprinted> {
+    let (text, ends) = shown(shipment).map_err(|why| Unprinted { printed: 0, why })?;
+    outlet::write_all(text.as_bytes(), out).map_err(|Cut { written, why }| Unprinted {
+        printed: ends.partition_point(|&end| end <= written),
+        why: why.into(),
+    })
+}
+
+/// The entries as they are printed, and where each of them ends.
+fn shown(shipment: &Shipment) -> Result<(String, Vec<usize>)> {
     let opened: Vec<_> = shipment
         .requests
         .iter()
@@ -27,7 +54,7 @@ pub fn print(shipment: &Shipment, out: &mut impl Write) -> Result<()> {
         .flat_map(|(request, opened)| opened.entries().map(move |entry| (request, entry)))
         .collect();
     entries.sort_by_key(|(_, entry)| entry.time);
-    let mut text = String::new();
+    let (mut text, mut ends) = (String::new(), Vec::with_capacity(entries.len()));
     for (request, entry) in entries {
         crate::time::format_rfc3339(entry.time, &mut text);
         text.push(' ');
@@ -39,15 +66,7 @@ pub fn print(shipment: &Shipment, out: &mut impl Write) -> Result<()> {
             text.push_str(entry.metadata);
         }
         text.push('\n');
+        ends.push(text.len());
     }
-    out.write_all(text.as_bytes())?;
-    out.flush()?;
-    Ok(())
-}
-
-/// Whether the reader of the output has gone, as `head` does: no failure of ours.
-pub fn is_closed(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    Ok((text, ends))
 }

@@ -3,6 +3,7 @@
 //! The trait is all the shipping thread knows of a destination. Knows nothing of retrying, of
 //! queues or of counters.
 
+#[cfg(feature = "cli")]
 pub mod dry;
 pub mod http;
 

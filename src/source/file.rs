@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use crate::entry::FileId;
 use crate::identity::Place;
 use crate::note::Message;
+use crate::outlet::Outlet;
 use crate::source::copies::{Copies, Kin};
 use crate::source::generations;
 use crate::source::gzip::Inside;
@@ -42,7 +43,7 @@ pub struct Files {
     copies: Copies,
     /// Named pipes that nobody has written into yet.
     waiting: Vec<(PathBuf, File)>,
-    tee: Option<Box<dyn pipe::Tee>>,
+    tee: Option<Box<dyn Outlet>>,
     hung_up: Option<Arc<HungUp>>,
 }
 
@@ -86,7 +87,7 @@ impl Files {
 
     /// Copies what is read to `tee` as well, unchanged (of a `.gz` what is inside).
     #[must_use]
-    pub fn with_tee(self, tee: Option<Box<dyn pipe::Tee>>) -> Self {
+    pub fn with_tee(self, tee: Option<Box<dyn Outlet>>) -> Self {
         Self { tee, ..self }
     }
 

@@ -3,7 +3,7 @@
 //! Knows how to read without ever hurting whoever writes: when nobody takes entries any more, it
 //! goes on reading, so that the writer never meets a closed pipe.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::gather::Gatherer;
 use crate::lines::Lines;
 use crate::note::{Message, Note};
+use crate::outlet::{Cut, Outlet, write_all};
 use crate::pipeline::Intake;
 use crate::source::calm::Calm;
 use crate::source::leash::{Collar, Woken};
@@ -30,7 +31,7 @@ pub fn pump(
     mut lines: Lines,
     mut gatherer: Gatherer,
     intake: &Intake,
-    tee: &mut Option<Box<dyn Tee>>,
+    tee: &mut Option<Box<dyn Outlet>>,
 ) -> io::Result<()> {
     // Whoever reads the tee waits for it; and what is read slowly is read in small pieces on purpose.
     let mut calm = (tee.is_none() && !lines.is_slow()).then(Calm::default);
@@ -108,46 +109,19 @@ fn widen(input: &impl AsFd) -> usize {
     rustix::pipe::fcntl_getpipe_size(input).unwrap_or(0)
 }
 
-/// Where what is read is passed on to.
-pub trait Tee: Write + AsFd + Send {}
-
-impl<T: Write + AsFd + Send> Tee for T {}
-
-/// Writes all of it, also to what somebody else made non-blocking.
-fn write_all(mut bytes: &[u8], out: &mut dyn Tee) -> io::Result<()> {
-    loop {
-        let written = if bytes.is_empty() {
-            out.flush().map(|()| 0)
-        } else {
-            out.write(bytes)
-        };
-        match written {
-            Ok(_) if bytes.is_empty() => return Ok(()),
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => bytes = &bytes[written..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let out = out.as_fd();
-                poll(&mut [PollFd::new(&out, PollFlags::OUT)], None)?;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-}
-
 /// Copies bytes out; false when nobody takes them any more, which is said unless whoever read them
 /// is gone.
-pub fn copy(bytes: &[u8], out: &mut dyn Tee, note: Note) -> bool {
+pub fn copy(bytes: &[u8], out: &mut dyn Outlet, note: Note) -> bool {
     if bytes.is_empty() {
         return true;
     }
     match write_all(bytes, out) {
         Ok(()) => true,
-        Err(error) => {
-            if error.kind() != io::ErrorKind::BrokenPipe {
+        Err(Cut { why, .. }) => {
+            if why.kind() != io::ErrorKind::BrokenPipe {
                 note.say(&Message::Unwritable {
                     what: "what --tee passes on, and goes on without",
-                    why: &error.to_string(),
+                    why: &why.to_string(),
                 });
             }
             false
