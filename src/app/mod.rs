@@ -197,6 +197,10 @@ fn say_report(
             spool: &options.dir.display().to_string(),
         });
     }
+    if report.left_is_safe && counts.left() > 0 {
+        let entries = counts.left();
+        note.say(&Message::LeftInFiles { entries });
+    }
     let told = config.input == Input::Drain || config.loudness == Loudness::Verbose;
     if let Some(spool) = spool.filter(|_| told) {
         say_elsewhere(spool, note);

@@ -139,6 +139,8 @@ pub enum Message<'a> {
     SpoolMended { spool: &'a str },
     /// What waits in the spool at the end.
     Spooled { entries: u64, spool: &'a str },
+    /// What files hold at the end that the next run goes on with.
+    LeftInFiles { entries: u64 },
     /// What a drain leaves in the spool, since it is for another destination.
     Elsewhere {
         destination: &'a str,
@@ -202,6 +204,7 @@ impl Message<'_> {
             | Self::SpoolFailing { .. }
             | Self::SpoolMended { .. }
             | Self::Spooled { .. }
+            | Self::LeftInFiles { .. }
             | Self::Elsewhere { .. }
             | Self::Dropping { .. } => Loudness::Normal,
             _ => Loudness::Quiet,

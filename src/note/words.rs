@@ -184,6 +184,12 @@ impl fmt::Display for Message<'_> {
                 count(*entries),
                 if *entries == 1 { "it" } else { "them" }
             ),
+            Self::LeftInFiles { entries } => write!(
+                f,
+                "{} left where {} read from; the next run with this --checkpoint goes on there",
+                count(*entries),
+                if *entries == 1 { "it was" } else { "they were" }
+            ),
             Self::Elsewhere { destination, spool } => write!(
                 f,
                 "{spool} also keeps entries for {}: they stay there, and leave with that --url, \
