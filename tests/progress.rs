@@ -50,8 +50,7 @@ fn a_file_gets_a_bar_that_leaves_a_clean_line() {
         for text in ["of 70 B", " left, ", " lines"] {
             terminal.wait_for(text);
         }
-        let shown = terminal.shown();
-        assert!(shown.ends_with(DRAWN), "{shown:?}");
+        terminal.wait_for_last(DRAWN);
         assert_eq!(loki.lines().len(), 10);
     }
 }

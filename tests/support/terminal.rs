@@ -74,11 +74,18 @@ impl Terminal {
 
     /// Waits until this stands on the screen.
     pub fn wait_for(&self, text: &str) {
+        self.wait_until(&format!("{text:?}"), |shown| shown.contains(text));
+    }
+
+    /// Waits until this is the last of what was written to the screen.
+    pub fn wait_for_last(&self, text: &str) {
+        self.wait_until(&format!("{text:?} at last"), |shown| shown.ends_with(text));
+    }
+
+    fn wait_until(&self, what: &str, so: impl Fn(&str) -> bool) {
         let deadline = Instant::now() + DEADLINE;
-        let came = self
-            .screen
-            .wait(deadline, |seen| shown(seen).contains(text));
-        assert!(came, "no {text:?} on the screen: {:?}", self.shown());
+        let came = self.screen.wait(deadline, |seen| so(&shown(seen)));
+        assert!(came, "no {what} on the screen: {:?}", self.shown());
     }
 
     /// What stands on the screen so far, as it was written.
