@@ -21,10 +21,10 @@ const EVERY: Duration = Duration::from_millis(200);
 const FIRST: Duration = Duration::from_millis(300);
 
 /// With a known size.
-const BAR: &str = "{bar:24} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left, {wide_msg}";
+const BAR: &str = "{bar:16} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left, {wide_msg}";
 
 /// When all is read, or delivery is held up: what is waited for needs the room.
-const WAITING: &str = "{bar:24} {wide_msg}";
+const WAITING: &str = "{bar:16} {wide_msg}";
 
 /// Without a known size.
 const SPINNER: &str = "{spinner} {binary_bytes}, {binary_bytes_per_sec}, {elapsed}, {wide_msg}";
