@@ -3,8 +3,9 @@
 //! Knows which status stands for wrong usage. What is done stands in `app`.
 
 use std::ffi::OsString;
+use std::io::Write;
 
-use crate::note::{Loudness, Message, Note};
+use crate::note::{self, Loudness, Message, Note};
 use crate::{app, cli, config};
 
 /// The exit status of wrong usage or configuration; nothing was read.
@@ -26,9 +27,14 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let typed = match cli::Typed::parse(args) {
         Ok(typed) => typed,
         Err(error) => {
-            // Whether anybody reads the help is not our trouble.
+            // Whether anybody reads the help, or this, is not our trouble.
+            if !error.use_stderr() {
+                let _ = error.print();
+                return 0;
+            }
+            let _ = std::io::stderr().write_all(note::NAME.as_bytes());
             let _ = error.print();
-            return if error.use_stderr() { usage } else { 0 };
+            return usage;
         }
     };
     // As of `loki-push -- $JOB` where nothing is in it: to wait for standard input would be no help.

@@ -66,6 +66,8 @@ fn a_mistyped_option_gets_a_suggestion() {
     ] {
         let run = LokiPush::bare().arg(typed).run().expect(2);
         let said = run.expect_stderr([typed, meant]).stderr;
+        // In a pipe others speak, too.
+        assert!(said.starts_with("loki-push: "), "{said}");
         assert!(!said.contains("-- --"), "that would be a command: {said}");
     }
 }

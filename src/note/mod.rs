@@ -235,6 +235,9 @@ impl fmt::Display for Foreign<'_> {
     }
 }
 
+/// What every message begins with: in a pipe several programs write to one standard error.
+pub const NAME: &str = "loki-push: ";
+
 /// Says messages, as loud as it was told.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Note {
@@ -255,7 +258,7 @@ impl Note {
         }
         let line = match message {
             Message::Summary { line } if line.starts_with('{') => format!("{line}\n"),
-            _ => format!("loki-push: {message}\n"),
+            _ => format!("{NAME}{message}\n"),
         };
         let mut write = || {
             let _ = std::io::stderr().lock().write_all(line.as_bytes());
