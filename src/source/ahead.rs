@@ -56,9 +56,11 @@ fn of_name(
         Note::new(Loudness::Silent),
     );
     // With a checkpoint no file is read twice, whatever names it has.
-    files.retain(|file| seen.insert(file.place()) || checkpoint.is_none());
+    files
+        .files
+        .retain(|file| seen.insert(file.place()) || checkpoint.is_none());
     let left = |file: &Opened| file.meta.len().saturating_sub(file.offset);
-    Some(files.iter().map(left).sum())
+    Some(files.files.iter().map(left).sum())
 }
 
 #[cfg(test)]
