@@ -101,8 +101,8 @@ fn with_a_loki_that_hangs_or_refuses_the_run_is_over_when_the_flush_timeout_is()
         assert_eq!((summary.read, kept), (3, 3), "{}", ended.report());
         let time = Duration::from_millis(flush);
         assert!(ended.elapsed >= time, "{:?} of {time:?}", ended.elapsed);
-        if hangs && flush >= 1_000 {
-            assert_eq!(loki.requests().len(), 2, "a last try");
+        if hangs && flush >= 1_000 && loki.requests().len() != 2 {
+            return Err(format!("{} tries in {time:?}", loki.requests().len()));
         }
         // One that hangs is given a chance, however short the time is.
         let most = if hangs {

@@ -22,7 +22,7 @@ use crate::stop::{Phase, Stop};
 
 /// How long a stop may overrun its time, as when a request is under way that began before it. The last
 /// try is over by then.
-const GRACE: Duration = Duration::from_millis(300);
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What all clones of a client share; a bridge too, which keeps no client alive.
 pub struct Core {
