@@ -39,10 +39,15 @@ impl Address {
         if rest.contains(['?', '#']) {
             return Err("an address takes no `?` or `#`".into());
         }
-        if let Some(odd) = rest
-            .chars()
-            .find(|c| c.is_whitespace() || c.is_control() || !c.is_ascii())
+        let odd = |c: &char| c.is_whitespace() || c.is_control() || !c.is_ascii();
+        if let Some((user_info, _)) = rest.rsplit_once('@')
+            && user_info.chars().any(|c| odd(&c))
         {
+            let why = "in a user or password what is no plain character is written as % and two hex \
+                       digits";
+            return Err(why.into());
+        }
+        if let Some(odd) = rest.chars().find(odd) {
             return Err(format!(
                 "`{}` cannot stand in an address",
                 odd.escape_debug()
@@ -127,6 +132,9 @@ fn read_host(host_port: &str) -> Result<String, String> {
         Some(end) => host_port.split_at(end + 1),
         None => host_port.split_at(host_port.find(':').unwrap_or(host_port.len())),
     };
+    if !host_port.contains('[') && host_port.matches(':').count() > 1 {
+        return Err("an IPv6 address stands in brackets, as http://[::1]:3100".into());
+    }
     if host.is_empty() {
         return Err("the address has no host".into());
     }
@@ -176,6 +184,10 @@ mod tests {
             assert!(why.contains("%2F") && !why.contains("s3cr"), "{why}");
         }
         assert!(Address::parse("http://me:s3cr%2Fet@loki:3100").is_ok());
+        let why = Address::parse("http://me:sécret@loki:3100").expect_err("no ASCII");
+        assert!(why.contains('%') && !why.contains('é'), "{why}");
+        let why = Address::parse("http://fe80::1:3100").expect_err("no brackets");
+        assert!(why.contains("brackets"), "{why}");
     }
 
     #[test]
@@ -237,6 +249,8 @@ mod tests {
     fn what_is_no_address_is_said() {
         for bad in [
             "",
+            "http://::1:3100",
+            "http://h:1:2",
             "localhost:3100",
             "ftp://h",
             "http://",

@@ -111,6 +111,12 @@ fn other_strangers_and_missing_names_are_told_apart() {
     loki.require(Auth::Bearer("t".into()));
     let sheet = check(LokiPush::new(&loki));
     says(&sheet, 1, &["✗ credentials  none given", "--bearer-token"]);
+    let loki = tolerant();
+    loki.always(Fault::Status(403));
+    let sheet = check(LokiPush::new(&loki));
+    says(&sheet, 1, &["✗ credentials  none given", "--bearer-token"]);
+    let sheet = check(LokiPush::new(&loki).args(["--bearer-token", "t"]));
+    says(&sheet, 1, &["✗ credentials  known, but", "--org-id"]);
 }
 
 #[test]

@@ -183,6 +183,35 @@ fn verifying_can_be_skipped_and_unskipped() {
 }
 
 #[test]
+fn what_openssl_and_go_trust_is_trusted() {
+    // A certificate that somebody signed is trusted when it is given itself …
+    let dir = Dir::new();
+    let (authority, theirs) = (Authority::new(), Authority::new());
+    let pair = authority.sign(Flaw::None);
+    let loki = tls::serve(&pair, None);
+    let own = tls::file(&dir, "own.pem", &pair.cert);
+    arrives(push(&loki).arg("--ca-cert").arg(own), &loki).expect_silence();
+    // … but not beyond its own names and dates.
+    for (flaw, words) in [
+        (Flaw::OtherHost, "is for loki.example"),
+        (Flaw::Expired, "has expired"),
+    ] {
+        let pair = authority.sign(flaw);
+        let own = tls::file(&dir, "own.pem", &pair.cert);
+        let loki = tls::serve(&pair, None);
+        fails(push(&loki).arg("--ca-cert").arg(own), &[words]);
+    }
+    // One of ours that the server does not take is said, whenever it says so.
+    let loki = theirs.loki(Flaw::None, Some(&theirs));
+    let (cert, key) = authority.client_files("stranger");
+    let run = push(&loki).arg("--ca-cert").arg(theirs.file());
+    fails(
+        run.arg("--cert").arg(cert).arg("--key").arg(key),
+        &["does not accept our certificate (UnknownCA)"],
+    );
+}
+
+#[test]
 fn each_flaw_of_a_certificate_is_told_apart() {
     let authority = Authority::new();
     for (flaw, words) in [
@@ -226,6 +255,13 @@ fn certificates_that_cannot_be_used_are_wrong_usage() {
     let run = || LokiPush::at("https://127.0.0.1:1").args(["-m", "hello"]);
     let pair = run().arg("--cert").arg(&cert).arg("--key").arg(&key).run();
     pair.expect(2).expect_stderr(["do not belong together"]);
+    // `openssl x509 -req` makes certificates of version 1, whose keys must fit as well.
+    let first = tls::file(&dir, "v1.pem", tls::VERSION_1);
+    let pair = run().arg("--cert").arg(&first).arg("--key").arg(&key).run();
+    pair.expect(2).expect_stderr(["do not belong together"]);
+    let der = dir.write("cert.der", [0x30, 0x82, 1, 2, 3]);
+    let ca = run().env("LOKI_CA_CERT_PATH", &der).run();
+    ca.expect(2).expect_stderr(["LOKI_CA_CERT_PATH", "DER"]);
     let pair = run().arg("--cert").arg(&cert).arg("--key").arg(&junk).run();
     pair.expect(2).expect_stderr(["--key", "no private key"]);
     let ca = run().arg("--ca-cert").arg(&junk).run();

@@ -1,11 +1,12 @@
 //! Flags for where entries go. Most have logcli's names in the environment too.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::Args;
 
-/// Where to.
-#[derive(Debug, Args)]
+/// Where to. `Debug` shows none of it, since most of it is secret.
+#[derive(Args)]
 #[command(next_help_heading = "Connection")]
 pub struct Connection {
     /// Where Loki is [default: http://localhost:3100]
@@ -84,4 +85,10 @@ pub struct Connection {
     /// NO_PROXY takes hosts, domains and networks. This machine is always reached without one.
     #[arg(long, value_name = "URL")]
     pub proxy_url: Option<String>,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").finish_non_exhaustive()
+    }
 }

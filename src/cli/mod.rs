@@ -12,6 +12,7 @@ mod output;
 mod values;
 
 use std::ffi::OsString;
+use std::fmt;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
@@ -136,7 +137,6 @@ fn is_number(arg: &Arg) -> bool {
 }
 
 /// What was typed, and which of it on the command line rather than in the environment.
-#[derive(Debug)]
 pub struct Typed {
     /// The values.
     pub cli: Cli,
@@ -187,6 +187,13 @@ impl Typed {
     }
 }
 
+/// Without what clap knows, which holds secrets.
+impl fmt::Debug for Typed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cli.fmt(f)
+    }
+}
+
 impl Cli {
     /// The options that may be given more than once. In the environment they take a value a line.
     fn repeatable(&mut self) -> [(&'static str, &mut Vec<String>); 6] {
@@ -228,6 +235,20 @@ mod tests {
         assert_eq!(typed.cli.labels.app.as_deref(), Some("y"));
         assert_eq!(typed.cli.labels.label, ["a=1", "b=2"]);
         assert!(typed.cli.output.verbose);
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let args = [
+            "loki-push",
+            "--password=s3cret",
+            "--bearer-token=s3cret",
+            "--header=x: s3cret",
+            "--url=http://me:s3cret@loki",
+            "--proxy-url=http://me:s3cret@proxy",
+        ];
+        let typed = Typed::parse(args.map(OsString::from)).unwrap();
+        assert!(!format!("{typed:?}").contains("s3cret"));
     }
 
     #[test]

@@ -122,6 +122,19 @@ fn self_signed_as(is_ca: IsCa, mut params: CertificateParams) -> Pair {
     }
 }
 
+/// A certificate of X.509 version 1, which no maker here makes.
+pub const VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBHjCBxQIUY/SscdZAMMWGv5u/F3mgEMJSCL0wCgYIKoZIzj0EAwIwETEPMA0G
+A1UEAwwGY2xpZW50MCAXDTI2MTEyNjE4MDUyM1oYDzIxMjYxMTAyMTgwNTIzWjAR
+MQ8wDQYDVQQDDAZjbGllbnQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAT31dRk
+rJ1+pdE4wB13MNtyo04h/Zi7BPrFiEEgM6eVzOc/K4ruAgDDf6R8GmJXGfjW9Gp+
+JkOhwvE2SUzlMgFzMAoGCCqGSM49BAMCA0gAMEUCIQDqgcop6Mb3szAEJ8zLIBOI
+f+ETdx2BcgWT5rzjSta5egIgfmCcjGJJ31K8nq0ZS9HLEgGJjUouKdWVhIWj/wNe
+9j8=
+-----END CERTIFICATE-----
+";
+
 fn params(flaw: Flaw) -> CertificateParams {
     let names = match flaw {
         Flaw::OtherHost => vec!["loki.example".to_owned()],

@@ -16,7 +16,7 @@ use ureq::unversioned::transport::{
     TransportAdapter,
 };
 
-use super::explain::CutShort;
+use super::explain::{CutShort, of_tls};
 
 /// Wraps connections to https addresses. None where no address of a run is https.
 pub struct TlsConnector(pub Option<Arc<ClientConfig>>);
@@ -94,7 +94,14 @@ impl Transport for TlsTransport {
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         self.stream.sock.set_timeout(timeout);
         let output = &self.buffers.output()[..amount];
-        self.stream.write_all(output)?;
+        self.stream.write_all(output).map_err(|error| {
+            // What a server says as it hangs up tells more than that it did: with TLS 1.3 it looks
+            // at our certificate when we have begun to write.
+            match self.stream.read(&mut [0; 1]) {
+                Err(last) if of_tls(&last).is_some() => last,
+                _ => error,
+            }
+        })?;
         Ok(())
     }
 

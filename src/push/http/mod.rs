@@ -3,16 +3,16 @@
 //! Knows the connection and how its answers and errors are read. Knows nothing of what an answer
 //! means, of retrying, of queues or of counters.
 
+mod connection;
 mod connector;
 mod explain;
-mod issuer;
 mod proxy;
 mod resolver;
 mod secret;
 mod terms;
 mod tls;
+mod x509;
 
-use std::fmt;
 use std::io::{self, Read};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -26,6 +26,7 @@ use ureq::{Agent, Body, Proxy, ProxyProtocol};
 use super::Push;
 use crate::shipment::{Answer, Request};
 use crate::time::from_http_date;
+pub use connection::{Connection, Tls};
 use connector::TlsConnector;
 pub use explain::{Failed, Stage, Way};
 use explain::{explain, wants_tls};
@@ -56,53 +57,6 @@ const OUTPUT: usize = 32 * 1024;
 
 /// And what it reads an answer through, which is a line or a page.
 const INPUT: usize = 16 * 1024;
-
-/// What the connection needs to know.
-#[derive(Clone)]
-pub struct Connection {
-    /// The whole push address, without credentials.
-    pub url: String,
-    /// Headers for every request: authorization, tenant, and what the user gave.
-    pub headers: Vec<(String, String)>,
-    /// The file that one of them is from.
-    pub secret: Option<SecretFile>,
-    /// The longest wait for one connection to be made, and the default for a whole request.
-    pub timeout: Duration,
-    /// How many connections are kept open.
-    pub connections: usize,
-    /// How the server is trusted.
-    pub tls: Tls,
-    /// The proxy to go through; None takes what the environment says.
-    pub proxy: Option<String>,
-    /// Whether to use no proxy at all, as for an address on this machine.
-    pub no_proxy: bool,
-    /// What all of this is called.
-    pub terms: Terms,
-}
-
-/// How the server is trusted, and how it may trust us.
-#[derive(Clone, Default)]
-pub struct Tls {
-    /// Certificates, in PEM, to trust in place of the system's, as logcli does.
-    pub authority: Option<Vec<u8>>,
-    /// A client certificate and its key, in PEM.
-    pub client: Option<(Vec<u8>, Vec<u8>)>,
-    /// Whether to trust anybody.
-    pub skip_verify: bool,
-}
-
-/// Secrets stay out of sight: headers are shown by name only.
-impl fmt::Debug for Connection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
-        f.debug_struct("Connection")
-            .field("url", &self.url)
-            .field("headers", &names)
-            .field("timeout", &self.timeout)
-            .field("connections", &self.connections)
-            .finish_non_exhaustive()
-    }
-}
 
 /// Pushes to a Loki, and asks it.
 pub struct Http {

@@ -14,13 +14,13 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, InconsistentKeys, OtherError,
-    RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore,
+    SignatureScheme,
 };
 
 use super::Tls;
-use super::issuer::Names;
 use super::terms::Terms;
+use super::x509::Parts;
 
 /// What webpki calls a certificate that is its own authority. Its error type is not rustls' to
 /// show, so its name is all there is to know it by.
@@ -111,16 +111,21 @@ fn client_pair(
     let key = PrivateKeyDer::from_pem_slice(key)
         .ok()
         .with_context(|| format!("{name}: no private key in PEM found{}", if_binary(key)))?;
-    let pair = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
-        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-            anyhow!(
-                "{}: certificate and key do not belong together",
-                terms.pair()
-            )
-        }
-        error => anyhow!("{} cannot be used: {error}", terms.pair()),
-    })?;
-    Ok(Some(pair))
+    let unusable = |error| anyhow!("{} cannot be used: {error}", terms.pair());
+    let key = provider
+        .key_provider
+        .load_private_key(key)
+        .map_err(unusable)?;
+    // rustls would do it with webpki's eyes, which refuse certificates of version 1: `openssl x509
+    // -req` makes them, and servers take them.
+    let first = Parts::of(&chain[0])
+        .with_context(|| format!("{}: a certificate cannot be read", terms.certificate))?;
+    ensure!(
+        key.public_key().is_none_or(|public| first.is_for(&public)),
+        "{}: certificate and key do not belong together",
+        terms.pair()
+    );
+    Ok(Some(CertifiedKey::new(chain, key)))
 }
 
 /// All certificates in a PEM file.
@@ -157,9 +162,9 @@ pub enum Unknown {
 impl Unknown {
     /// What there is to say of a certificate.
     fn of(certificate: &CertificateDer<'_>) -> Self {
-        match Names::of(certificate) {
-            Some(names) if names.is_self_signed() => Self::SelfSigned,
-            names => Self::SignedBy(names.and_then(|names| names.issuer())),
+        match Parts::of(certificate) {
+            Some(parts) if parts.is_self_signed() => Self::SelfSigned,
+            parts => Self::SignedBy(parts.and_then(|parts| parts.issuer())),
         }
     }
 }
@@ -178,8 +183,8 @@ fn is_own_authority(error: &CertificateError) -> bool {
         || format!("{other:?}").contains(OWN_AUTHORITY))
 }
 
-/// Trusts authorities that are known, and a server that shows just a certificate of `--ca-cert`, as
-/// a self-signed one does: OpenSSL and Go take it, webpki alone does not.
+/// Trusts authorities that are known, and a server that shows just a certificate of `--ca-cert`,
+/// whoever signed it, itself for instance: OpenSSL and Go take it, webpki alone does not.
 #[derive(Debug)]
 struct Known {
     inner: Arc<dyn ServerCertVerifier>,
@@ -202,19 +207,18 @@ impl ServerCertVerifier for Known {
             Err(Error::InvalidCertificate(error)) => error,
             verified => return verified,
         };
-        let own_authority = is_own_authority(&error);
-        // Its dates were looked at before this was found.
-        if own_authority && self.own.contains(end_entity) {
-            verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
-            return Ok(ServerCertVerified::assertion());
-        }
         let unknown = match error {
-            _ if own_authority => Unknown::SelfSigned,
+            error if is_own_authority(&error) => Unknown::SelfSigned,
             CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 Unknown::of(end_entity)
             }
             error => return Err(error.into()),
         };
+        // Its dates were looked at before this was found.
+        if self.own.contains(end_entity) {
+            verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+            return Ok(ServerCertVerified::assertion());
+        }
         Err(CertificateError::Other(OtherError(Arc::new(unknown))).into())
     }
 

@@ -51,9 +51,15 @@ pub fn words(error: &CertificateError, way: &Way) -> Words {
         ),
         E::Other(other) => match other.0.downcast_ref() {
             Some(unknown) => stranger(unknown, way),
-            None => distrusted(error, way),
+            // webpki's own type is not rustls' to show.
+            None if format!("{other:?}").contains("UnsupportedCertVersion") => (
+                "the server's certificate is of X.509 version 1, which knows no subjectAltName"
+                    .into(),
+                with_names(way),
+            ),
+            None => distrusted(&other.0.to_string(), way),
         },
-        error => distrusted(error, way),
+        error => distrusted(&error.to_string(), way),
     }
 }
 
@@ -102,20 +108,11 @@ fn quoted(name: Option<&str>, before: &str) -> String {
 fn other_name(presented: &[String], way: &Way) -> Words {
     let (host, url) = (&way.host, &way.terms.url);
     if presented.is_empty() {
-        let bare = host.trim_matches(['[', ']']);
-        let kind = if bare.parse::<std::net::IpAddr>().is_ok() {
-            "IP"
-        } else {
-            "DNS"
-        };
         return (
             "the server's certificate names no host in its subjectAltName; a common name (CN) does \
              not count"
                 .into(),
-            format!(
-                "make it again with subjectAltName={kind}:{bare} (openssl req -addext), or {}",
-                anybody(way)
-            ),
+            with_names(way),
         );
     }
     (
@@ -127,7 +124,19 @@ fn other_name(presented: &[String], way: &Way) -> Words {
     )
 }
 
-fn distrusted(error: &CertificateError, way: &Way) -> Words {
+fn with_names(way: &Way) -> String {
+    let bare = way.host.trim_matches(['[', ']']);
+    let kind = match bare.parse::<std::net::IpAddr>() {
+        Ok(_) => "IP",
+        Err(_) => "DNS",
+    };
+    format!(
+        "make it again with subjectAltName={kind}:{bare} (openssl req -addext), or {}",
+        anybody(way)
+    )
+}
+
+fn distrusted(error: &str, way: &Way) -> Words {
     (
         format!("the server's certificate cannot be trusted ({error})"),
         format!("have the server given another one, or {}", anybody(way)),

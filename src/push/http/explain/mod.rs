@@ -1,17 +1,18 @@
 //! What went wrong on the way to the server, in words that name the remedy.
 //!
-//! Knows the errors of ureq and of sockets; those of certificates are told in `certificate`. Shows
-//! no secret.
+//! Knows the errors of ureq and of sockets; those of TLS are told in `handshake`. Shows no
+//! secret.
 
 mod certificate;
+mod handshake;
 
 use std::fmt;
 use std::io;
 
-use rustls::{AlertDescription as Alert, PeerIncompatible};
 use ureq::{Error, Timeout};
 
 use super::terms::Terms;
+use handshake::{at_name, is_lasting, maybe_certificate, maybe_plain};
 
 /// What the words need to know of the connection.
 #[derive(Debug, Clone, Default)]
@@ -143,28 +144,13 @@ pub fn wants_tls(way: &Way) -> Failed {
 }
 
 /// What TLS has to do with an error.
-fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
+pub fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
-}
-
-/// Whether TLS will fail the same way until somebody changes a certificate, an option or the
-/// address. A connection that ends in the middle of it is none of that.
-fn is_lasting(error: &rustls::Error) -> bool {
-    use rustls::Error;
-    match error {
-        Error::InvalidCertificate(_)
-        | Error::InvalidMessage(_)
-        | Error::PeerIncompatible(_)
-        | Error::NoCertificatesPresented
-        | Error::UnsupportedNameType => true,
-        Error::AlertReceived(alert) => is_about_us(*alert),
-        _ => false,
-    }
 }
 
 fn other(error: &(dyn std::error::Error + 'static), way: &Way) -> (Stage, Words) {
     if let Some(error) = error.downcast_ref() {
-        return (Stage::Tls, tls(error, way));
+        return (Stage::Tls, handshake::words(error, way));
     }
     if error.is::<CutShort>() {
         let remedy = format!("{}; {}", maybe_plain(way), maybe_certificate(way));
@@ -175,7 +161,7 @@ fn other(error: &(dyn std::error::Error + 'static), way: &Way) -> (Stage, Words)
 
 fn io_error(error: &io::Error, way: &Way) -> (Stage, Words) {
     if let Some(error) = of_tls(error) {
-        return (Stage::Tls, tls(error, way));
+        return (Stage::Tls, handshake::words(error, way));
     }
     let text = match error.kind() {
         io::ErrorKind::ConnectionRefused => {
@@ -231,14 +217,15 @@ fn unreached(way: &Way) -> String {
 /// Connections are taken, but not what is said over them.
 fn unanswered(way: &Way) -> String {
     let url = &way.terms.url;
+    // With TLS 1.3 a server may end it only when ours is done.
     let or = if way.secure {
-        ""
+        maybe_certificate(way)
     } else {
-        "; for a port that speaks TLS it begins with https://"
+        "for a port that speaks TLS it begins with https://".into()
     };
     format!(
         "something takes connections there, but does not answer HTTP requests: check host and port \
-         in {url}{or}"
+         in {url}; {or}"
     )
 }
 
@@ -306,84 +293,4 @@ fn status_of(reason: &str) -> String {
         .skip_while(|c| !c.is_ascii_digit())
         .take_while(char::is_ascii_digit)
         .collect()
-}
-
-fn tls(error: &rustls::Error, way: &Way) -> Words {
-    use rustls::Error;
-    match error {
-        Error::InvalidCertificate(error) => certificate::words(error, way),
-        Error::AlertReceived(alert) => refused(*alert, way),
-        Error::InvalidMessage(_) => (
-            "what answers does not speak TLS".into(),
-            format!("should {} begin with http://?", way.terms.url),
-        ),
-        Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
-            ("the server speaks no TLS from 1.2 on".into(), too_old())
-        }
-        error => (
-            format!("TLS failed ({error})"),
-            format!("see the server's log; {}", maybe_plain(way)),
-        ),
-    }
-}
-
-/// The server ended the handshake.
-fn refused(alert: Alert, way: &Way) -> Words {
-    let text = format!("the server ends TLS ({alert:?})");
-    match alert {
-        alert if is_about_us(alert) && way.client_certificate => (
-            format!("the server does not accept our certificate ({alert:?})"),
-            format!(
-                "check {}: is it signed by an authority that the server trusts, and still valid?",
-                way.terms.certificate
-            ),
-        ),
-        alert if is_about_us(alert) => (text, maybe_certificate(way)),
-        Alert::ProtocolVersion => (text, too_old()),
-        Alert::UnrecognisedName => (text, at_name(way)),
-        _ => (
-            text,
-            format!("see the server's log; {}", maybe_certificate(way)),
-        ),
-    }
-}
-
-fn maybe_certificate(way: &Way) -> String {
-    let pair = way.terms.pair();
-    if way.client_certificate {
-        format!("if it does not accept our certificate, check {pair}")
-    } else {
-        format!("if it wants a client certificate, give {pair}")
-    }
-}
-
-fn maybe_plain(way: &Way) -> String {
-    format!(
-        "if the port speaks plain http, {} should begin with http://",
-        way.terms.url
-    )
-}
-
-fn too_old() -> String {
-    "have it speak TLS 1.2 or 1.3: what is older is not safe".into()
-}
-
-fn at_name(way: &Way) -> String {
-    format!("use a name that the server has in {}", way.terms.url)
-}
-
-/// Whether the server wants another certificate of ours, or one at all.
-fn is_about_us(alert: Alert) -> bool {
-    matches!(
-        alert,
-        Alert::CertificateRequired
-            | Alert::HandshakeFailure
-            | Alert::BadCertificate
-            | Alert::UnknownCA
-            | Alert::CertificateUnknown
-            | Alert::CertificateExpired
-            | Alert::CertificateRevoked
-            | Alert::UnsupportedCertificate
-            | Alert::AccessDenied
-    )
 }

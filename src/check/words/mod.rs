@@ -2,15 +2,18 @@
 //!
 //! Knows what each finding says and which remedy it names. Pure.
 
+mod probe;
+
 use std::time::Duration;
 
 use super::reach::Reached;
 use super::sheet::{Line, Mark};
 use super::{Answered, Pushed};
 use crate::note::Foreign;
-use crate::push::http::{Page, Stage, Way};
+use crate::push::http::{Stage, Way};
 use crate::report::{counted, duration};
 use crate::shipment::{Outcome, Trouble};
+pub use probe::probed;
 
 /// Clocks that differ by more are worth a word.
 const APART: i64 = 60;
@@ -20,9 +23,6 @@ const AHEAD: i64 = 10 * 60;
 
 /// Loki refuses entries that are older (`reject_old_samples_max_age`).
 const BEHIND: i64 = 7 * 86_400;
-
-/// What VictoriaLogs says to a path it has nothing at.
-const VICTORIA: &str = "unsupported path requested";
 
 /// What became of reading an entry back.
 pub enum Found {
@@ -65,11 +65,8 @@ pub fn title(url: &str) -> String {
 pub fn reached(way: &Way, reached: &Reached) -> Line {
     const STEP: &str = "address";
     let (host, flag) = match &way.proxy {
-        Some(proxy) => (
-            format!("the proxy {proxy}"),
-            "--proxy-url and HTTPS_PROXY, HTTP_PROXY",
-        ),
-        None => (way.host.clone(), "the host in --url"),
+        Some(proxy) => (format!("the proxy {proxy}"), way.terms.proxy.to_string()),
+        None => (way.host.clone(), format!("the host in {}", way.terms.url)),
     };
     match reached {
         Reached::Connected(at) => line(Mark::Good, STEP, format!("{host}: {at} takes connections")),
@@ -84,8 +81,10 @@ pub fn reached(way: &Way, reached: &Reached) -> Line {
             if why.kind() == std::io::ErrorKind::ConnectionRefused {
                 let remedy = match &way.proxy {
                     Some(_) => format!("start it, or check {flag}"),
-                    None => "start Loki, or check host and port in --url; Loki's own port is 3100"
-                        .to_owned(),
+                    None => format!(
+                        "start Loki, or check host and port in {}; Loki's own port is 3100",
+                        way.terms.url
+                    ),
                 };
                 return bad(
                     STEP,
@@ -120,132 +119,6 @@ pub fn spoken(answer: &Answered, secure: bool, unverified: bool) -> Line {
             };
             bad(step, Foreign(&failed.text).to_string(), &failed.remedy)
         }
-    }
-}
-
-/// The push that stores nothing.
-pub fn probed(answer: &Answered, headers: &[(String, String)]) -> Vec<Line> {
-    let header = |name: &str| {
-        let mut same = headers
-            .iter()
-            .filter(|(own, _)| own.eq_ignore_ascii_case(name));
-        same.next().map(|(_, value)| value.as_str())
-    };
-    let tenant = header("X-Scope-OrgID");
-    let has_credentials = header("Authorization").is_some()
-        || headers
-            .iter()
-            .any(|(_, value)| value.starts_with("Basic ") || value.starts_with("Bearer "));
-    let address = |page: &Page| {
-        line(
-            Mark::Good,
-            "push address",
-            format!("answers {}", page.status),
-        )
-    };
-    let page = match answer {
-        Ok(page) => page,
-        Err(failed) => {
-            let remedy = match failed.stage {
-                // It has just answered a question.
-                Stage::Reach | Stage::Answer => {
-                    "the server answers questions, but no push: see its log and what stands before \
-                     it (a proxy, a gateway), try again, or give --timeout more time"
-                }
-                _ => &failed.remedy,
-            };
-            let text = Foreign(&failed.text).to_string();
-            return vec![bad("push address", text, remedy)];
-        }
-    };
-    let said = said(page);
-    match page.status {
-        200 | 204 => vec![
-            line(Mark::Good, "push address", "takes pushes"),
-            if has_credentials {
-                line(Mark::Good, "credentials", "accepted")
-            } else {
-                line(Mark::Good, "credentials", "none given, none wanted")
-            },
-            match tenant {
-                Some(tenant) => line(
-                    Mark::Good,
-                    "tenant",
-                    format!("{} accepted", Foreign(tenant)),
-                ),
-                None => line(Mark::Good, "tenant", "none given, none wanted"),
-            },
-        ],
-        401 if page.text.contains("no org id") => vec![
-            address(page),
-            bad(
-                "tenant",
-                format!("none given, but Loki wants one ({said})"),
-                "give --org-id",
-            ),
-        ],
-        400 if page.text.contains("org ID") || page.text.contains("tenant ID") => vec![
-            address(page),
-            bad("tenant", said, "check --org-id: pushing takes one tenant"),
-        ],
-        401 if has_credentials => vec![
-            address(page),
-            bad(
-                "credentials",
-                format!("not accepted ({said})"),
-                "check --username and --password, --bearer-token, or the --header that carries them",
-            ),
-        ],
-        401 => vec![
-            address(page),
-            bad(
-                "credentials",
-                format!("none given, but the server wants some ({said})"),
-                "give --username and --password, or --bearer-token",
-            ),
-        ],
-        403 => vec![
-            address(page),
-            bad(
-                "credentials",
-                format!("known, but they may not push ({said})"),
-                "check what the credentials are allowed to do, and --org-id",
-            ),
-        ],
-        _ if page.text.contains(VICTORIA) => vec![bad(
-            "push address",
-            said,
-            "that is how VictoriaLogs speaks; it takes pushes at /insert/loki/api/v1/push: give \
-             --url that path",
-        )],
-        status => vec![bad("push address", said, probe_remedy(status))],
-    }
-}
-
-fn probe_remedy(status: u16) -> &'static str {
-    match status {
-        300..=399 => "a redirect is not followed: give --url the address it leads to",
-        404 | 405 => {
-            "something else listens there, or Loki has another base: check host, port and path in \
-             --url; it takes the base address, or a whole one that ends in /push"
-        }
-        407 => "the proxy wants credentials: check --proxy-url",
-        429 => "Loki is there, but this tenant is over its limits: see its limits_config",
-        260 => "Loki blocks pushes of this tenant: see blocked_ingestion in its limits",
-        400 => "Loki does not take the labels of this run, or what is there is no Loki",
-        500..=599 => "the server is there, but not well: see its log, and try again",
-        _ => "that is no answer of a Loki: check --url",
-    }
-}
-
-/// The server's status and words.
-fn said(page: &Page) -> String {
-    let text = Foreign(&page.text).to_string();
-    // What a proxy in front says in HTML is not for reading.
-    if text.is_empty() || text.starts_with('<') {
-        format!("answers {}", page.status)
-    } else {
-        format!("answers {}: {text}", page.status)
     }
 }
 

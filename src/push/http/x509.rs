@@ -1,11 +1,13 @@
-//! Who a certificate is for, and who signed it: as much of X.509 as a message wants to say.
+//! Who a certificate is for, who signed it and which key it is for: as much of X.509 as a message
+//! wants to say, and of any version, which webpki does not read.
 //!
 //! Only reads; whether a certificate is trusted is decided by webpki. Pure.
 
-/// The two names in a certificate, each as it is encoded.
-pub struct Names<'a> {
+/// Parts of a certificate, each as it is encoded.
+pub struct Parts<'a> {
     issuer: &'a [u8],
     subject: &'a [u8],
+    key: &'a [u8],
 }
 
 /// How an encoded value begins: with its kind.
@@ -17,7 +19,7 @@ const VERSION: u8 = 0xa0;
 /// The parts of a name that are worth showing, the best first: common name, organization.
 const SHOWN: [&[u8]; 2] = [&[0x55, 0x04, 0x03], &[0x55, 0x04, 0x0a]];
 
-impl<'a> Names<'a> {
+impl<'a> Parts<'a> {
     /// Finds them in a certificate (DER).
     pub fn of(certificate: &'a [u8]) -> Option<Self> {
         let (whole, _) = value(certificate, SEQUENCE)?;
@@ -27,8 +29,18 @@ impl<'a> Names<'a> {
         let (_, rest) = value(rest, SEQUENCE)?; // how it is signed
         let (issuer, rest) = value(rest, SEQUENCE)?;
         let (_, rest) = value(rest, SEQUENCE)?; // from when to when
-        let (subject, _) = value(rest, SEQUENCE)?;
-        Some(Self { issuer, subject })
+        let (subject, rest) = value(rest, SEQUENCE)?;
+        let (key, _) = value(rest, SEQUENCE)?;
+        Some(Self {
+            issuer,
+            subject,
+            key,
+        })
+    }
+
+    /// Whether it is for this public key (SubjectPublicKeyInfo).
+    pub fn is_for(&self, key: &[u8]) -> bool {
+        value(key, SEQUENCE).is_some_and(|(key, _)| key == self.key)
     }
 
     /// Whether it says of itself that it signed itself.
@@ -96,10 +108,10 @@ mod tests {
     fn the_issuer_is_read_and_compared() {
         let key = || KeyPair::generate().unwrap();
         let issuer = CertifiedIssuer::self_signed(params("Corp Root"), key()).unwrap();
-        let names = Names::of(issuer.der()).unwrap();
+        let names = Parts::of(issuer.der()).unwrap();
         assert!(names.is_self_signed());
         let signed = params("loki").signed_by(&key(), &issuer).unwrap();
-        let names = Names::of(signed.der()).unwrap();
+        let names = Parts::of(signed.der()).unwrap();
         assert!(!names.is_self_signed());
         assert_eq!(names.issuer().as_deref(), Some("Corp Root"));
     }
@@ -110,14 +122,14 @@ mod tests {
         let issuer = issuer.unwrap();
         let whole = issuer.der();
         for length in 0..whole.len() {
-            assert!(Names::of(&whole[..length]).is_none());
+            assert!(Parts::of(&whole[..length]).is_none());
         }
         for junk in [
             &[0x30, 0x84, 255, 255, 255, 255][..],
             b"-----BEGIN",
             &[0x30, 0x80],
         ] {
-            assert!(Names::of(junk).is_none());
+            assert!(Parts::of(junk).is_none());
         }
     }
 }
