@@ -26,8 +26,8 @@ pub struct Connection {
 
     /// File with the password
     ///
-    /// White space around it is left out. A password on the command line can be seen by others on
-    /// this machine.
+    /// White space around it is left out. The file is read for each request, so that a new password
+    /// is taken at once. One on the command line can be seen by others on this machine.
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
 
@@ -36,6 +36,8 @@ pub struct Connection {
     pub bearer_token: Option<String>,
 
     /// File with the token (LOKI_BEARER_TOKEN_FILE)
+    ///
+    /// It is read for each request, so that a token that Kubernetes renews is taken at once.
     #[arg(long, value_name = "FILE")]
     pub bearer_token_file: Option<PathBuf>,
 
