@@ -5,6 +5,9 @@
 use crate::refusal;
 use crate::shipment::{Answer, Outcome, Trouble};
 
+/// What VictoriaLogs says, with 400, to a path that it has nothing at: a 404 in other words.
+pub const NO_SUCH_PATH: &str = "unsupported path requested";
+
 /// Reads an answer.
 ///
 /// Only 200 and 204 are a delivery: 260 is what Loki answers for a blocked tenant, and stored
@@ -48,6 +51,7 @@ pub fn judge(answer: Answer) -> Outcome {
         },
         408 | 429 | 500..=599 => later(false),
         300..=399 | 401 | 403 | 404 | 405 | 407 => later(true),
+        400 if text.contains(NO_SUCH_PATH) => later(true),
         _ => Outcome::Refused { status: code, text },
     }
 }
@@ -108,6 +112,8 @@ mod tests {
                 "{code}"
             );
         }
+        let text = r#"remoteAddr: "[::1]:1"; unsupported path requested: "/loki/api/v1/push""#;
+        assert!(matches!(of(400, text), Outcome::Later { trouble, .. } if trouble.lasting));
         let answer = Answer::Failed {
             text: "self-signed".into(),
             lasting: true,

@@ -284,6 +284,17 @@ fn http_and_https_are_told_apart() {
 }
 
 #[test]
+fn the_base_address_of_a_victorialogs_loses_nothing() {
+    let said = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 61\r\n\r\n\
+        remoteAddr: \"\"; unsupported path requested: \"/loki/api/v1/push\"\n";
+    let run = LokiPush::at(format!("http://127.0.0.1:{}", stranger(said)));
+    let ended = impatient(run).summed().run().expect(1);
+    let ended = ended.expect_stderr(["unsupported path", "/insert/loki/api/v1/push"]);
+    let summary = ended.summary();
+    assert_eq!((summary.left, summary.refused), (1, 0));
+}
+
+#[test]
 fn a_port_that_speaks_tls_is_told_by_whatever_it_does() {
     // What speaks TLS and is spoken to in plain http sends an alert, or hangs up.
     let secure = tls::serve(&tls::self_signed(), None);

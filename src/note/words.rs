@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Foreign, Message, Remedy};
+use crate::outcome::NO_SUCH_PATH;
 use crate::report::{counted, duration, size};
 
 impl fmt::Display for Message<'_> {
@@ -279,6 +280,9 @@ fn denied(f: &mut fmt::Formatter<'_>, target: &str, status: u16, text: &str) -> 
         300..=399 => {
             "a redirect is not followed, since it would lose the entries: give --url the \
                       address it leads to"
+        }
+        400 if text.contains(NO_SUCH_PATH) => {
+            "for VictoriaLogs --url ends in /insert/loki/api/v1/push"
         }
         _ => "check --url: it takes the base address, or a whole one that ends in /push",
     };

@@ -6,10 +6,8 @@ use super::{bad, line};
 use crate::check::Answered;
 use crate::check::sheet::{Line, Mark};
 use crate::note::Foreign;
+use crate::outcome::NO_SUCH_PATH;
 use crate::push::http::{Failed, Page, Stage};
-
-/// What VictoriaLogs says to a path it has nothing at.
-const VICTORIA: &str = "unsupported path requested";
 
 /// The push that stores nothing.
 pub fn probed(answer: &Answered, headers: &[(String, String)]) -> Vec<Line> {
@@ -98,7 +96,7 @@ pub fn probed(answer: &Answered, headers: &[(String, String)]) -> Vec<Line> {
                 "check what the credentials are allowed to do, and --org-id",
             ),
         ],
-        _ if page.text.contains(VICTORIA) => vec![bad(
+        _ if page.text.contains(NO_SUCH_PATH) => vec![bad(
             "push address",
             said,
             "that is how VictoriaLogs speaks; it takes pushes at /insert/loki/api/v1/push: give \
