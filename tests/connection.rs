@@ -122,6 +122,13 @@ fn the_systems_authorities_are_trusted() {
     let loki = authority.loki(Flaw::None, None);
     let run = push(&loki).env("SSL_CERT_FILE", authority.file());
     arrives(run, &loki).expect_silence();
+    // One that is its own authority, too, as `update-ca-certificates` puts it there.
+    let dir = Dir::new();
+    let pair = tls::self_signed();
+    let loki = tls::serve(&pair, None);
+    let file = std::fs::read_to_string(authority.file()).expect("a file") + &pair.cert;
+    let bundle = tls::file(&dir, "bundle.pem", &file);
+    arrives(push(&loki).env("SSL_CERT_FILE", bundle), &loki).expect_silence();
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod explain;
 mod proxy;
 mod resolver;
 mod secret;
+mod system;
 mod terms;
 mod tls;
 mod x509;

@@ -19,6 +19,7 @@ use rustls::{
 };
 
 use super::Tls;
+use super::system;
 use super::terms::Terms;
 use super::x509::Parts;
 
@@ -65,12 +66,13 @@ fn verifier(
         })?;
         return Ok(Arc::new(Known {
             inner: Arc::new(system),
-            own: Vec::new(),
+            own: None,
         }));
     };
     let inner = WebPkiServerVerifier::builder_with_provider(roots.into(), Arc::clone(provider))
         .build()
         .with_context(|| terms.authority.to_string())?;
+    let own = Some(own);
     Ok(Arc::new(Known { inner, own }))
 }
 
@@ -183,12 +185,22 @@ fn is_own_authority(error: &CertificateError) -> bool {
         || format!("{other:?}").contains(OWN_AUTHORITY))
 }
 
-/// Trusts authorities that are known, and a server that shows just a certificate of `--ca-cert`,
-/// whoever signed it, itself for instance: OpenSSL and Go take it, webpki alone does not.
+/// Trusts authorities that are known, and a server that shows just a certificate that was given with
+/// them, whoever signed it, itself for instance: OpenSSL and Go take it, webpki alone does not.
 #[derive(Debug)]
 struct Known {
     inner: Arc<dyn ServerCertVerifier>,
-    own: Vec<CertificateDer<'static>>,
+    /// Those of `--ca-cert`; None where the system's are trusted.
+    own: Option<Vec<CertificateDer<'static>>>,
+}
+
+impl Known {
+    fn holds(&self, certificate: &CertificateDer<'_>) -> bool {
+        match &self.own {
+            Some(own) => own.contains(certificate),
+            None => system::holds(certificate),
+        }
+    }
 }
 
 impl ServerCertVerifier for Known {
@@ -215,7 +227,7 @@ impl ServerCertVerifier for Known {
             error => return Err(error.into()),
         };
         // Its dates were looked at before this was found.
-        if self.own.contains(end_entity) {
+        if self.holds(end_entity) {
             verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
             return Ok(ServerCertVerified::assertion());
         }
