@@ -291,6 +291,16 @@ fn http_and_https_are_told_apart() {
 }
 
 #[test]
+fn of_a_gateways_page_only_its_title_is_shown() {
+    let said = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 84\r\n\r\n\
+        <html>\r\n<head><title>401 Authorization Required</title></head>\r\n<body>nginx</body></html>";
+    let run = LokiPush::at(format!("http://127.0.0.1:{}", stranger(said)));
+    let ended = impatient(run).run().expect(1);
+    assert!(!ended.stderr.contains('<'), "{}", ended.report());
+    ended.expect_stderr(["answers 401 (Authorization Required); check --username"]);
+}
+
+#[test]
 fn the_base_address_of_a_victorialogs_loses_nothing() {
     let said = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 61\r\n\r\n\
         remoteAddr: \"\"; unsupported path requested: \"/loki/api/v1/push\"\n";

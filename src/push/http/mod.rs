@@ -6,6 +6,7 @@
 mod connection;
 mod connector;
 mod explain;
+mod page;
 mod proxy;
 mod resolver;
 mod secret;
@@ -14,8 +15,7 @@ mod terms;
 mod tls;
 mod x509;
 
-use std::io::{self, Read};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use ureq::http::{HeaderName, HeaderValue, Response, Uri};
@@ -26,31 +26,16 @@ use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
 use super::Push;
 use crate::shipment::{Answer, Request};
-use crate::time::from_http_date;
 pub use connection::{Connection, Tls};
 use connector::TlsConnector;
 pub use explain::{Failed, Stage, Way};
 use explain::{explain, wants_tls};
+use page::TEXT;
+pub use page::{Page, REFUSAL_TEXT};
 use resolver::Names;
 use secret::Renewed;
 pub use secret::{Scheme, SecretFile};
 pub use terms::Terms;
-
-/// How much of an error's body is read.
-const TEXT: usize = 4 * 1024;
-
-/// How much is read of a 400's: it lists each rule that was broken, about 190 bytes a second of too
-/// old entries, and is cut before its counts if less is read.
-pub const REFUSAL_TEXT: usize = 512 * 1024;
-
-/// How much more of it is read away, so that the connection can be used again.
-const DRAIN: u64 = 1024 * 1024;
-
-/// What servers say to plain http on a TLS port: nginx, and Go.
-const EXPECTS_HTTPS: [&str; 2] = [
-    "plain HTTP request was sent to HTTPS port",
-    "sent an HTTP request to an HTTPS server",
-];
 
 /// What a connection copies a request through. ureq's own 128 KiB, times the connections, is memory
 /// that buys nothing: the kernel takes less at once.
@@ -67,18 +52,6 @@ pub struct Http {
     headers: Vec<(HeaderName, HeaderValue)>,
     secret: Option<Renewed>,
     way: Way,
-}
-
-/// The answer to a question.
-#[derive(Debug, Clone, Default)]
-pub struct Page {
-    /// The HTTP status.
-    pub status: u16,
-    /// The body, or where a redirect points.
-    pub text: String,
-    /// The header `Date`.
-    pub date: Option<String>,
-    retry_after: Option<Duration>,
 }
 
 impl Http {
@@ -221,28 +194,11 @@ impl Http {
             self.names.forget();
             explain(&error, &self.way)
         })?;
-        let status = response.status().as_u16();
-        let header = |name| {
-            let value = response.headers().get(name);
-            value
-                .and_then(|value| value.to_str().ok())
-                .map(str::to_owned)
-        };
-        let date = header("date");
-        let asked = header("retry-after");
-        let retry_after = asked.and_then(|value| read_retry_after(&value, date.as_deref()));
-        let location = header("location").filter(|_| (300..400).contains(&status));
-        let most = if status == 400 { REFUSAL_TEXT } else { most };
-        let text = read_text(response.into_body(), most);
-        if status == 400 && EXPECTS_HTTPS.iter().any(|said| text.contains(said)) {
+        let page = Page::read(response, most);
+        if page.wants_tls {
             return Err(wants_tls(&self.way));
         }
-        Ok(Page {
-            status,
-            text: location.map_or(text, |to| format!("to {to}")),
-            date,
-            retry_after,
-        })
+        Ok(page)
     }
 }
 
@@ -254,16 +210,6 @@ impl Push for Http {
                 lasting: failed.lasting,
                 text: failed.told(),
             },
-        }
-    }
-}
-
-impl From<Page> for Answer {
-    fn from(page: Page) -> Self {
-        Self::Status {
-            code: page.status,
-            retry_after: page.retry_after,
-            text: page.text,
         }
     }
 }
@@ -310,50 +256,9 @@ fn find_proxy(
     Ok(Some((proxy, variable)))
 }
 
-/// `Retry-After`: seconds, or a date, which is counted from when the server says it is now (`Date`),
-/// by our own clock if it does not say.
-fn read_retry_after(value: &str, date: Option<&str>) -> Option<Duration> {
-    if let Ok(seconds) = value.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let until = from_http_date(value)?;
-    let now = date.and_then(from_http_date).unwrap_or_else(|| {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        now.unwrap_or_default().as_nanos() as i64
-    });
-    // One that is over asks for nothing.
-    let wait = u64::try_from(until.checked_sub(now)?).ok()?;
-    Some(Duration::from_nanos(wait))
-}
-
-/// The beginning of a body; the rest is read away.
-fn read_text(mut body: Body, most: usize) -> String {
-    let mut reader = body.as_reader();
-    let mut text = Vec::new();
-    // What was read before an error is still worth showing.
-    let _ = (&mut reader).take(most as u64).read_to_end(&mut text);
-    let _ = io::copy(&mut reader.take(DRAIN), &mut io::sink());
-    String::from_utf8_lossy(&text).trim().to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn retry_after_is_read_in_seconds_and_as_a_date() {
-        let read = |value, date| read_retry_after(value, date).map(|wait| wait.as_secs());
-        let (now, soon) = (
-            "Wed, 21 Oct 2015 07:28:00 GMT",
-            "Wed, 21 Oct 2015 07:30:07 GMT",
-        );
-        assert_eq!(read(" 7 ", None), Some(7));
-        assert_eq!(read(soon, Some(now)), Some(127));
-        assert_eq!(read(now, Some(soon)), None, "it is over");
-        assert_eq!(read(now, None), None, "by our own clock");
-        assert!(read("Tue, 21 Oct 2155 07:28:00 GMT", None) > Some(300));
-        assert_eq!([read("-1", None), read("soon", None)], [None, None]);
-    }
 
     #[test]
     fn a_bad_header_is_named_without_its_value() {
