@@ -2,7 +2,7 @@
 //!
 //! Knows which of them wins. Reads secrets from files; shows none.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
@@ -54,7 +54,7 @@ impl Authorization {
     }
 }
 
-/// A secret, and the file it is from.
+/// A secret, or the file it is in; only the one that is used is read.
 #[derive(Clone)]
 struct Secret {
     text: String,
@@ -80,7 +80,6 @@ impl Pair {
         Ok(Self {
             user: lookup.find("username", given.username.clone(), Some("LOKI_USERNAME"))?,
             password: secret(
-                lookup,
                 lookup.find(
                     "password",
                     given.password.clone().map(Secret::from),
@@ -132,21 +131,31 @@ pub fn find(
         && !user.is_empty()
         && (in_address.is_empty() || password.source >= address_from)
     {
-        return Ok(Some(Authorization::basic(user, password.value.clone())));
+        let password = opened(lookup, password)?;
+        return Ok(Some(Authorization::basic(user, password)));
     }
     if address.credentials.is_some() && explicit_from.is_none_or(|from| from < address_from) {
         pair.whole(warnings)?;
         return Ok(in_address());
     }
     if let Some(token) = bearer {
-        return Ok(Some(Authorization::new(Scheme::Bearer, token.value)));
+        let secret = opened(lookup, &token)?;
+        let name = token.name;
+        ensure!(
+            !secret.text.is_empty(),
+            "{name} is empty; leave it out to send none"
+        );
+        return Ok(Some(Authorization::new(Scheme::Bearer, secret)));
     }
     match pair.whole(warnings)? {
         Some((user, _)) if user.value.contains(':') => Err(anyhow!(
             "{}: a user name for basic auth cannot hold a `:`; it would end there",
             user.name
         )),
-        Some((user, password)) => Ok(Some(Authorization::basic(&user.value, password.value))),
+        Some((user, password)) => {
+            let password = opened(lookup, &password)?;
+            Ok(Some(Authorization::basic(&user.value, password)))
+        }
         None => Ok(in_address()),
     }
 }
@@ -160,11 +169,6 @@ fn one_of(
     let Some(token) = &bearer else {
         return Ok((None, pair));
     };
-    ensure!(
-        !token.value.text.is_empty(),
-        "{} is empty; leave it out to send none",
-        token.name
-    );
     if pair.source() > Some(token.source) {
         return Ok((None, pair));
     }
@@ -187,7 +191,6 @@ fn bearer(lookup: &Lookup<'_>) -> Result<Option<Given<Secret>>> {
     let itself = given.bearer_token.clone().map(Secret::from);
     let file = given.bearer_token_file.clone();
     secret(
-        lookup,
         lookup.find("bearer_token", itself, Some("LOKI_BEARER_TOKEN"))?,
         lookup.find("bearer_token_file", file, Some("LOKI_BEARER_TOKEN_FILE"))?,
     )
@@ -195,7 +198,6 @@ fn bearer(lookup: &Lookup<'_>) -> Result<Option<Given<Secret>>> {
 
 /// A secret that is given itself or as a file that holds it.
 fn secret(
-    lookup: &Lookup<'_>,
     itself: Option<Given<Secret>>,
     file: Option<Given<PathBuf>>,
 ) -> Result<Option<Given<Secret>>> {
@@ -208,7 +210,7 @@ fn secret(
         }
         (_, Some(file)) => Ok(Some(Given {
             value: Secret {
-                text: read_secret(lookup, &file.name, &file.value)?,
+                text: String::new(),
                 file: Some(file.value),
             },
             source: file.source,
@@ -218,14 +220,20 @@ fn secret(
     }
 }
 
-/// A file's content without the white space around it.
-fn read_secret(lookup: &Lookup<'_>, option: &str, file: &Path) -> Result<String> {
-    let shown = file.display();
-    let bytes = (lookup.read)(file).with_context(|| format!("{option}: cannot read {shown}"))?;
+/// The secret, read if it is in a file: without the white space around it.
+fn opened(lookup: &Lookup<'_>, given: &Given<Secret>) -> Result<Secret> {
+    let Some(file) = &given.value.file else {
+        return Ok(given.value.clone());
+    };
+    let (name, shown) = (&given.name, file.display());
+    let bytes = (lookup.read)(file).with_context(|| format!("{name}: cannot read {shown}"))?;
     let text = String::from_utf8(bytes)
         .ok()
-        .with_context(|| format!("{option}: {shown} is no UTF-8 text"))?;
-    let secret = text.trim();
-    ensure!(!secret.is_empty(), "{option}: {shown} is empty");
-    Ok(secret.to_owned())
+        .with_context(|| format!("{name}: {shown} is no UTF-8 text"))?;
+    let text = text.trim().to_owned();
+    ensure!(!text.is_empty(), "{name}: {shown} is empty");
+    Ok(Secret {
+        text,
+        file: Some(file.clone()),
+    })
 }

@@ -161,6 +161,17 @@ fn half_a_pair_in_the_environment_is_a_warning_in_its_own_terms() {
 }
 
 #[test]
+fn a_file_that_is_not_needed_is_not_read() {
+    let user = ["--username=me", "--password=mine"];
+    let gone = [("LOKI_BEARER_TOKEN_FILE", "/nowhere")];
+    assert_eq!(authorization(&user, &gone).unwrap(), basic("me", "mine"));
+    let token = ["--bearer-token=t"];
+    assert_eq!(authorization(&token, &gone).unwrap(), "Bearer t");
+    let in_address = ["-u", "http://u:p@localhost"];
+    assert_eq!(authorization(&in_address, &gone).unwrap(), basic("u", "p"));
+}
+
+#[test]
 fn a_password_for_the_user_in_the_address_comes_from_anywhere() {
     let user = ["-u", "http://u@localhost"];
     assert_eq!(
