@@ -15,7 +15,7 @@ use crate::pipeline::Intake;
 use crate::shape::Shaper;
 
 /// How much of a line is read as one, in whole entries.
-const REACH: usize = 256 * 1024;
+const REACH: usize = 1024 * 1024;
 
 /// How lines become what is shaped; the same for all sources.
 #[derive(Debug, Clone)]
@@ -36,15 +36,13 @@ impl Gather {
             said: Arc::new(Once::new()),
         }
     }
+}
 
-    /// How much of a line is read as one where an entry has so much room: the entries that are made
-    /// of it have its labels and its fields, wherever in it these stand. It is cut into full entries.
-    pub fn reach(&self, room: usize) -> usize {
-        match self.multiline {
-            None => room * (REACH / room).max(1),
-            Some(_) => room,
-        }
-    }
+/// How much of a line is read as one where an entry has so much room: the entries that are made of
+/// it have its labels and its fields, wherever in it these stand, and go or stay together. It is cut
+/// into full entries.
+pub fn reach(room: usize) -> usize {
+    room * (REACH / room).max(1)
 }
 
 /// Gathers the lines of one source.

@@ -52,6 +52,11 @@ impl Lines {
         }
     }
 
+    /// So much must be read at once to be sure to get further.
+    pub fn stride(&self) -> usize {
+        self.limit + READ
+    }
+
     /// Whether the input is to be read slowly.
     pub fn is_slow(&self) -> bool {
         self.portion < READ
@@ -156,8 +161,16 @@ impl Lines {
             self.scanned -= self.start;
             self.start = 0;
         }
+        // A long line needed it, and the next one is far.
+        if self.filled == 0 && self.buffer.len() > 4 * READ {
+            self.buffer = Vec::new();
+        }
         if self.buffer.len() < self.filled + self.portion {
-            self.buffer.resize(self.filled + READ, 0);
+            // By a quarter, not by doubling.
+            let more = READ.max(self.filled / 4);
+            self.buffer
+                .reserve_exact(self.filled + more - self.buffer.len());
+            self.buffer.resize(self.filled + more, 0);
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::support::loki::{Entry, Labels, Rules};
-use crate::support::{Finished, Loki, LokiPush};
+use crate::support::{Dir, Finished, Loki, LokiPush};
 
 fn map(pairs: &[(&str, &str)]) -> Labels {
     let pairs = pairs.iter().map(|(k, v)| ((*k).into(), (*v).into()));
@@ -527,4 +527,42 @@ fn more_label_names_than_loki_takes_are_warned_of() {
 fn times_at_the_end_of_what_can_be_written_do_not_hold_up_the_run() {
     let input = "9223372036854775807 x\n9223372036854775807 x\n2262-04-11T23:47:16.854775807Z y\n";
     assert_eq!(entries(&["--time", "prefix"], input).len(), 3);
+}
+
+#[test]
+fn all_pieces_of_a_long_line_have_its_labels_and_fields_however_it_is_read() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    // What tells stands behind what fits into one entry, and behind one read.
+    let long = format!(
+        r#"{{"msg":"{}","user":"u1","level":"error"}}"#,
+        "x".repeat(1_000_000)
+    );
+    let log = dir.write("log", format!("{long}\n{{\"msg\":\"next\"}}\n"));
+    let modes: [&[&str]; 6] = [
+        &[],
+        &["--checkpoint", "state"],
+        &["--multiline", "^[{]"],
+        &["--checkpoint", "other", "--multiline", "^[{]"],
+        &["-f", "--from", "start"],
+        &["-f", "--from", "start", "--checkpoint", "third"],
+    ];
+    for mode in modes {
+        let before = loki.entries().len();
+        let run = LokiPush::new(&loki).args(mode).arg(&log).cwd(dir.path());
+        let run = run.args(["--layout", "line", "--include", "user.:.u1"]);
+        let running = run.args(["--flush-interval", "10ms"]).spawn();
+        loki.wait_for_entries(before + 4);
+        if mode.first() == Some(&"-f") {
+            running.signal("TERM");
+        }
+        running.wait_to_end().expect(0);
+        let entries = loki.entries().split_off(before);
+        let mut text = String::new();
+        for entry in &entries {
+            assert_eq!(entry.labels["level"], "error", "{mode:?}");
+            text += entry.line.strip_suffix(" | user=u1").expect("the field");
+        }
+        assert!(text == "x".repeat(1_000_000), "{mode:?}: {}", text.len());
+        loki.client_restarted();
+    }
 }

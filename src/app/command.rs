@@ -11,7 +11,7 @@ use super::Event;
 use super::reading::{Opened, Run, spawn};
 use crate::attend::Attended;
 use crate::config::Config;
-use crate::gather::Gatherer;
+use crate::gather::{Gatherer, reach};
 use crate::lines::Lines;
 use crate::note::Message;
 use crate::outlet::Outlet;
@@ -92,7 +92,7 @@ impl<T: Fn(Event) + Clone + Send + 'static> Pipes<'_, T> {
         let shaper = Shaper::new(&config.shape, &[("stream", stream)], None);
         let gatherer = Gatherer::new(&config.gather, shaper);
         let portion = config.settings.limit_rate.map_or(usize::MAX, Rate::portion);
-        let limit = config.gather.reach(gatherer.room());
+        let limit = reach(gatherer.room());
         let lines = Lines::new(config.delimiter, limit).in_portions(portion);
         let (what, intake) = (format!("the command's {stream}"), intake.clone());
         let (note, tell) = (self.run.note, self.tell.clone());

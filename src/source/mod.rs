@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use crate::checkpoint::Checkpoint;
 use crate::entry::FileId;
-use crate::gather::{Gather, Gatherer};
+use crate::gather::{Gather, Gatherer, reach};
 use crate::lines::Lines;
 use crate::note::Note;
 use crate::pipeline::Intake;
@@ -73,15 +73,10 @@ impl Setting {
         }
     }
 
-    /// Cuts what is read into lines. With a checkpoint they leave room in an entry for what is
-    /// appended: it has to know how far a line that is cut was settled.
+    /// Cuts what is read into lines.
     fn lines(&self) -> Lines {
         let room = Shaper::new(&self.shape, &[], None).room();
-        let limit = match self.checkpoint {
-            None => self.gather.reach(room),
-            Some(_) => room,
-        };
-        Lines::new(self.delimiter, limit).in_portions(self.portion)
+        Lines::new(self.delimiter, reach(room)).in_portions(self.portion)
     }
 
     /// What gathers the lines of a file.

@@ -182,7 +182,8 @@ impl Tail {
         }
         setting.sized(self.id, seen.size);
         lines.go_on(self.offset, self.mid_line);
-        let (mut place, turn) = (self.offset, self.offset + TURN);
+        let turn = self.offset + TURN.max(lines.stride() as u64);
+        let mut place = self.offset;
         loop {
             let before = place;
             let read = lines.read(&mut self.at(&mut place, seen.size))?;
