@@ -112,6 +112,44 @@ fn one_file_has_no_filename_and_a_quoted_pattern_has() {
         .expect_stderr(["no file matches"]);
 }
 
+#[test]
+fn names_that_are_no_utf8_are_read_by_a_pattern_too() {
+    use std::os::unix::ffi::OsStrExt;
+    for more in [&["-f", "--from", "start"][..], &[]] {
+        let (loki, dir) = (Loki::start(), Dir::new());
+        dir.write("a b\n.log", "a\n");
+        let strange = dir.write(std::ffi::OsStr::from_bytes(b"x\xff.log"), "x\n");
+        let run = || {
+            let run = LokiPush::new(&loki).args(more).arg("--checkpoint");
+            let run = run.arg(dir.join("state")).arg(dir.join("*.log"));
+            let running = run.args(["--flush-interval", "10ms"]).spawn();
+            loki.wait_for_entries(2 + usize::from(strange.with_extension("1").exists()));
+            if !more.is_empty() {
+                running.signal("TERM");
+            }
+            running.wait_to_end().expect(0).expect_silence();
+            loki.client_restarted();
+        };
+        run();
+        fs::rename(&strange, strange.with_extension("log.1")).unwrap();
+        fs::write(strange.with_extension("1"), "").unwrap();
+        let mut file = File::options()
+            .append(true)
+            .open(strange.with_extension("log.1"))
+            .unwrap();
+        file.write_all(b"y\n").unwrap();
+        run();
+        let mut seen = loki.lines();
+        seen.sort();
+        assert_eq!(seen, ["a", "x", "y"]);
+        let label = dir.join("x?.log");
+        assert_eq!(
+            loki.lines_of(&[("filename", label.to_str().unwrap())]),
+            ["x", "y"]
+        );
+    }
+}
+
 fn gzip(text: &str) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(text.as_bytes()).unwrap();

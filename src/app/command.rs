@@ -96,13 +96,13 @@ impl<T: Fn(Event) + Clone + Send + 'static> Pipes<'_, T> {
         let lines = Lines::new(config.delimiter, limit).in_portions(portion);
         let (what, intake) = (format!("the command's {stream}"), intake.clone());
         let (note, tell) = (self.run.note, self.tell.clone());
-        spawn(stream, move || {
+        spawn(stream, tell, move || {
             let read = pipe::pump(&mut pipe, &mut collar, lines, gatherer, &intake, &mut tee);
             if let Err(why) = &read {
                 let (what, why) = (&*what, &*why.to_string());
                 note.say(&Message::Unreadable { what, why });
             }
-            tell(Event::SourceEnded(u64::from(read.is_err())));
+            u64::from(read.is_err())
         })?;
         Ok(leash)
     }

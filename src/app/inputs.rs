@@ -54,7 +54,7 @@ pub(super) fn open(
             let shaper = Shaper::new(&config.shape, &[], None);
             let mut gatherer = Gatherer::new(&config.gather, shaper);
             let text = text.clone();
-            spawn("message", move || {
+            spawn("message", tell, move || {
                 let piece = Piece {
                     bytes: &text,
                     first: true,
@@ -63,7 +63,7 @@ pub(super) fn open(
                 gatherer.line(piece, Instant::now());
                 gatherer.end();
                 gatherer.hand_in(&run.intake, text.len());
-                tell(Event::SourceEnded(0));
+                0
             })?;
         }
         Input::Drain => tell(Event::SourceEnded(0)),
@@ -71,17 +71,17 @@ pub(super) fn open(
             let given = vec![PathBuf::from(file::STDIN)];
             let files = file::Files::new(setting(config, run, Begin::Start, false), collar);
             let files = files.on_hang_up(hung_up(&tell));
-            spawn("stdin", move || read_files(files, &given, tee, &tell))?;
+            spawn("stdin", tell, move || read_files(files, &given, tee))?;
         }
         Input::Files(given) => {
             let setting = setting(config, run, given.begin, given.labelled);
             let names = given.names.clone();
             if given.follow {
                 let follow = Follow::new(setting, &names);
-                spawn("follow", move || tell(Event::SourceEnded(follow.run())))?;
+                spawn("follow", tell, move || follow.run())?;
             } else {
                 let files = file::Files::new(setting, collar).on_hang_up(hung_up(&tell));
-                spawn("files", move || read_files(files, &names, tee, &tell))?;
+                spawn("files", tell, move || read_files(files, &names, tee))?;
             }
         }
         Input::Command {
@@ -102,9 +102,9 @@ fn hung_up(tell: &(impl Fn(Event) + Clone + Send + 'static)) -> impl Fn() + Send
 }
 
 /// Reads files, to their end.
-fn read_files(files: file::Files, names: &[PathBuf], tee: bool, tell: &impl Fn(Event)) {
+fn read_files(files: file::Files, names: &[PathBuf], tee: bool) -> u64 {
     let tee = tee.then(|| Box::new(io::stdout()) as Box<dyn Outlet>);
-    tell(Event::SourceEnded(files.with_tee(tee).read(names)));
+    files.with_tee(tee).read(names)
 }
 
 fn setting(config: &Config, run: Run, begin: Begin, labelled: bool) -> Setting {

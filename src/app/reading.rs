@@ -7,6 +7,7 @@ use std::thread;
 
 use anyhow::{Context, Result};
 
+use super::Event;
 use crate::attend::Attended;
 use crate::checkpoint::Checkpoint;
 use crate::note::Note;
@@ -33,8 +34,31 @@ pub(super) struct Opened {
     pub(super) command: Option<Attended>,
 }
 
-/// Starts a thread that reads. Nobody waits for it: it may be held up by what it reads.
-pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
-    let thread = thread::Builder::new().name(name.into()).spawn(work);
+/// Starts a thread that reads, and tells how many of its inputs it could not read. Nobody waits for
+/// it: it may be held up by what it reads.
+pub(super) fn spawn(
+    name: &str,
+    tell: impl Fn(Event) + Send + 'static,
+    read: impl FnOnce() -> u64 + Send + 'static,
+) -> Result<()> {
+    let thread = thread::Builder::new().name(name.into()).spawn(move || {
+        let mut ended = Ended {
+            unreadable: 1,
+            tell,
+        };
+        ended.unreadable = read();
+    });
     thread.map(drop).context("cannot start a thread")
+}
+
+/// Tells that a source is through, though it panicked.
+struct Ended<T: Fn(Event)> {
+    unreadable: u64,
+    tell: T,
+}
+
+impl<T: Fn(Event)> Drop for Ended<T> {
+    fn drop(&mut self) {
+        (self.tell)(Event::SourceEnded(self.unreadable));
+    }
 }

@@ -3,7 +3,7 @@
 //! The one user of the crate `glob`. Looks into directories, opens nothing.
 
 use std::cmp::Reverse;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -48,7 +48,8 @@ pub fn orphaned(pattern: &Path, paths: Vec<PathBuf>) -> Vec<PathBuf> {
         .and_then(|text| glob::Pattern::new(text).ok());
     let mut orphaned = paths;
     orphaned.retain(|path| {
-        let fits = |pattern: &glob::Pattern| pattern.matches_path_with(path, OPTIONS);
+        let text = path.to_string_lossy();
+        let fits = |pattern: &glob::Pattern| pattern.matches_with(&text, OPTIONS);
         absolute.as_ref().is_some_and(fits)
             && fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
     });
@@ -66,15 +67,51 @@ pub fn orphaned(pattern: &Path, paths: Vec<PathBuf>) -> Vec<PathBuf> {
 /// The files that a pattern matches now, sorted by name; as in a shell, a wildcard matches no
 /// leading dot. What cannot be looked into has no match.
 pub fn matches(pattern: &Path) -> Vec<PathBuf> {
-    let paths = pattern
-        .to_str()
-        .and_then(|text| glob::glob_with(text, OPTIONS).ok());
-    paths
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|path| !path.is_dir())
-        .collect()
+    let mut found = walk(pattern);
+    found.retain(|path| !path.is_dir());
+    found
+}
+
+/// All that a pattern matches now. Names need not be UTF-8; what is none of it counts as U+FFFD.
+fn walk(pattern: &Path) -> Vec<PathBuf> {
+    let mut found = vec![PathBuf::new()];
+    for part in pattern.components() {
+        let text = part.as_os_str().to_str().unwrap_or_default();
+        if !is_wild(Path::new(text)) {
+            found.iter_mut().for_each(|path| path.push(part));
+            found.retain(|path| fs::symlink_metadata(path).is_ok());
+        } else if text == "**" {
+            found = found.iter().flat_map(|dir| below(dir)).collect();
+        } else if let Ok(part) = glob::Pattern::new(text) {
+            let fits = |name: &OsStr| part.matches_with(&name.to_string_lossy(), OPTIONS);
+            found = found.iter().flat_map(|dir| entries(dir, fits)).collect();
+        }
+    }
+    // `**` twice leads to one thing by several ways.
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// What of a directory has such a name, sorted.
+fn entries(dir: &Path, fits: impl Fn(&OsStr) -> bool) -> Vec<PathBuf> {
+    let is_here = dir.as_os_str().is_empty();
+    let listed = fs::read_dir(if is_here { Path::new(".") } else { dir });
+    let names = listed.into_iter().flatten().flatten();
+    let mut names: Vec<OsString> = names.map(|entry| entry.file_name()).collect();
+    names.retain(|name| fits(name));
+    names.sort();
+    names.iter().map(|name| dir.join(name)).collect()
+}
+
+/// A directory and all below it that are not hidden, through no link.
+fn below(dir: &Path) -> Vec<PathBuf> {
+    let is_dir = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir());
+    let inner = entries(dir, |name| !name.as_encoded_bytes().starts_with(b"."));
+    let inner = inner.into_iter().filter(is_dir);
+    let mut found = vec![dir.to_owned()];
+    inner.for_each(|dir| found.extend(below(&dir)));
+    found
 }
 
 /// The directories in which something may appear that a pattern matches, as they are now.
@@ -87,11 +124,8 @@ pub fn directories(pattern: &Path) -> Vec<PathBuf> {
     if !is_wild(parent) {
         return vec![parent.to_owned()];
     }
-    let paths = parent
-        .to_str()
-        .and_then(|text| glob::glob_with(text, OPTIONS).ok());
-    let found = paths.into_iter().flatten().flatten();
-    let mut found: Vec<PathBuf> = found.filter(|path| path.is_dir()).collect();
+    let mut found = walk(parent);
+    found.retain(|path| path.is_dir());
     found.extend(directories(parent));
     found
 }
@@ -140,12 +174,44 @@ mod tests {
         assert_eq!(matches(&at("z*")), [] as [PathBuf; 0]);
         assert_eq!(directories(&at("*.log")), [at("")]);
         assert_eq!(directories(&at("d*/*.log")), [at("dir.log"), at("")]);
-        assert_eq!(directories(&at("**/*.log")), [at("dir.log"), at("")]);
+        let all = directories(&at("**/*.log"));
+        assert_eq!(all, [at(""), at("dir.log"), at("")]);
         assert_eq!(directories(Path::new("*.log")), [Path::new(".")]);
         let gone = vec![at("z.log"), at("a.log"), at("z.txt"), at("z.log")];
         assert_eq!(orphaned(&at("*.log"), gone), [at("z.log")]);
         assert!(check(&at("[a")).is_err() && check(&at("**.log")).is_err());
         assert!(check(&at("*/[ab]?.log")).is_ok());
+    }
+
+    #[test]
+    fn a_pattern_leads_through_directories_and_to_names_of_any_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let strange = OsStr::from_bytes(b"b\xff.log");
+        let at = |name: &str| dir.path().join(name);
+        for sub in ["a", "a/b", "c", ".h"] {
+            fs::create_dir(at(sub)).unwrap();
+        }
+        std::os::unix::fs::symlink("..", at("c/loop")).unwrap();
+        for name in ["1.log", "a/2.log", "a/b/3.log", "c/4.log", ".h/5.log"] {
+            fs::write(at(name), "").unwrap();
+        }
+        fs::write(dir.path().join(strange), "").unwrap();
+        let found = |pattern: &str| {
+            let found = matches(&at(pattern)).into_iter();
+            let names = found.map(|path| path.strip_prefix(dir.path()).unwrap().to_owned());
+            names
+                .map(|name| name.to_string_lossy().into_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(found("*.log"), ["1.log", "b\u{fffd}.log"]);
+        assert_eq!(found("?/*.log"), ["a/2.log", "c/4.log"]);
+        assert_eq!(found("a/../[12].log"), ["a/../1.log"]);
+        let all = ["1.log", "a/2.log", "a/b/3.log", "c/4.log"];
+        assert_eq!(found("**/[1-9].log"), all);
+        assert_eq!(found("**/b/*"), ["a/b/3.log"]);
+        assert_eq!(found("*/loop/1.log"), ["c/loop/1.log"]);
+        let gone = dir.path().join(OsStr::from_bytes(b"z\xff.log"));
+        assert_eq!(orphaned(&at("z*.log"), vec![gone.clone()]), [gone]);
     }
 
     #[test]
