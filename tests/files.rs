@@ -982,6 +982,13 @@ fn a_damaged_or_foreign_checkpoint_is_refused_and_kept() {
     assert_eq!(dir.read_text("state"), "{\"x\":");
     dir.write("state", "my diary");
     run();
+    for device in [Path::new("/dev/full"), dir.path()] {
+        let run = LokiPush::new(&loki).arg(&path).arg("--checkpoint");
+        run.arg(device)
+            .run()
+            .expect(2)
+            .expect_stderr(["is no regular file"]);
+    }
     assert_eq!(loki.requests().len(), 0);
 }
 

@@ -32,12 +32,19 @@ impl CheckpointFile {
     /// Takes the file, which need not be there yet. With `writable` unset it is only looked at.
     ///
     /// # Errors
-    /// If another process has it, or the lock beside it cannot be written.
+    /// If it is no file (`/dev/full` has no end), another process has it, or the lock beside it cannot
+    /// be written.
     pub fn take(path: &Path, writable: bool) -> Result<Self> {
         // Written by renaming: a link to the file must go on being one.
         let path = fs::canonicalize(path)
             .or_else(|_| std::path::absolute(path))
             .unwrap_or_else(|_| path.to_owned());
+        if fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
+            bail!(
+                "--checkpoint: {} is no regular file; name another",
+                path.display()
+            );
+        }
         let lock = writable.then(|| take_lock(&path)).transpose()?;
         Ok(Self { path, lock })
     }
