@@ -343,6 +343,24 @@ fn after_a_signal_the_flush_timeout_is_the_total_for_files_behind_a_full_buffer_
 }
 
 #[test]
+fn files_larger_than_the_buffer_wait_for_loki_and_that_is_said_once_with_what_to_do() {
+    let (loki, dir) = (Loki::reserve(), Dir::new());
+    let log = dir.write("app.log", fat_lines(40_000).join("\n"));
+    let run = run(&loki).args(SMALL).args(["--flush-timeout", "300ms"]);
+    let run = run.arg(log).spawn();
+    run.wait_for_stderr("the files are read on when Loki takes entries");
+    assert!(run.is_running(), "they are not read to their end");
+    let asked = Instant::now();
+    run.signal("TERM");
+    let ended = run.wait_to_end().expect(1);
+    assert!(asked.elapsed() < Duration::from_secs(10), "no linger");
+    let said = ended.stderr.matches("the files are read on").count();
+    assert_eq!(said, 1, "{}", ended.report());
+    let ended = ended.expect_stderr(["the buffer of 256 KiB is full", "--spool DIR"]);
+    assert_eq!(ended.summary().read, ended.summary().left);
+}
+
+#[test]
 fn a_second_signal_stops_at_once() {
     let loki = Loki::start();
     loki.always(Fault::Hang);

@@ -3,8 +3,8 @@
 //! Knows the policy and what it must spare: what files gave, and what is under way. Knows nothing
 //! of what becomes of a shipment that got in.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::accounts::{Accounts, Place};
 use super::waiting::Waiting;
@@ -33,6 +33,8 @@ pub struct Gate {
     /// What waits, of which the oldest may have to give way.
     queue: Queue<Waiting>,
     hopeless: AtomicBool,
+    /// Where something waits for room.
+    holding: Mutex<Option<Place>>,
     /// Whether it was said that something is dropped, since Loki last took something.
     dropping: AtomicBool,
     stop: Arc<Stop>,
@@ -53,6 +55,7 @@ impl Gate {
             accounts: Arc::clone(accounts),
             queue: queue.clone(),
             hopeless: AtomicBool::new(false),
+            holding: Mutex::new(None),
             dropping: AtomicBool::new(false),
             stop: Arc::clone(stop),
             note,
@@ -67,8 +70,13 @@ impl Gate {
             return self.push_out(place, bytes, shipment);
         }
         let waits = must_wait || self.on_full == OnFull::Block;
-        let patient = || !self.is_over() && waits && (must_wait || !self.is_hopeless());
+        let patient = || {
+            let patient = !self.is_over() && waits && (must_wait || !self.is_hopeless());
+            self.set_holding(patient.then_some(place));
+            patient
+        };
         let entered = self.accounts.room(place).enter_while(bytes, patient);
+        self.set_holding(None);
         if entered == Entered::Full && !self.is_over() {
             self.drop_newest(place, shipment);
         }
@@ -106,6 +114,16 @@ impl Gate {
                 which,
             });
         }
+    }
+
+    /// The place that is full, if something waits for room there, and its size.
+    pub fn holding(&self) -> Option<(&'static str, u64)> {
+        let place = *self.holding.lock().unwrap_or_else(PoisonError::into_inner);
+        place.map(|place| (place.name(), self.accounts.size(place)))
+    }
+
+    fn set_holding(&self, place: Option<Place>) {
+        *self.holding.lock().unwrap_or_else(PoisonError::into_inner) = place;
     }
 
     /// Whether the last answer was such that retrying cannot mend it.

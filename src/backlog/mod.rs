@@ -234,6 +234,11 @@ impl Backlog {
         &self.accounts.settlement
     }
 
+    /// The place that is full, if what comes waits for room there, and its size.
+    pub fn holding(&self) -> Option<(&'static str, u64)> {
+        self.gate.holding()
+    }
+
     /// Whether the last answer was such that retrying cannot mend it.
     pub fn is_hopeless(&self) -> bool {
         self.gate.is_hopeless()

@@ -61,6 +61,8 @@ pub enum Message<'a> {
         size: u64,
         which: &'a str,
     },
+    /// The buffer is full while Loki takes nothing, and files are not read on.
+    HeldUp { place: &'a str, size: u64 },
     /// Loki refused entries.
     Refused {
         entries: usize,
@@ -191,6 +193,7 @@ impl Message<'_> {
             | Self::Truncated { .. }
             | Self::Adopting { .. } => Loudness::Verbose,
             Self::TroubleBegan { .. }
+            | Self::HeldUp { .. }
             | Self::TroubleEnded { .. }
             | Self::Terminal
             | Self::TooManyStreams { .. }

@@ -62,6 +62,17 @@ impl fmt::Display for Message<'_> {
                     "--buffer, --spool, "
                 }
             ),
+            Self::HeldUp { place, size: full } => write!(
+                f,
+                "the {place} of {} is full: the files are read on when Loki takes entries, however \
+                 long that is; a signal ends it, {} would hold more",
+                size(*full),
+                if *place == "spool" {
+                    "--spool-size"
+                } else {
+                    "--spool DIR or --buffer"
+                }
+            ),
             Self::Refused {
                 entries,
                 status,

@@ -191,6 +191,14 @@ impl Shipping {
             self.backlog.set_hopeless(true);
         }
         self.voice.held(&hold, self.ledger.counts().left());
+        // A run that ends by itself does not end while that lasts.
+        if let Some(full) = self
+            .backlog
+            .holding()
+            .filter(|_| self.delivery.end_when_hopeless)
+        {
+            self.voice.held_up(full);
+        }
         self.ledger.waits(Wait {
             why: hold.why(),
             until: Instant::now() + hold.wait,

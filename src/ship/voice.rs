@@ -58,6 +58,9 @@ pub struct Voice {
     target: String,
     last: LastTrouble,
     spell: Spell,
+    /// Whether that was said, and with it that files are held up.
+    said: bool,
+    said_held_up: bool,
     /// Whether it was said that batches are given up, since Loki last took something.
     giving_up: bool,
 }
@@ -70,6 +73,8 @@ impl Voice {
             target,
             last,
             spell: Spell::new(),
+            said: false,
+            said_held_up: false,
             giving_up: false,
         }
     }
@@ -88,6 +93,7 @@ impl Voice {
         });
         let why = hold.why();
         if self.spell.failed(hold.began, Instant::now(), hold.severity) {
+            self.said = true;
             let target = &self.target;
             self.note.say(&match status {
                 Some(status) if *lasting => Message::Denied {
@@ -106,8 +112,16 @@ impl Voice {
         self.last.set(Some(why));
     }
 
+    /// Files are not read on meanwhile, since this place of so many bytes is full.
+    pub fn held_up(&mut self, (place, size): (&str, u64)) {
+        if self.said && !std::mem::replace(&mut self.said_held_up, true) {
+            self.note.say(&Message::HeldUp { place, size });
+        }
+    }
+
     /// Everything passes again; so many entries had waited.
     pub fn passed(&mut self, entries: u64) {
+        (self.said, self.said_held_up) = (false, false);
         if let Some(after) = self.spell.ended(Instant::now()) {
             self.note.say(&Message::TroubleEnded {
                 target: &self.target,
