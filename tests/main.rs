@@ -16,6 +16,7 @@ mod multiline;
 mod once;
 mod output;
 mod pipe;
+mod policies;
 mod progress;
 mod real;
 mod recipes;
