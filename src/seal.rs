@@ -238,6 +238,16 @@ impl Opened {
 /// A push request, read no deeper than the members of its streams.
 type Streams<'a> = BTreeMap<String, Vec<BTreeMap<String, &'a RawValue>>>;
 
+/// The beginning of what was gzipped, at most so many bytes; as much as can be read.
+pub fn unzip(bytes: &[u8], most: usize) -> Vec<u8> {
+    let mut plain = Vec::new();
+    // What was read before an error is still worth showing.
+    let _ = flate2::read::MultiGzDecoder::new(bytes)
+        .take(most as u64)
+        .read_to_end(&mut plain);
+    plain
+}
+
 /// Reads a request's entries back. The body is all that is kept of them: whoever wants to know
 /// which were refused, or to split them, asks it.
 ///

@@ -1,6 +1,7 @@
 //! The way to Loki with everything that can go wrong on it: each entry arrives once, in order, or
 //! is counted and named.
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use crate::support::loki::{Answer, Answered, Rate, Rules, rate_limit_text, stream_limit_text};
@@ -588,6 +589,21 @@ fn reasons_that_hide_one_another_are_told_apart() {
     assert_eq!(summary.retries, 0);
     assert_eq!(loki.entries().len(), 1_992);
     loki.assert_clean();
+}
+
+#[test]
+fn what_a_proxy_gzipped_or_dressed_up_is_read_all_the_same() {
+    let loki = Loki::start();
+    let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    zipped.write_all(b"something odd").expect("in memory");
+    let zipped = zipped.finish().expect("in memory");
+    let odd = Answer::new(400).header("Content-Encoding", "gzip");
+    let page = "<html><head><title>502 Bad Gateway</title></head><body></body></html>";
+    let bad = Fault::Answer(Answer::new(502).body(page));
+    loki.faults([bad.clone(), bad, Fault::Answer(odd.body(zipped))]);
+    let ended = run(&loki).stdin_bytes("a\n").run().expect(1);
+    let ended = ended.expect_stderr(["(400): something odd", ": 502 Bad Gateway; trying on"]);
+    assert!(!ended.stderr.contains('<'), "{}", ended.report());
 }
 
 #[test]

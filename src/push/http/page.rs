@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ureq::Body;
 use ureq::http::Response;
 
+use crate::seal;
 use crate::shipment::Answer;
 use crate::time::from_http_date;
 
@@ -58,7 +59,8 @@ impl Page {
         let retry_after = asked.and_then(|value| read_retry_after(&value, date.as_deref()));
         let location = header("location").filter(|_| (300..400).contains(&status));
         let most = if status == 400 { REFUSAL_TEXT } else { most };
-        let text = read_text(response.into_body(), most);
+        let zipped = header("content-encoding").is_some_and(|how| how == "gzip");
+        let text = read_text(response.into_body(), most, zipped);
         let wants_tls = status == 400 && WANTS_TLS.iter().any(|said| text.contains(said));
         let text = match location {
             Some(to) => format!("to {to}"),
@@ -101,8 +103,10 @@ fn title(text: &str, status: u16) -> Option<String> {
 /// `Retry-After`: seconds, or a date, which is counted from when the server says it is now (`Date`),
 /// by our own clock if it does not say.
 fn read_retry_after(value: &str, date: Option<&str>) -> Option<Duration> {
-    if let Ok(seconds) = value.trim().parse() {
-        return Some(Duration::from_secs(seconds));
+    let value = value.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More than fits is asked for all the same.
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let until = from_http_date(value)?;
     let now = date.and_then(from_http_date).unwrap_or_else(|| {
@@ -114,13 +118,17 @@ fn read_retry_after(value: &str, date: Option<&str>) -> Option<Duration> {
     Some(Duration::from_nanos(wait))
 }
 
-/// The beginning of a body; the rest is read away.
-fn read_text(mut body: Body, most: usize) -> String {
+/// The beginning of a body; the rest is read away. Nobody asked for a `zipped` one, but a proxy may
+/// think it knows better.
+fn read_text(mut body: Body, most: usize, zipped: bool) -> String {
     let mut reader = body.as_reader();
     let mut text = Vec::new();
     // What was read before an error is still worth showing.
     let _ = (&mut reader).take(most as u64).read_to_end(&mut text);
     let _ = io::copy(&mut reader.take(DRAIN), &mut io::sink());
+    if zipped {
+        text = seal::unzip(&text, most);
+    }
     String::from_utf8_lossy(&text).trim().to_owned()
 }
 
@@ -136,11 +144,13 @@ mod tests {
             "Wed, 21 Oct 2015 07:30:07 GMT",
         );
         assert_eq!(read(" 7 ", None), Some(7));
+        assert_eq!(read("99999999999999999999999", None), Some(u64::MAX));
         assert_eq!(read(soon, Some(now)), Some(127));
         assert_eq!(read(now, Some(soon)), None, "it is over");
         assert_eq!(read(now, None), None, "by our own clock");
         assert!(read("Tue, 21 Oct 2155 07:28:00 GMT", None) > Some(300));
         assert_eq!([read("-1", None), read("soon", None)], [None, None]);
+        assert_eq!(read("", None), None);
     }
 
     #[test]
