@@ -258,6 +258,19 @@ fn a_disk_that_fills_is_said_once_and_memory_carries_on() {
 }
 
 #[test]
+fn what_somebody_removed_from_the_spool_is_not_called_safe() {
+    let (loki, dir) = (Loki::reserve(), Dir::new());
+    let run = with_spool(&loki, &dir).args(["--flush-interval", "10ms"]);
+    let run = run.stdin_open().spawn();
+    run.write("one\n");
+    // It is stored before it is tried.
+    run.wait_for_stderr("cannot deliver to");
+    std::fs::remove_dir_all(dir.join("spool")).unwrap();
+    let summary = run.wait().expect(1).summary();
+    assert_eq!((summary.left, summary.spooled), (1, 0));
+}
+
+#[test]
 fn a_drain_delivers_from_a_disk_that_is_full() {
     let (loki, dir) = (Loki::reserve(), Dir::new());
     let all = lines("x", 9);
@@ -474,8 +487,9 @@ fn kills_at_any_moment_lose_nothing_sealed_and_show_nothing_twice() {
         let mut all = lines(&format!("round{round:04}"), 1 + random.below(60));
         let level = ["info", "error"][random.below(2)];
         all.iter_mut().for_each(|line| line.push_str(level));
+        let size = [1, 3, 10][random.below(3)];
         let run = quick(&loki, &dir)
-            .args(["--batch-size", ["1", "3", "10"][random.below(3)]])
+            .args(["--batch-size", &size.to_string()])
             .args(["--gzip-level", ["0", "2"][random.below(2)]])
             .stdin_open()
             .spawn();
@@ -485,7 +499,10 @@ fn kills_at_any_moment_lose_nothing_sealed_and_show_nothing_twice() {
         match random.below(4) {
             0 => {}
             1 => run.wait_for_fed(text(&all).len()),
-            _ => loki.wait_for_requests(before + 1 + random.below(2)),
+            _ => {
+                let batches = all.len().div_ceil(size);
+                loki.wait_for_requests(before + 1 + random.below(batches.min(2)));
+            }
         }
         // Some are killed with their input still open, some when they are about to end.
         if run.is_running() {

@@ -177,7 +177,7 @@ impl Inner {
         };
         if remaining == 0 {
             disk.settled(stored);
-        } else if !self.adopted {
+        } else if !self.adopted && stored.is_there() {
             self.accounts.ledger.settle(remaining, Fate::Spooled, false);
         }
     }

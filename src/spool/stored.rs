@@ -97,6 +97,11 @@ impl Stored {
         Ok(Some((head.stored, stored)))
     }
 
+    /// Whether the file is still there: somebody may have removed it.
+    pub fn is_there(&self) -> bool {
+        self.path.exists()
+    }
+
     /// Reads the shipment back, without its marks.
     pub(super) fn load(&self) -> Result<Shipment, Unreadable> {
         file::load(&self.path)
