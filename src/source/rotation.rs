@@ -3,7 +3,7 @@
 //! Knows how rotation names what it moves away. Knows nothing of what was read of a file.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, DirEntry, File, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirEntryExt, FileExt};
@@ -68,12 +68,15 @@ pub fn compressed(name: &Path) -> Vec<Compressed> {
         else {
             continue;
         };
-        let is_one = |path: &PathBuf| {
-            let stem = path.file_stem().filter(|_| is_compressed(path));
+        let is_one = |entry: &DirEntry| {
+            let name = entry.file_name();
+            let name = Path::new(&name);
+            let stem = name.file_stem().filter(|_| is_compressed(name));
             stem.is_some_and(|stem| is_rotated(base, stem))
         };
-        let paths = entries.flatten().map(|entry| entry.path()).filter(is_one);
-        found.extend(paths.filter_map(|path| {
+        let entries = entries.flatten().filter(is_one);
+        found.extend(entries.filter_map(|entry| {
+            let path = entry.path();
             let (meta, size) = (fs::metadata(&path).ok()?, gzip_size(&path).ok());
             Some(Compressed { path, meta, size })
         }));
@@ -122,10 +125,14 @@ fn directory(name: &Path) -> &Path {
 /// alike (`app.log` and `app.log.audit`) are files of their own.
 fn is_rotated(base: &OsStr, other: &OsStr) -> bool {
     let (base, other) = (base.as_bytes(), other.as_bytes());
+    // Of the many names in a directory most are out of the question at once.
+    if other.first() != base.first() {
+        return false;
+    }
     let compressed = |name: &[u8]| {
-        COMPRESSED
-            .iter()
-            .any(|ending| name.ends_with(format!(".{ending}").as_bytes()))
+        let dot = name.iter().rposition(|&byte| byte == b'.');
+        let ending = dot.map_or(&[][..], |dot| &name[dot + 1..]);
+        COMPRESSED.iter().any(|own| own.as_bytes() == ending)
     };
     if compressed(other) && !compressed(base) {
         return false;
