@@ -76,7 +76,7 @@ fn a_loki_that_never_answers_cannot_hold_up_the_end() {
 }
 
 /// What a run may overrun its time by on a machine that does other things too.
-const SLACK: Duration = Duration::from_millis(700);
+const SLACK: Duration = Duration::from_millis(500);
 
 #[test]
 fn with_a_loki_that_hangs_or_refuses_the_run_is_over_when_the_flush_timeout_is() {
@@ -101,7 +101,9 @@ fn with_a_loki_that_hangs_or_refuses_the_run_is_over_when_the_flush_timeout_is()
         assert_eq!((summary.read, kept), (3, 3), "{}", ended.report());
         let time = Duration::from_millis(flush);
         assert!(ended.elapsed >= time, "{:?} of {time:?}", ended.elapsed);
-        if hangs && flush >= 1_000 && loki.requests().len() != 2 {
+        // One, and a last one where there is time for it.
+        let tries = if flush < 1_000 { 1 } else { 2 };
+        if hangs && loki.requests().len() != tries {
             return Err(format!("{} tries in {time:?}", loki.requests().len()));
         }
         // One that hangs is given a chance, however short the time is.

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 /// How long a stage may overrun the end before the program leaves without it, as when a request is
 /// under way that began before the end of input. The last try is over by then.
-const GRACE: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_millis(500);
 
 /// How long the stages have to put what is in memory into the spool after a second signal.
 const SPOOLING: Duration = Duration::from_secs(2);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Delivery;
 use crate::ledger::Ledger;
-use crate::retry::{Patience, Tries};
+use crate::retry::{LEAST, Patience, Tries};
 use crate::stop::{Phase, Stop, View};
 
 /// Why a wait between tries ended.
@@ -81,11 +81,19 @@ impl Vigil {
         self.last_try
     }
 
-    /// Whether it was the last try, and no time is left for another. One that failed at once after
-    /// others that hung leaves some.
+    /// Whether no time is left for another try: after the last one, and after one that hung until
+    /// the run must be over. A last one that failed at once after others that hung leaves some.
     pub fn is_through(&self) -> bool {
-        let end = self.ends(self.stop.view());
-        self.last_try && end.is_none_or(|end| end <= Instant::now())
+        let (view, accepted) = (self.stop.view(), self.ledger.last_accepted());
+        let now = Instant::now();
+        let is_past = |end: Option<Instant>| end.is_none_or(|end| end <= now);
+        let hung = self.took >= LEAST / 2;
+        self.last_try && is_past(self.patience.ends(view, accepted))
+            || hung
+                && self
+                    .patience
+                    .over_by(view, accepted)
+                    .is_some_and(|end| end <= now)
     }
 
     /// Whether everything is to stop at once.
