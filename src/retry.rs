@@ -121,7 +121,8 @@ impl Patience {
             self.kept()
         };
         let usual = (tries.begin + tries.usual * 2).min(end);
-        let by = (end - kept).max(usual).max(from + LEAST);
+        let all_but_kept = from + self.flush_timeout.saturating_sub(kept);
+        let by = all_but_kept.max(usual).max(from + LEAST);
         Some(by.max(tries.begin + CHANCE))
     }
 
@@ -330,8 +331,7 @@ mod tests {
             assert_eq!(by(false), Some(ended + ms(hangs_until)), "{flush}");
             assert_eq!(by(true), Some(ended + ms(last_until)), "{flush}");
             assert_eq!(patience.over_by(view, None), by(true));
-            let kept = ms(flush.max(500)) - ms(hangs_until);
-            assert_eq!(patience.reserve(ms(10_000)).max(kept), patience.kept());
+            assert_eq!(patience.reserve(ms(10_000)), patience.kept());
             assert_eq!(patience.reserve(ms(1)), ms(0), "as late as it can be");
         }
     }

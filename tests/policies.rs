@@ -110,8 +110,9 @@ fn every_policy_keeps_the_law_under_every_pair_of_faults() {
     std::thread::scope(|scope| {
         for part in runs.chunks(runs.len().div_ceil(12)) {
             scope.spawn(move || {
-                part.iter()
-                    .for_each(|(case, script)| try_one(*case, script))
+                for (case, script) in part {
+                    try_one(*case, script);
+                }
             });
         }
     });

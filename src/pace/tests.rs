@@ -96,6 +96,10 @@ struct Seen {
     in_use: f64,
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one loop over events, with what is seen of each"
+)]
 fn run(world: &World) -> Seen {
     let mut random = Random(world.seed);
     let mut bucket = Bucket {
@@ -139,17 +143,14 @@ fn run(world: &World) -> Seen {
     while let Some(Reverse((at, shipper, bytes, waited, first, whole))) = events.pop() {
         let sent = Duration::from_nanos(at);
         let t = sent.as_secs_f64();
-        if seen.tries == 0 {
-            seen.began = t;
-        }
+        seen.began = if seen.tries == 0 { t } else { seen.began };
         seen.tries += 1;
         if second.0 != at / 1_000_000_000 {
             second = (at / 1_000_000_000, HashSet::new());
         }
         second.1.insert(shipper);
-        // In the first second all of them do.
         match second.0 {
-            0 => {}
+            0 => {} // All of them do.
             1..10 => seen.crowd_first = seen.crowd_first.max(second.1.len()),
             10..60 => seen.crowd_early = seen.crowd_early.max(second.1.len()),
             _ => seen.crowd = seen.crowd.max(second.1.len()),

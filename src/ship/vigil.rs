@@ -142,7 +142,7 @@ impl Vigil {
             let end = if self.last_try {
                 end
             } else {
-                end.map(|end| end - self.patience.reserve(self.took))
+                end.and_then(|end| end.checked_sub(self.patience.reserve(self.took)))
             };
             let until = end.map_or(due, |end| end.min(due));
             if Instant::now() >= until {
