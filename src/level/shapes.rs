@@ -177,7 +177,7 @@ pub(super) fn lower(text: &[u8]) -> Option<Level> {
 fn is_yarn(text: &[u8]) -> bool {
     let (word, rest) = text.split_at(run(text, |byte| *byte != b' '));
     !rest.is_empty()
-        && (word[..1].iter().all(u8::is_ascii_uppercase)
+        && (word.first().is_some_and(u8::is_ascii_uppercase)
             || word.contains(&b'@')
             || word == b"package.json:")
 }

@@ -220,6 +220,13 @@ fn any_text_is_taken() {
         "_",
         "PHP",
         "npm",
+        "error ",
+        "warning ",
+        "log4j:",
+        "make",
+        "::error",
+        "CMake ",
+        "Error",
     ];
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     for _ in 0..50_000 {
