@@ -274,8 +274,8 @@ impl<'a> Head<'a> {
             }
             _ => {}
         }
-        if word.len() == 1 && self.after == After::Time && self.words == 0 {
-            let level = lone_letter(&self.text[start - 1..]);
+        if word.len() == 1 && self.words == 0 && self.is_behind_time(start) {
+            let level = lone_letter(&self.text[start - 1..], self.after == After::Colon);
             if level.is_some() {
                 return level;
             }
@@ -298,6 +298,15 @@ impl<'a> Head<'a> {
             self.name(stands_free);
         }
         None
+    }
+
+    /// Whether a time stands before `start`, with a colon behind it or not.
+    fn is_behind_time(&self, start: usize) -> bool {
+        match self.after {
+            After::Time => true,
+            After::Colon => matches!(&self.text[..start], [.., b'0'..=b'9', b':', b' ']),
+            _ => false,
+        }
     }
 
     /// Counts a word of prose.

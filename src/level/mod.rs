@@ -11,6 +11,7 @@ mod shapes;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tools;
 mod words;
 
 pub(crate) use text::from_plain_text;
@@ -142,6 +143,8 @@ fn from_odd_value(value: &str) -> Option<Level> {
     match value.as_bytes() {
         // Colours, which winston puts into the JSON too. What is left holds none.
         bytes if bytes.contains(&ESC) => from_value(&ansi::strip(value)),
+        // Quotes that are none to logfmt: `level='error'`.
+        [b'\'', word @ .., b'\''] => lookup(word).map(|(level, _)| level),
         // log15 writes words of four letters.
         b"eror" | b"EROR" => Some(Level::Error),
         // Numbers of a program that has only floating ones.
@@ -169,7 +172,7 @@ pub fn is_level_name(name: &str) -> bool {
 
 /// Whether a field holds a level that is called `key` and stands in objects whose joined names are
 /// `prefix` (each with its `_`): `level`, `lvl`, `severity`, `log.level`, `SeverityText`,
-/// `severity_text`, `levelname` (Python), `@level` (hclog) and `@l` (Serilog) in any case, and
+/// `severity_text`, `levelname` (Python), `level_name` (Monolog), `@level` (hclog) and `@l` (Serilog) in any case, and
 /// `LogLevel` (.NET).
 ///
 /// `log.level` may be nested; a flat `log_level` is no level but a setting, as `loglevel` is: of
@@ -191,6 +194,7 @@ pub(crate) fn is_joined_level_name(prefix: &str, key: &str) -> bool {
         8 => is(b"severity") || key == b"LogLevel",
         9 if prefix.is_empty() => is(b"log.level") || is(b"levelname"),
         9 => prefix.eq_ignore_ascii_case(b"log_") && key.eq_ignore_ascii_case(b"level"),
+        10 => is(b"level_name"),
         12 => is(b"severitytext"),
         13 => is(b"severity_text"),
         _ => false,
@@ -207,7 +211,10 @@ pub(crate) fn ends_level_name(key: &[u8]) -> bool {
         b'l' => matches!(before, b'e' | b'v'),
         b'y' => before == b't',
         b't' => before == b'x',
-        b'e' => matches!(key, [.., b'l' | b'L', _, _, _, _]),
+        b'e' => matches!(
+            key,
+            [.., b'l' | b'L', _, _, _, _] | [.., b'l' | b'L', b'_', _, _, _, _]
+        ),
         _ => false,
     }
 }

@@ -17,6 +17,7 @@ impl Head<'_> {
             self.is_enclosed(start, end, usage)
                 || self.is_before_colon(start, end, level, usage)
                 || (usage == Use::Plain && self.is_column(start, end, level))
+                || (usage == Use::Weak && self.is_npm(end))
         } else {
             false
         }
@@ -29,6 +30,10 @@ impl Head<'_> {
             b' ' | b'\t' | b'[' | b'|' | b']' => true,
             b'<' => next == b'>',
             b'(' => next == b')',
+            // `< 2024-01-02 03:04:05 UTC >LOG:  …` of Postgres at Red Hat
+            b'>' => next == b':' && self.after == After::Time,
+            // `Gtk-WARNING **: …`
+            b'-' => self.text[end..].starts_with(b" **"),
             // `production.ERROR: …` of Monolog
             b'.' => next == b':',
             // `03:04:05.678:INFO::main: …` of Jetty, `…:[55]:ERROR:  …` of Postgres
@@ -61,10 +66,13 @@ impl Head<'_> {
         // `-> INFO 001` of Fabric
         let behind_arrow =
             next == b' ' && then.is_ascii_digit() && self.text[..start].ends_with(b"-> ");
+        // `fail2ban.actions [1]: NOTICE  [sshd] …`
+        let behind_colon =
+            self.after == After::Colon && self.words == 0 && self.text[end..].starts_with(b"  ");
         let boxed = matches!(before, b'[' | b'<' | b'|') || matches!(next, b']' | b'|');
         let fits = match usage {
             Use::Plain => true,
-            Use::Weak => boxed || next == b':' || behind_time,
+            Use::Weak => boxed || next == b':' || behind_time || behind_colon,
             Use::Capitals => next == b':' || behind_time,
             Use::Cut => (next == b'[' && then.is_ascii_digit()) || behind_time || behind_arrow,
             Use::Column => self.after == After::Column && self.is_before_bar(end),
@@ -158,10 +166,21 @@ impl Head<'_> {
             b':' => !matches!(self.byte(end + 1), b':' | b'/'),
             b'[' => usage == Use::Plain && self.words == 0 && is_code(&rest[1..], b"]:"),
             b' ' if usage != Use::Plain => false,
-            b' ' if level >= Level::Critical => rest
-                .get(..7)
-                .is_some_and(|next| next.eq_ignore_ascii_case(b" error:")),
-            b' ' => self.after == After::Colon && self.words == 0 && is_code(&rest[1..], b":"),
+            b' ' if level >= Level::Critical => {
+                let (error, rest) = rest.split_at(rest.len().min(b" error".len()));
+                // `fatal error C1083: …` of MSVC
+                error.eq_ignore_ascii_case(b" error")
+                    && (rest.starts_with(b":")
+                        || rest
+                            .strip_prefix(b" ")
+                            .is_some_and(|code| is_code(code, b":")))
+            }
+            // `x.ts:1:2 - error TS2304: …`
+            b' ' => {
+                matches!(self.after, After::Colon | After::Column)
+                    && self.words == 0
+                    && is_code(&rest[1..], b":")
+            }
             _ => false,
         };
         if !colon {
@@ -190,10 +209,17 @@ impl Head<'_> {
             (0, After::Time) => self.is_column_behind_time(start, end, level),
             (0, After::Column) => self.is_before_bar(end),
             (0, After::Start) => self.is_before_bar(end) || self.behind_blanks(end).1 == b'[',
-            // `npm error code ENOENT`: npm writes no colon.
-            (1, _) => self.last == b"npm" && self.last_after == After::Start,
+            // `npm error code ENOENT`
+            (1, _) => self.is_npm(end),
             _ => false,
         }
+    }
+
+    /// Whether npm says this, which writes no colon: `npm notice New version …`.
+    fn is_npm(&self, end: usize) -> bool {
+        let ends = matches!(self.byte(end), b' ' | b'\t' | b'\n');
+        let begins = self.words == 1 && self.last_after == After::Start;
+        begins && ends && self.last == b"npm"
     }
 
     /// Whether a word in lower case, right behind the time, is no prose (`error rate is 5%`): there

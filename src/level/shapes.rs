@@ -1,5 +1,4 @@
-//! Lines that show their level by a shape of their own: syslog's priority, Redis's sign, a letter,
-//! the first words of a tool's complaint.
+//! Lines that show their level by a shape of their own: syslog's priority, Redis's sign, a letter.
 //!
 //! Knows these shapes, each read from the start of the text. Must not know level words elsewhere.
 //! Those that few lines come to are kept out of the code that all lines go through.
@@ -52,13 +51,17 @@ pub(super) fn redis(text: &[u8]) -> Option<Level> {
     }
 }
 
-/// `=ERROR REPORT==== 2-Jan-2024::03:04:05 ===`
+/// `=ERROR REPORT==== 2-Jan-2024::03:04:05 ===`; of OTP's own reports, the level it logs them at.
 pub(super) fn erlang(text: &[u8]) -> Option<Level> {
     let end = 1 + text[1..].iter().position(|byte| *byte == b' ')?;
-    text[end..]
-        .starts_with(b" REPORT====")
-        .then(|| lookup(&text[1..end]))?
-        .map(|(level, _)| level)
+    if !text[end..].starts_with(b" REPORT====") {
+        return None;
+    }
+    match &text[1..end] {
+        b"CRASH" | b"SUPERVISOR" => Some(Level::Error),
+        b"PROGRESS" => Some(Level::Info),
+        word => lookup(word).map(|(level, _)| level),
+    }
 }
 
 /// `[I 240102 03:04:05 web:2271] …` of Tornado and Jupyter, and `[E] …`.
@@ -124,80 +127,8 @@ fn android(letter: u8) -> Option<Level> {
     }
 }
 
-/// Lines in which tools complain, told by how they begin, in capitals: `E: Unable to …` of apt,
-/// `Error response from daemon: …`, `CMake Warning at …`, `E/Tag( 123): …`, Ruby's.
-#[inline(never)]
-pub(super) fn capital(text: &[u8]) -> Option<Level> {
-    match text {
-        [b'E' | b'W', b':', b' ', ..] => Level::from_letter(text[0]),
-        [_, b',', ..] => ruby(text),
-        [_, b'/', ..] => logcat_brief(text),
-        [b'E', b'r', b'r', b'o', b'r', rest @ ..] => {
-            let from_server = rest.starts_with(b" from server") && rest.contains(&b':');
-            (from_server || rest.starts_with(b" response from daemon:")).then_some(Level::Error)
-        }
-        [b'C', b'M', b'a', b'k', b'e', b' ', rest @ ..] => {
-            match &rest[..run(rest, u8::is_ascii_alphabetic)] {
-                b"Error" => Some(Level::Error),
-                b"Warning" | b"Deprecation" => Some(Level::Warn),
-                _ => None,
-            }
-        }
-        _ => None,
-    }
-}
-
-/// The same in lower case: `make: *** [x] Error 1`, `dpkg: error processing …`, `e: file:///…` of
-/// kotlinc, `error Command failed` of yarn, `log4j:WARN …`.
-#[inline(never)]
-pub(super) fn lower(text: &[u8]) -> Option<Level> {
-    let starts = |start: &[u8]| text.starts_with(start);
-    match text[0] {
-        b'e' if starts(b"e: /") || starts(b"e: file:") => Some(Level::Error),
-        b'w' if starts(b"w: /") || starts(b"w: file:") => Some(Level::Warn),
-        b'e' if starts(b"error ") && is_yarn(&text[6..]) => Some(Level::Error),
-        b'w' if starts(b"warning ") && is_yarn(&text[8..]) => Some(Level::Warn),
-        b'd' if starts(b"dpkg: error ") => Some(Level::Error),
-        b'l' if starts(b"log4j:") => {
-            let word = &text[b"log4j:".len()..];
-            lookup(&word[..run(word, u8::is_ascii_uppercase)]).map(|(level, _)| level)
-        }
-        b'm' if starts(b"make") => {
-            let rest = &text[b"make".len()..];
-            let depth = |byte: &u8| matches!(byte, b'[' | b']' | b'0'..=b'9');
-            let depth = run(rest, depth);
-            rest[depth..].starts_with(b": *** ").then_some(Level::Error)
-        }
-        _ => None,
-    }
-}
-
-/// Whether what stands behind `error ` is what yarn says: a sentence that begins with a capital, or
-/// a package (`x@1.2.3`, `package.json: …`). Prose goes on in lower case.
-fn is_yarn(text: &[u8]) -> bool {
-    let (word, rest) = text.split_at(run(text, |byte| *byte != b' '));
-    !rest.is_empty()
-        && (word.first().is_some_and(u8::is_ascii_uppercase)
-            || word.contains(&b'@')
-            || word == b"package.json:")
-}
-
-/// `::error file=x.js,line=1::…` of GitHub's workflows.
-#[inline(never)]
-pub(super) fn workflow(text: &[u8]) -> Option<Level> {
-    let word = text.strip_prefix(b"::")?;
-    let (word, rest) = word.split_at(run(word, u8::is_ascii_lowercase));
-    let closes = matches!(rest, [b' ' | b':', ..]) && rest.windows(2).any(|pair| pair == b"::");
-    match word {
-        b"error" | b"warning" | b"notice" | b"debug" if closes => {
-            lookup(word).map(|(level, _)| level)
-        }
-        _ => None,
-    }
-}
-
 /// `E, [2024-01-02T03:04:05.678901 #1234] ERROR -- : …`
-fn ruby(text: &[u8]) -> Option<Level> {
+pub(super) fn ruby(text: &[u8]) -> Option<Level> {
     match text {
         [
             letter @ (b'D' | b'I' | b'W' | b'E' | b'F'),
@@ -226,12 +157,12 @@ pub(super) fn glog_date(text: &[u8]) -> Option<Level> {
 }
 
 /// `E0102 15:04:05.678901       1 file.go:12] …` of glog and klog, or newer with the year before
-/// (`E20240102`); gives the letter's level if `text` begins so.
+/// (`E20240102`, `E240102` of CockroachDB); gives the letter's level if `text` begins so.
 pub(super) fn glog(text: &[u8]) -> Option<Level> {
     match text {
         [letter @ (b'I' | b'W' | b'E' | b'F'), rest @ ..] => {
             let digits = run(rest, u8::is_ascii_digit);
-            let is_time = matches!(digits, 4 | 8)
+            let is_time = matches!(digits, 4 | 6 | 8)
                 && matches!(rest[digits..], [b' ', _, _, b':', _, _, b':', ..]);
             is_time.then(|| Level::from_letter(*letter)).flatten()
         }
@@ -240,10 +171,10 @@ pub(super) fn glog(text: &[u8]) -> Option<Level> {
 }
 
 /// A letter alone behind the time: `W | etcdserver: …` of older etcd, `E! [inputs.x] …` of
-/// Telegraf, `I NETWORK  [listener] …` of older `MongoDB`, `[E] …`. `text` begins with the byte
-/// before it.
+/// Telegraf, `I NETWORK  [listener] …` of older `MongoDB`, `[E] …`; behind the time and a colon
+/// `: I core/platform/x.cc:182] …` of TensorFlow. `text` begins with the byte before it.
 #[inline(never)]
-pub(super) fn lone_letter(text: &[u8]) -> Option<Level> {
+pub(super) fn lone_letter(text: &[u8], behind_colon: bool) -> Option<Level> {
     let [before, letter, rest @ ..] = text else {
         return None;
     };
@@ -254,6 +185,13 @@ pub(super) fn lone_letter(text: &[u8]) -> Option<Level> {
         return None;
     }
     let is_alone = match (before, rest) {
+        (b' ', [b' ', rest @ ..]) if behind_colon => {
+            let file = &rest[..run(rest, |byte| !matches!(byte, b' ' | b':'))];
+            let line = rest.get(file.len() + 1..).unwrap_or_default();
+            let digits = run(line, u8::is_ascii_digit);
+            digits > 0 && file.contains(&b'.') && line[digits..].starts_with(b"] ")
+        }
+        _ if behind_colon => false,
         (b'[', [b']', b' ', ..]) | (b' ', [b'!', b' ', ..] | [b' ', b'|', b' ', ..]) => true,
         (b' ', [b' ', rest @ ..]) => {
             // The component is padded to eight letters, then comes the context in brackets.
@@ -267,6 +205,6 @@ pub(super) fn lone_letter(text: &[u8]) -> Option<Level> {
 }
 
 /// How many bytes `text` begins with that are such.
-fn run(text: &[u8], such: impl Fn(&u8) -> bool) -> usize {
+pub(super) fn run(text: &[u8], such: impl Fn(&u8) -> bool) -> usize {
     text.iter().take_while(|byte| such(byte)).count()
 }

@@ -1,15 +1,15 @@
 //! The level that the text of a line shows, fields aside.
 //!
 //! Knows how much of a line is looked at, and through what. The search itself is [`super::head`]'s,
-//! the lines of a shape of their own are [`super::shapes`]'s.
+//! the lines of a shape of their own are [`super::shapes`]'s and
+//! [`super::tools`]'s.
 
 use memchr::memchr;
 
 use super::glance::{HEAD, may_hold_level};
 use super::head::Head;
-use super::shapes::{
-    capital, erlang, is_json_start, letter_in_brackets, logcat, lower, priority, redis, workflow,
-};
+use super::shapes::{erlang, is_json_start, letter_in_brackets, logcat, priority, redis};
+use super::tools::{capital, lower, workflow};
 use super::{BOM, Level};
 use crate::ansi;
 
@@ -87,7 +87,7 @@ fn guess(head: &[u8], cut: bool) -> Option<Level> {
         b'=' => erlang(text),
         b'[' => letter_in_brackets(text),
         b'A'..=b'Z' => capital(text),
-        b'd' | b'e' | b'l' | b'm' | b'w' => lower(text),
+        b'd' | b'e' | b'g' | b'k' | b'l' | b'm' | b'u' | b'w' => lower(text),
         b':' => workflow(text),
         // A frame of a stack trace of Java or JavaScript shows names, no level.
         b'a' if start > 0 && matches!(text, [_, b't', b' ', b'A'..=b'Z' | b'a'..=b'z', ..]) => {

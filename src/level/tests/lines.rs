@@ -386,6 +386,10 @@ pub(super) const NONE: &[&str] = &[
     "(info) desk",
     "host app info: x", "level ERROR: said", "no ERROR: all good", "[10:00:00] error rate is 5%",
     // nearly a shape
+    "E [link] x", "E [02-Jan] x", "Use of EROR[1]", "EROR[x] y", "OpenJDK 64-Bit Server VM (build 17)", 
+    "kern  :", "kern  :err", "kern  :x     : y", "kern  :err   :x", "user  :", "gmake", "gmake: Nothing to be done", "g",
+    "=CRASH", "=CRASH REPORT", "=X REPORT====", "I24010 03:04:05 x", "2024-01-02 03:04:05: I think so", "2024-01-02 03:04:05: I am/x.cc:1 y", "10:00:00: W",
+    "<b>ERROR: x", "x-ERROR: y", "host app: NOTICE of leave", "npm noticed", "the npm notice", "a - error rate: x", "fatal error C1083 x",
     "[E]x", "[x] done", "E/x", "E/Tag(x): y", "A/Tag( 1): x", "05-01 10:00:00.123", "05-01 10:00:00.123  1 W Tag: x",
     "05-01 10:00:00.123  1  2 x", "05-01-2024 10:00:00.123  1  2 W x",
     "2020-01-01 10:00:00.123456 I am here", "2020-01-01 10:00:00.123456 W", "2020-01-01T10:00:00Z I ",

@@ -1,22 +1,27 @@
 //! Levels of whole lines, fields included.
 
 mod lines;
+mod programs;
 
 use super::words::WORDS;
 use super::*;
 use crate::fields::{Parse, read_level};
 use lines::*;
+use programs::PROGRAMS;
 
 /// What a caller sees: the field first, then the priority, then the text.
 fn read(line: &str) -> Option<Level> {
     read_level(line, Parse::Auto)
 }
 
+fn all() -> impl Iterator<Item = &'static (Level, &'static str)> {
+    LINES.iter().chain(PROGRAMS)
+}
+
 #[test]
 fn real_lines_have_the_level_they_show() {
-    assert!(LINES.len() >= 140);
-    let wrong: Vec<_> = LINES
-        .iter()
+    assert!(LINES.len() + PROGRAMS.len() >= 400);
+    let wrong: Vec<_> = all()
         .filter(|(level, line)| read(line) != Some(*level))
         .collect();
     let wrong: Vec<_> = wrong
@@ -38,7 +43,7 @@ fn lines_without_a_level_have_none() {
 
 #[test]
 fn colour_codes_hide_nothing() {
-    for (level, line) in LINES {
+    for (level, line) in all() {
         // Every word coloured on its own, as far as the line has no fields.
         if line.contains('=') || line.starts_with('{') {
             continue;
@@ -107,6 +112,7 @@ fn numbers_and_letters() {
         ("DEBUG-4", D),
         ("INFO+12", I),
         ("eror", E),
+        ("'error'", E),
         ("\x1b[32minfo\x1b[39m", I),
         (" \x1b[31mERROR\x1b(B\x1b[m,", E),
     ];
@@ -115,7 +121,8 @@ fn numbers_and_letters() {
     }
     for value in [
         "", " ", "8", "9", "00", "70", "35", "100", "-1", "30.1", "35.0", "D6", "x", "é", "\0",
-        "ERROR!", "banana+2", "WARN+", "+2", "2+2", "\x1b", "\x1b[31m", "é.0",
+        "ERROR!", "banana+2", "WARN+", "+2", "2+2", "\x1b", "\x1b[31m", "é.0", "'", "''", "'x'",
+        "'error", "error'",
     ] {
         assert_eq!(from_value(value), None, "{value}");
     }
@@ -140,10 +147,14 @@ fn names_of_level_fields() {
         "Severity_Text",
         "SEVERITY_TEXT",
     ];
-    for name in loki
-        .into_iter()
-        .chain(["Log.Level", "levelname", "@l", "@level", "LogLevel"])
-    {
+    for name in loki.into_iter().chain([
+        "Log.Level",
+        "levelname",
+        "@l",
+        "@level",
+        "LogLevel",
+        "level_name",
+    ]) {
         assert!(is_level_name(name), "{name}");
     }
     for name in [
