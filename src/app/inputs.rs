@@ -101,7 +101,7 @@ fn hung_up(tell: &(impl Fn(Event) + Clone + Send + 'static)) -> impl Fn() + Send
     move || tell.lock().unwrap_or_else(PoisonError::into_inner)(Event::HungUp)
 }
 
-/// Reads files, to their end.
+/// Reads files, to their end; gives how many could not be read.
 fn read_files(files: file::Files, names: &[PathBuf], tee: bool) -> u64 {
     let tee = tee.then(|| Box::new(io::stdout()) as Box<dyn Outlet>);
     files.with_tee(tee).read(names)

@@ -2,6 +2,7 @@
 //!
 //! Knows no input.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::thread;
 
@@ -11,7 +12,7 @@ use super::Event;
 use crate::attend::Attended;
 use crate::checkpoint::Checkpoint;
 use crate::note::Note;
-use crate::pipeline::Intake;
+use crate::pipeline::{AtEnd, Intake};
 use crate::source::leash::Leash;
 use crate::stop::Stop;
 
@@ -34,31 +35,41 @@ pub(super) struct Opened {
     pub(super) command: Option<Attended>,
 }
 
-/// Starts a thread that reads, and tells how many of its inputs it could not read. Nobody waits for
-/// it: it may be held up by what it reads.
+/// Starts a thread that reads, and tells when it is through, with how many inputs it could not read.
+/// Nobody waits for it: it may be held up by what it reads.
 pub(super) fn spawn(
     name: &str,
     tell: impl Fn(Event) + Send + 'static,
-    read: impl FnOnce() -> u64 + Send + 'static,
+    work: impl FnOnce() -> u64 + Send + 'static,
 ) -> Result<()> {
-    let thread = thread::Builder::new().name(name.into()).spawn(move || {
-        let mut ended = Ended {
-            unreadable: 1,
-            tell,
-        };
-        ended.unreadable = read();
-    });
+    let read = move || {
+        // One that panics has said so, and has not read all: the run must end for it.
+        let unreadable = Cell::new(1);
+        let _ended = AtEnd::new(|| tell(Event::SourceEnded(unreadable.get())));
+        unreadable.set(work());
+    };
+    let thread = thread::Builder::new().name(name.into()).spawn(read);
     thread.map(drop).context("cannot start a thread")
 }
 
-/// Tells that a source is through, though it panicked.
-struct Ended<T: Fn(Event)> {
-    unreadable: u64,
-    tell: T,
-}
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
 
-impl<T: Fn(Event)> Drop for Ended<T> {
-    fn drop(&mut self) {
-        (self.tell)(Event::SourceEnded(self.unreadable));
+    use super::*;
+
+    #[test]
+    fn a_source_ends_however_its_thread_does() {
+        let ended = |work: fn() -> u64| {
+            let (tell, told) = mpsc::channel();
+            spawn("source", move |event| tell.send(event).unwrap(), work).unwrap();
+            match told.recv() {
+                Ok(Event::SourceEnded(unreadable)) => unreadable,
+                _ => unreachable!("nothing else is told"),
+            }
+        };
+        assert_eq!(ended(|| 0), 0);
+        assert_eq!(ended(|| 3), 3);
+        assert_eq!(ended(|| panic!("a line that was not thought of")), 1);
     }
 }

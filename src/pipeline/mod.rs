@@ -28,8 +28,7 @@ use crate::ship::{Delivery, LastTrouble, Ship};
 use crate::spool::Spool;
 use crate::stop::Stop;
 pub use intake::Intake;
-use stage::AtEnd;
-pub use stage::Stage;
+pub use stage::{AtEnd, Stage};
 
 /// Bytes of chunks that may wait for the batch thread where sources wait in their turn.
 pub const CHUNKS: usize = 256 * 1024;
