@@ -131,12 +131,12 @@ impl Checkpoint {
         self.former_where(|own| own == path)
     }
 
-    /// The files of earlier runs that were read by such names, as [`key`] gives them, and not met yet.
+    /// The files of earlier runs that were read by such names, as [`key()`] gives them, and not met yet.
     pub fn former_where(&self, fits: impl Fn(&Path) -> bool) -> Vec<FileState> {
         self.known().former_where(fits)
     }
 
-    /// The names, as [`key`] gives them, of all files of earlier runs that were not met yet.
+    /// The names, as [`key()`] gives them, of all files of earlier runs that were not met yet.
     pub fn former_paths(&self) -> Vec<PathBuf> {
         self.known().former_paths()
     }
@@ -174,7 +174,7 @@ impl Checkpoint {
         self.known().sized(id, size);
     }
 
-    /// Whether a file was or is read by such a name, as [`key`] gives it.
+    /// Whether a file was or is read by such a name, as [`key()`] gives it.
     pub fn knows(&self, fits: impl Fn(&Path) -> bool) -> bool {
         self.known().knows(fits)
     }
