@@ -358,20 +358,27 @@ fn a_pattern_with_a_checkpoint_reads_rotated_files_once() {
     assert_each_once(&loki, &lines(0..30));
 }
 
+/// One run, of several that share a checkpoint, which ships these files of `dir` until the stand-in
+/// has so many lines in all; with `--follow` among `more` it is stopped then. All goes well.
+#[track_caller]
+fn ship_until(loki: &Loki, dir: &Dir, more: &[&str], files: &str, lines: usize) -> Finished {
+    let run = LokiPush::new(loki).args(more).arg("--checkpoint");
+    let run = run.arg(dir.join("state")).arg(dir.join(files));
+    let running = run.args(["--flush-interval", "10ms"]).spawn();
+    loki.wait_for_entries(lines);
+    if !more.is_empty() {
+        running.signal("TERM");
+    }
+    running.wait_to_end().expect(0)
+}
+
 #[test]
 fn a_copy_that_was_made_between_two_runs_is_read_from_where_its_original_was() {
     for more in [&["--follow", "--from", "start"][..], &[]] {
         let (loki, dir) = (Loki::start(), Dir::new());
         let path = dir.write("app.log", numbered(0..10));
         let ship = |lines: usize| {
-            let run = LokiPush::new(&loki).args(more).arg("--checkpoint");
-            let run = run.arg(dir.join("state")).arg(dir.join("app.log*"));
-            let running = run.args(["--flush-interval", "10ms"]).spawn();
-            loki.wait_for_entries(lines);
-            if !more.is_empty() {
-                running.signal("TERM");
-            }
-            running.wait_to_end().expect(0).expect_silence();
+            ship_until(&loki, &dir, more, "app.log*", lines).expect_silence();
             loki.client_restarted();
         };
         ship(10);
@@ -824,15 +831,9 @@ fn what_was_compressed_unread_between_two_runs_is_said() {
         let (loki, dir) = (Loki::start(), Dir::new());
         let path = dir.write("app.log", "old\n");
         let ship = |lines: usize| {
-            let run = LokiPush::new(&loki).args(more).arg("--checkpoint");
-            let run = run.arg(dir.join("state")).arg(&path);
-            let running = run.args(["--flush-interval", "10ms"]).spawn();
-            loki.wait_for_entries(lines);
-            if !more.is_empty() {
-                running.signal("TERM");
-            }
+            let ended = ship_until(&loki, &dir, more, "app.log", lines);
             loki.client_restarted();
-            running.wait_to_end().expect(0)
+            ended
         };
         ship(1).expect_silence();
         dir.append("app.log", grown);
@@ -1067,16 +1068,7 @@ fn what_a_pattern_read_is_found_though_it_was_rotated_away_and_nothing_bears_its
         let (loki, dir) = (Loki::start(), Dir::new());
         dir.write("app.log", "1\n");
         dir.write("other.log", "o\n");
-        let ship = |lines: usize| {
-            let run = LokiPush::new(&loki).args(more).arg("--checkpoint");
-            let run = run.arg(dir.join("state")).arg(dir.join("*.log"));
-            let running = run.args(["--flush-interval", "10ms"]).spawn();
-            loki.wait_for_entries(lines);
-            if !more.is_empty() {
-                running.signal("TERM");
-            }
-            running.wait_to_end().expect(0);
-        };
+        let ship = |lines: usize| ship_until(&loki, &dir, more, "*.log", lines);
         ship(2);
         dir.append("app.log", "2\n");
         dir.rename("app.log", "app.log.1");
