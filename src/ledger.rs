@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::report::Counts;
+use crate::retry::Tries;
 
 /// What became of entries. What has no fate at the end is left.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +39,7 @@ pub struct Ledger {
     counts: Mutex<Counts>,
     wait: Mutex<Option<Wait>>,
     accepted: Mutex<Option<Instant>>,
+    tries: Mutex<Option<Tries>>,
     retrying: AtomicUsize,
 }
 
@@ -83,6 +85,16 @@ impl Ledger {
     /// When Loki last accepted something.
     pub fn last_accepted(&self) -> Option<Instant> {
         *self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes which tries are under way.
+    pub fn set_tries(&self, tries: Option<Tries>) {
+        *self.tries.lock().unwrap_or_else(PoisonError::into_inner) = tries;
+    }
+
+    /// The tries that are under way.
+    pub fn tries(&self) -> Option<Tries> {
+        *self.tries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes how many entries were tried in vain so far and will be tried again.

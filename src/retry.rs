@@ -23,6 +23,10 @@ pub const LEAST: Duration = Duration::from_millis(500);
 /// And this long from when it is sent.
 const CHANCE: Duration = Duration::from_millis(250);
 
+/// How long after the time is over a run may end: the last try may begin then, and what it met is
+/// written down.
+pub const GRACE: Duration = Duration::from_millis(300);
+
 /// Of the time after the end of input this part, up to the most, is kept for the last try, so that
 /// a Loki that hangs does not use it up.
 const KEPT: u32 = 4;
@@ -105,6 +109,19 @@ impl Patience {
     /// When a run is over, whatever Loki does; or None while input goes on.
     pub fn over_by(&self, view: View, accepted: Option<Instant>) -> Option<Instant> {
         Some(from(view, accepted)? + self.flush_timeout.max(LEAST))
+    }
+
+    /// When tries that began before the end of input are broken off, so that there is time for a
+    /// last one, and how long they may take at the least for that. None for others.
+    pub fn breaks_off(
+        &self,
+        view: View,
+        accepted: Option<Instant>,
+        tries: Tries,
+    ) -> Option<(Instant, Instant)> {
+        let until = self.answers_by(view, accepted, tries)?;
+        let later_than = self.over_by(view, accepted)? + CHANCE;
+        (Some(tries.begin) <= view.input_ended).then_some((until, later_than))
     }
 
     /// By when requests must be answered, or None while input goes on.
@@ -361,6 +378,36 @@ mod tests {
             let by = patience.answers_by(view, Some(ended), tries);
             assert_eq!(by, Some(ended + ms(until)), "{begin}");
         }
+    }
+
+    #[test]
+    fn only_what_began_before_the_end_of_input_is_broken_off_and_as_late_as_usual() {
+        let began = Instant::now();
+        let ms = Duration::from_millis;
+        let ended = began + ms(100);
+        let mut view = View {
+            phase: Phase::Running,
+            input_ended: None,
+        };
+        let patience = Patience {
+            flush_timeout: ms(4_000),
+        };
+        let breaks_off = |view, begin, usual| {
+            let tries = Tries {
+                begin,
+                last: false,
+                usual: ms(usual),
+            };
+            patience.breaks_off(view, None, tries)
+        };
+        assert_eq!(breaks_off(view, ended, 0), None, "input goes on");
+        view.input_ended = Some(ended);
+        let later_than = ended + ms(4_000) + CHANCE;
+        for (usual, at) in [(0, 3_000), (100, 3_000), (1_900, 3_700), (9_000, 4_000)] {
+            let by = breaks_off(view, began, usual);
+            assert_eq!(by, Some((ended + ms(at), later_than)), "{usual}");
+        }
+        assert_eq!(breaks_off(view, ended + ms(1), 0), None);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::checkpoint::Checkpoint;
 use crate::config::{Config, Summary};
 use crate::ledger::Ledger;
 use crate::note::{Message, Note};
-use crate::pipeline::{self, Pipeline, Stage};
+use crate::pipeline::{Ending, Pipeline, Stage};
 use crate::progress::Progress;
 use crate::queue::{Pop, Queue};
 use crate::report::Report;
@@ -21,10 +21,6 @@ use crate::spool::Spool;
 use crate::stop::{Phase, Stop};
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
-
-/// How long a stage may overrun the end before the program leaves without it, as when a request is
-/// under way that began before the end of input. The last try is over by then.
-const GRACE: Duration = Duration::from_millis(500);
 
 /// How long the stages have to put what is in memory into the spool after a second signal.
 const SPOOLING: Duration = Duration::from_secs(2);
@@ -63,6 +59,8 @@ pub(super) struct Conductor<'a> {
     pub(super) asked: Option<Instant>,
     /// Whether a second signal asked to stop now, and a source has a breath to hand in what it holds.
     pub(super) hasty: bool,
+    /// Whether requests were broken off that began before the end of input.
+    pub(super) broken_off: bool,
     pub(super) progress: Option<Progress>,
 }
 
@@ -104,6 +102,11 @@ impl Conductor<'_> {
                         }
                     } else if self.command.as_mut().is_some_and(|own| own.leave(now)) {
                         self.command_left(now, &mut end);
+                    } else if let Some((_, later_than)) =
+                        self.breaks_off().filter(|(at, _)| *at <= now)
+                    {
+                        self.broken_off = true;
+                        self.pipeline.break_off(later_than);
                     } else if self.over_by(end).is_some_and(|over| over <= now) {
                         if !self.is_hurried() || self.stop.view().phase == Phase::Now {
                             break;
@@ -292,16 +295,26 @@ impl Conductor<'_> {
     fn next_deadline(&self, end: Option<Instant>) -> Option<Instant> {
         let command = self.command.as_ref().and_then(Attended::due);
         let draw = self.progress.as_ref().map(Progress::due);
-        [self.linger, command, self.over_by(end), draw]
+        let breaks_off = self.breaks_off().map(|(at, _)| at);
+        [self.linger, command, breaks_off, self.over_by(end), draw]
             .into_iter()
             .flatten()
             .min()
     }
 
+    fn ending(&self) -> Option<Ending> {
+        Ending::of(&self.config.settings.delivery, self.stop, self.ledger)
+    }
+
+    /// When requests that began before the end of input are broken off, and which. Once.
+    fn breaks_off(&self) -> Option<(Instant, Instant)> {
+        let ending = self.ending().filter(|_| !self.broken_off);
+        ending.and_then(|ending| ending.breaks_off)
+    }
+
     /// When the program leaves whatever the stages do.
     fn over_by(&self, end: Option<Instant>) -> Option<Instant> {
-        let delivery = &self.config.settings.delivery;
-        let over = pipeline::over_by(delivery, self.stop, self.ledger).map(|over| over + GRACE);
+        let over = self.ending().map(|ending| ending.leave);
         // A dry run waits for whoever reads what it prints, until somebody asks for an end.
         let over = over.filter(|_| self.config.connection.is_some() || !self.is_patient());
         [end, over].into_iter().flatten().min()

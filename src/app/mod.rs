@@ -116,6 +116,7 @@ pub fn run(config: &Config) -> Result<u8> {
         linger: None,
         asked: None,
         hasty: false,
+        broken_off: false,
         progress,
     };
     let report = conductor.conduct(&events);

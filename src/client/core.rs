@@ -3,7 +3,7 @@
 //! Knows lines that are written already. Knows nothing of who logs, or of how many clones there are.
 
 use std::sync::{Arc, Once};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::check::Checked;
 use super::config::{Config, OnFull};
@@ -14,15 +14,11 @@ use crate::labels::Labels;
 use crate::ledger::Ledger;
 use crate::level::Level;
 use crate::note::{Loudness, Note};
-use crate::pipeline::{Destination, Intake, Pipeline, Plan, Stage, Stores};
+use crate::pipeline::{Destination, Ending, Intake, Pipeline, Plan, Stage, Stores};
 use crate::push::Push;
-use crate::queue::Queue;
-use crate::retry::LEAST;
+use crate::queue::{Pop, Queue};
+use crate::ship::Delivery;
 use crate::stop::{Phase, Stop};
-
-/// How long a stop may overrun its time, as when a request is under way that began before it. The last
-/// try is over by then.
-const GRACE: Duration = Duration::from_secs(1);
 
 /// What all clones of a client share; a bridge too, which keeps no client alive.
 pub struct Core {
@@ -37,7 +33,7 @@ pub struct Core {
     streams: [Arc<Labels>; Level::ALL.len()],
     max_message_size: usize,
     waits: bool,
-    flush_timeout: Duration,
+    delivery: Delivery,
     target: String,
     warnings: Vec<String>,
 }
@@ -47,6 +43,7 @@ impl Core {
     pub fn start(config: &Config, checked: Checked, push: Arc<dyn Push>) -> Self {
         let (stop, ledger) = (Arc::new(Stop::new()), Arc::new(Ledger::new()));
         let target = checked.settings.target.clone();
+        let delivery = checked.settings.delivery;
         let through = Queue::new(0);
         let ended = through.clone();
         let plan = Plan {
@@ -73,7 +70,7 @@ impl Core {
             streams: Level::ALL.map(|level| Arc::new(labels.with([("level", level.as_str())]))),
             max_message_size: config.max_message_size,
             waits: config.on_full == OnFull::Block,
-            flush_timeout: config.flush_timeout,
+            delivery,
             target,
             warnings: checked.warnings,
         }
@@ -94,7 +91,10 @@ impl Core {
 
     /// See [`Loki::flush`](super::Loki::flush).
     pub fn flush(&self) -> Result<(), FlushError> {
-        if self.pipeline.flush(Instant::now() + self.flush_timeout) {
+        if self
+            .pipeline
+            .flush(Instant::now() + self.delivery.patience.flush_timeout)
+        {
             return Ok(());
         }
         let pending = self.ledger.counts().left();
@@ -116,12 +116,28 @@ impl Core {
             self.pipeline.close();
             self.stop.advance(Phase::Winding);
             self.stop.end_input(now);
-            let time = self.flush_timeout.max(LEAST) + GRACE;
-            self.through.pop(Some(now + time));
+            self.wait_for_the_end();
             // Whatever a stage still does, it does in vain, and the statistics are final.
             self.stop.advance(Phase::Now);
             self.pipeline.abandon();
         });
+    }
+
+    /// Waits until the last stage is through, or the time is over.
+    fn wait_for_the_end(&self) {
+        let mut broken_off = false;
+        // After a stop the time is a total: nothing that comes moves its end, but tries begin.
+        while let Some(ending) = Ending::of(&self.delivery, &self.stop, &self.ledger) {
+            let breaks_off = ending.breaks_off.filter(|_| !broken_off);
+            let until = breaks_off.map_or(ending.leave, |(at, _)| at.min(ending.leave));
+            match (self.through.pop(Some(until)), breaks_off) {
+                (Pop::TimedOut, Some((_, later_than))) => {
+                    broken_off = true;
+                    self.pipeline.break_off(later_than);
+                }
+                _ => break,
+            }
+        }
     }
 
     /// See [`Loki::stats`](super::Loki::stats).

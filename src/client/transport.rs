@@ -6,7 +6,7 @@
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::push::Push;
 use crate::seal;
@@ -98,6 +98,10 @@ impl Push for Guarded {
                 format!("the transport panicked: {said}")
             }))
         })
+    }
+
+    fn break_off(&self, later_than: Instant) {
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| self.0.break_off(later_than)));
     }
 }
 

@@ -23,7 +23,7 @@ use crate::note::Note;
 use crate::pack::Pack;
 use crate::push::Push;
 use crate::queue::Queue;
-use crate::retry::Jitter;
+use crate::retry::{GRACE, Jitter};
 use crate::ship::{Delivery, LastTrouble, Ship};
 use crate::spool::Spool;
 use crate::stop::Stop;
@@ -102,6 +102,8 @@ pub struct Pipeline {
     intake: Intake,
     backlog: Arc<Backlog>,
     trouble: LastTrouble,
+    /// Where requests go, if they do.
+    push: Option<Arc<dyn Push>>,
     #[cfg(feature = "cli")]
     printing: Arc<print::Printing>,
 }
@@ -120,6 +122,11 @@ impl Plan {
             chunks,
             backlog: self.backlog(),
             trouble: LastTrouble::default(),
+            push: match &self.destination {
+                Destination::Loki(push) => Some(Arc::clone(push)),
+                #[cfg(feature = "cli")]
+                Destination::Print => None,
+            },
             #[cfg(feature = "cli")]
             printing: Arc::default(),
         };
@@ -210,6 +217,13 @@ impl Pipeline {
         self.chunks.close();
     }
 
+    /// Requests under way that may take until after `later_than` fail now.
+    pub fn break_off(&self, later_than: Instant) {
+        if let Some(push) = &self.push {
+            push.break_off(later_than);
+        }
+    }
+
     /// The time is over: what is not settled stays in the spool, or is left if there is none,
     /// whatever the stages still do.
     pub fn abandon(&self) {
@@ -260,8 +274,24 @@ fn seed() -> u64 {
     now ^ u64::from(std::process::id()).rotate_left(32)
 }
 
-/// The deadline by which a run must be over, given when input ended. See [`crate::retry::Patience`].
-pub fn over_by(delivery: &Delivery, stop: &Stop, ledger: &Ledger) -> Option<Instant> {
-    let (view, accepted) = (stop.view(), ledger.last_accepted());
-    delivery.patience.over_by(view, accepted)
+/// When a run ends, given when its input ended. See [`crate::retry::Patience`].
+#[derive(Debug, Clone, Copy)]
+pub struct Ending {
+    /// When requests that began before that are broken off, and which: see [`Pipeline::break_off`].
+    pub breaks_off: Option<(Instant, Instant)>,
+    /// When it is left, whatever the stages do.
+    pub leave: Instant,
+}
+
+impl Ending {
+    /// The end, or None while input goes on.
+    pub fn of(delivery: &Delivery, stop: &Stop, ledger: &Ledger) -> Option<Self> {
+        let (view, accepted) = (stop.view(), ledger.last_accepted());
+        let patience = delivery.patience;
+        let tries = ledger.tries();
+        Some(Self {
+            breaks_off: tries.and_then(|tries| patience.breaks_off(view, accepted, tries)),
+            leave: patience.over_by(view, accepted)? + GRACE,
+        })
+    }
 }

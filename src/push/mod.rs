@@ -7,7 +7,7 @@
 pub mod dry;
 pub mod http;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::shipment::{Answer, Request};
 
@@ -15,4 +15,10 @@ use crate::shipment::{Answer, Request};
 pub trait Push: Send + Sync {
     /// Sends a request once and waits for the answer, at most for `timeout`.
     fn push(&self, request: &Request, timeout: Duration) -> Answer;
+
+    /// If a request under way may take until after `later_than`, lets all that are fail now: the run
+    /// ends before that. Without it they take what they take, and the run ends without them.
+    fn break_off(&self, later_than: Instant) {
+        let _ = later_than;
+    }
 }

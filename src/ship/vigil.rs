@@ -54,15 +54,18 @@ impl Vigil {
 
     /// Tries are about to begin.
     pub fn begin(&self) -> Tries {
-        Tries {
+        let tries = Tries {
             begin: Instant::now(),
             last: self.last_try,
             usual: self.usual,
-        }
+        };
+        self.ledger.set_tries(Some(tries));
+        tries
     }
 
     /// They are over.
     pub fn ended(&mut self, tries: Tries, went_well: bool) {
+        self.ledger.set_tries(None);
         self.took = tries.begin.elapsed();
         if went_well {
             self.usual = self.took;

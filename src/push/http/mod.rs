@@ -13,16 +13,17 @@ mod secret;
 mod system;
 mod terms;
 mod tls;
+mod wire;
 mod x509;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use ureq::http::{HeaderName, HeaderValue, Response, Uri};
 use ureq::unversioned::transport::{
     ConnectProxyConnector, Connector as _, SocksConnector, TcpConnector,
 };
-use ureq::{Agent, Body, Proxy, ProxyProtocol};
+use ureq::{Agent, Body, Proxy, ProxyProtocol, Timeout};
 
 use super::Push;
 use crate::shipment::{Answer, Request};
@@ -36,6 +37,7 @@ use resolver::Names;
 use secret::Renewed;
 pub use secret::{Scheme, SecretFile};
 pub use terms::Terms;
+use wire::{UnderWay, Wire};
 
 /// What a connection copies a request through. ureq's own 128 KiB, times the connections, is memory
 /// that buys nothing: the kernel takes less at once.
@@ -46,7 +48,7 @@ const INPUT: usize = 16 * 1024;
 
 /// Pushes to a Loki, and asks it.
 pub struct Http {
-    agent: Agent,
+    wire: Wire,
     names: Names,
     url: String,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -114,14 +116,18 @@ impl Http {
             .timeout_global(Some(connection.timeout))
             .proxy(proxy)
             .build();
-        let connector =
-            ().chain(SocksConnector::default())
-                .chain(ConnectProxyConnector::default())
-                .chain(TcpConnector::default())
-                .chain(TlsConnector(tls));
         let names = Names::default();
+        let of_agents = names.clone();
+        let wire = Wire::new(move || {
+            let connector =
+                ().chain(SocksConnector::default())
+                    .chain(ConnectProxyConnector::default())
+                    .chain(TcpConnector::default())
+                    .chain(TlsConnector(tls.clone()));
+            Agent::with_parts(config.clone(), connector, of_agents.clone())
+        });
         Ok(Self {
-            agent: Agent::with_parts(config, connector, names.clone()),
+            wire,
             names,
             url: connection.url.clone(),
             headers,
@@ -140,7 +146,8 @@ impl Http {
     /// # Errors
     /// If no answer came that can be read.
     pub fn post(&self, request: &Request, timeout: Duration) -> Result<Page, Failed> {
-        let mut post = self
+        let under_way = self.begin(timeout);
+        let mut post = under_way
             .agent
             .post(&self.url)
             .header("content-type", "application/json");
@@ -155,7 +162,7 @@ impl Http {
             .timeout_global(Some(timeout))
             .timeout_connect(Some(timeout))
             .build();
-        self.page(post.send(&*request.body), TEXT)
+        self.page(post.send(&*request.body), &under_way, TEXT)
     }
 
     /// Asks for an address, with the same headers.
@@ -163,7 +170,8 @@ impl Http {
     /// # Errors
     /// If no answer came that can be read.
     pub fn get(&self, url: &str, timeout: Duration) -> Result<Page, Failed> {
-        let mut get = self.agent.get(url);
+        let under_way = self.begin(timeout);
+        let mut get = under_way.agent.get(url);
         for (name, value) in self.headers() {
             get = get.header(name, value);
         }
@@ -172,7 +180,13 @@ impl Http {
             .timeout_global(Some(timeout))
             .timeout_connect(Some(timeout))
             .build();
-        self.page(get.call(), REFUSAL_TEXT)
+        self.page(get.call(), &under_way, REFUSAL_TEXT)
+    }
+
+    /// A request that may take so long begins.
+    fn begin(&self, timeout: Duration) -> UnderWay<'_> {
+        let now = Instant::now();
+        self.wire.begin(now.checked_add(timeout).unwrap_or(now))
     }
 
     /// The headers for a request that is made now.
@@ -188,10 +202,18 @@ impl Http {
     fn page(
         &self,
         answer: Result<Response<Body>, ureq::Error>,
+        under_way: &UnderWay<'_>,
         most: usize,
     ) -> Result<Page, Failed> {
         let response = answer.map_err(|error| {
             self.names.forget();
+            // What we broke off ourselves took too long.
+            let is_ours = under_way.is_broken_off();
+            let error = if is_ours {
+                ureq::Error::Timeout(Timeout::Global)
+            } else {
+                error
+            };
             explain(&error, &self.way)
         })?;
         let page = Page::read(response, most);
@@ -211,6 +233,10 @@ impl Push for Http {
                 text: failed.told(),
             },
         }
+    }
+
+    fn break_off(&self, later_than: Instant) {
+        self.wire.break_off(later_than);
     }
 }
 
