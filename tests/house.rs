@@ -53,7 +53,6 @@ fn each_outside_library_has_one_door() {
         ("flate2::", &["seal.rs", "source/gzip.rs"]),
         ("signal_hook::", &["signals.rs"]),
         ("clap::", &["cli/"]),
-        ("indicatif::", &["progress/"]),
         ("glob::", &["source/names.rs"]),
         ("jiff::", &["time.rs", "refusal/", "check/"]),
         ("crc32fast::", &["spool/file.rs"]),

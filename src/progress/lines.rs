@@ -4,10 +4,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::message;
+use super::speed::Speed;
+use super::{facts, message};
 use crate::ledger::Wait;
 use crate::note::{Message, Note};
-use crate::report::{Counts, duration, size};
+use crate::report::Counts;
 
 /// How often one is said.
 const EVERY: Duration = Duration::from_secs(10);
@@ -15,7 +16,8 @@ const EVERY: Duration = Duration::from_secs(10);
 /// Lines that are said when their time has come.
 pub struct Lines {
     total: Option<u64>,
-    last: (Instant, u64),
+    due: Instant,
+    speed: Speed,
     note: Note,
 }
 
@@ -24,41 +26,28 @@ impl Lines {
     pub fn start(total: Option<u64>, now: Instant, note: Note) -> Self {
         Self {
             total,
-            last: (now, 0),
+            due: now + EVERY,
+            speed: Speed::over(EVERY, now),
             note,
         }
     }
 
     /// When the next one is to be said.
     pub fn due(&self) -> Instant {
-        self.last.0 + EVERY
+        self.due
     }
 
     /// Says one.
     pub fn say(&mut self, now: Instant, counts: &Counts, wait: Option<&Wait>) {
+        self.due = now + EVERY;
         let line = self.line(now, counts, wait);
-        self.last = (now, counts.bytes_read);
         self.note.say(&Message::Progress { line: &line });
     }
 
-    fn line(&self, now: Instant, counts: &Counts, wait: Option<&Wait>) -> String {
-        let mut text = size(counts.bytes_read);
-        if let Some(total) = self.total {
-            text = text + " of " + &size(total);
-        }
-        let (at, before) = self.last;
-        let took = now.saturating_duration_since(at).as_secs_f64();
-        let rate = counts.bytes_read.saturating_sub(before) as f64 / took.max(0.001);
-        text = text + ", " + &size(rate as u64) + "/s";
-        let rest = self
-            .total
-            .map(|total| total.saturating_sub(counts.bytes_read));
-        // Of what stands still nobody knows when it ends.
-        if let Some(rest) = rest.filter(|&rest| rest > 0 && rate >= 1.0) {
-            let left = Duration::from_secs((rest as f64 / rate).ceil() as u64);
-            text = text + ", " + &duration(left) + " left";
-        }
-        text + ", " + &message(counts, wait, now)
+    fn line(&mut self, now: Instant, counts: &Counts, wait: Option<&Wait>) -> String {
+        self.speed.see(now, counts.bytes_read);
+        let facts = facts(&self.speed, self.total, counts.bytes_read);
+        facts + ", " + &message(counts, wait, now)
     }
 }
 
@@ -78,7 +67,7 @@ mod tests {
             ..Counts::default()
         };
         let line = |total, bytes| {
-            let lines = Lines::start(total, began, Note::new(Loudness::Silent));
+            let mut lines = Lines::start(total, began, Note::new(Loudness::Silent));
             lines.line(now, &counts(bytes), None)
         };
         let known = line(Some(40 << 10), 10 << 10);

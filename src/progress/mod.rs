@@ -6,15 +6,17 @@
 
 mod bar;
 mod lines;
+mod speed;
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use crate::ledger::Wait;
 use crate::note::{Foreign, Note};
-use crate::report::{Counts, counted, duration};
+use crate::report::{Counts, counted, duration, size};
 use bar::Bar;
 use lines::Lines;
+use speed::Speed;
 
 /// Tells how far a run is, when its time has come.
 pub enum Progress {
@@ -54,6 +56,20 @@ impl Progress {
             Self::Lines(lines) => lines.say(now, &counts, wait.as_ref()),
         }
     }
+}
+
+/// What is said of the bytes.
+fn facts(speed: &Speed, total: Option<u64>, bytes: u64) -> String {
+    let mut text = size(bytes);
+    if let Some(total) = total {
+        text = text + " of " + &size(total);
+    }
+    text = text + ", " + &size(speed.rate() as u64) + "/s";
+    let rest = total.map(|total| total.saturating_sub(bytes));
+    if let Some(left) = rest.and_then(|rest| speed.left(rest)) {
+        text = text + ", " + &duration(left) + " left";
+    }
+    text
 }
 
 /// What is said beside the bytes.
