@@ -125,7 +125,7 @@ fn seal(bencher: Bencher<'_, '_>, level: u8) {
     bencher
         .with_inputs(batch)
         .counter(BytesCount::of_str(TEXT.as_str()))
-        .bench_local_values(|batch| sealer.seal(batch));
+        .bench_local_values(|batch| sealer.seal(batch, |_| {}));
 }
 
 fn batch() -> Batch {

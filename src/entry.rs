@@ -262,8 +262,13 @@ impl Chunk {
         self.streams.iter().map(|stream| &stream.labels)
     }
 
-    /// Gives the text of a stream back before the chunk goes: its entries are not to be read again.
-    pub fn forget(&mut self, labels: &Arc<Labels>) {
+    /// Gives back before the chunk goes what the entries of a stream take, or with None those of all:
+    /// they are not to be read again.
+    pub fn forget(&mut self, labels: Option<&Arc<Labels>>) {
+        let Some(labels) = labels else {
+            (self.streams, self.slots) = (Vec::new(), Vec::new());
+            return;
+        };
         // A twin by value may keep its text until the chunk goes.
         let known = |stream: &&mut Stream| Arc::ptr_eq(&stream.labels, labels);
         if let Some(stream) = self.streams.iter_mut().find(known) {

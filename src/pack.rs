@@ -22,6 +22,9 @@ type Out = dyn Fn(Shipment) + Send + Sync;
 /// So much, in bytes of chunks, is taken in whenever it is there.
 const MUCH: usize = 64 * 1024;
 
+/// Memory is given back in steps of so many bytes: whoever waits for it is not woken for each chunk.
+const STEP: usize = 128 * 1024;
+
 /// What the room needs.
 pub struct Pack {
     /// When a batch closes.
@@ -43,7 +46,7 @@ impl Pack {
         let most = self.sealers.max(1);
         let sealers = Sealers {
             batches: Queue::new(most),
-            room: Room::new(most),
+            room: Room::new(self.limits.bytes.saturating_mul(most)),
             turnstile: Arc::new(Turnstile::new()),
             out: Arc::new(out),
             level: self.gzip_level,
@@ -61,6 +64,7 @@ impl Pack {
             let enough = batcher.patience().min(MUCH);
             match chunks.pop_enough(batcher.due(), enough) {
                 Pop::Item(chunk) => {
+                    sealers.make_room(batcher.footprint() + chunk.footprint());
                     batcher.add(chunk, |batch| sealers.seal(batch));
                     // Once a stop was asked for, what was read is sent at once.
                     if self.stop.view().phase >= Phase::Winding && chunks.is_empty() {
@@ -87,10 +91,12 @@ impl Pack {
 
 /// Threads that seal, started when there is work for them.
 ///
-/// There are only as many batches as sealers: while all are busy, the next one that is full waits
-/// where it was filled. One more would be a megabyte more, and sealers wait for nothing as it is.
+/// What they have of chunks shares a room with the batch that is open: as many batches as there are
+/// sealers, or a third of all memory would be for one that waits. Chunks are given back as they are
+/// sealed, so that the next batch grows while the sealers are at work, and these wait for nothing.
 struct Sealers {
     batches: Queue<(Batch, Place)>,
+    /// Bytes of chunks that are to be sealed.
     room: Room,
     turnstile: Arc<Turnstile>,
     out: Arc<Out>,
@@ -100,12 +106,18 @@ struct Sealers {
 }
 
 impl Sealers {
+    /// Waits until there is room for so much that is not to be sealed yet, or all is sealed.
+    fn make_room(&self, bytes: usize) {
+        self.room.enter_while(bytes, || true);
+        self.room.release(bytes);
+    }
+
     fn seal(&mut self, batch: Batch) {
         // A trickle is served by one thread; a second one starts when the first falls behind.
-        if self.threads.len() < self.most && (self.threads.is_empty() || !self.batches.is_empty()) {
+        if self.threads.len() < self.most && (self.threads.is_empty() || !self.room.is_empty()) {
             self.start();
         }
-        let place = Place::take(&self.room);
+        let place = Place::take(&self.room, batch.footprint());
         // The sealers outlive their queue; a batch they could not take would be left, and counted
         // so.
         let _ = self.batches.push((batch, place), 1);
@@ -116,9 +128,9 @@ impl Sealers {
         let (out, level) = (Arc::clone(&self.out), self.level);
         let seal = move || {
             let mut sealer = Sealer::new(level);
-            while let Pop::Item((batch, place)) = batches.pop(None) {
+            while let Pop::Item((batch, mut place)) = batches.pop(None) {
                 let ticket = turnstile.ticket(batch.number);
-                let shipment = sealer.seal(batch);
+                let shipment = sealer.seal(batch, |freed| place.shrink(freed));
                 drop(place);
                 ticket.pass(|| out(shipment));
             }
@@ -129,20 +141,38 @@ impl Sealers {
     }
 }
 
-/// The place of a batch that is sealed.
-struct Place(Room);
+/// The room of a batch that is to be sealed, as far as it is not given back.
+struct Place {
+    room: Room,
+    bytes: usize,
+    /// Freed, but not given back.
+    freed: usize,
+}
 
 impl Place {
-    /// Waits for one.
-    fn take(room: &Room) -> Self {
-        room.enter_while(1, || true);
-        Self(room.clone())
+    /// Takes it, whether it is there or not: what is in the batch is in memory.
+    fn take(room: &Room, bytes: usize) -> Self {
+        room.occupy(bytes);
+        Self {
+            room: room.clone(),
+            bytes,
+            freed: 0,
+        }
+    }
+
+    fn shrink(&mut self, bytes: usize) {
+        self.freed += bytes;
+        if self.freed >= STEP {
+            let bytes = std::mem::take(&mut self.freed).min(self.bytes);
+            self.bytes -= bytes;
+            self.room.release(bytes);
+        }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.release(1);
+        self.room.release(self.bytes);
     }
 }
 
@@ -166,6 +196,15 @@ mod tests {
 
     #[test]
     fn shipments_leave_in_order_whoever_sealed_them() {
+        all_leave_in_order(1 << 20);
+    }
+
+    #[test]
+    fn a_room_smaller_than_any_chunk_holds_nothing_up_for_good() {
+        all_leave_in_order(300);
+    }
+
+    fn all_leave_in_order(bytes: usize) {
         let (chunks, seen) = (Queue::new(usize::MAX), Arc::new(Mutex::new(Vec::new())));
         let labels = Arc::new(Labels::new([("app", "x")]));
         for n in 0..500_i64 {
@@ -180,7 +219,7 @@ mod tests {
         chunks.close();
         let limits = Limits {
             entries: 37,
-            bytes: 1 << 20,
+            bytes,
             age: Duration::from_secs(60),
         };
         let pack = Pack {

@@ -81,6 +81,11 @@ impl Room {
         self.lock().used += bytes;
     }
 
+    /// Whether none is in use.
+    pub fn is_empty(&self) -> bool {
+        self.lock().used == 0
+    }
+
     /// Gives room back.
     pub fn release(&self, bytes: usize) {
         let mut state = self.lock();

@@ -23,6 +23,14 @@ const PIECE: usize = 32 * 1024;
 /// The largest window deflate has: 2^15 bytes.
 const WINDOW_BITS: u8 = 15;
 
+/// What was written of a request.
+#[derive(Default)]
+struct Counted {
+    entries: usize,
+    /// Lines and metadata.
+    bytes: usize,
+}
+
 /// Writes requests. Reuses its buffers and its compressor from one to the next.
 pub struct Sealer {
     gzip: Option<Compress>,
@@ -42,16 +50,17 @@ impl Sealer {
         }
     }
 
-    /// Seals a batch: a request for each stream in it. What is sealed is given back at once, stream
-    /// by stream, for the next batch grows meanwhile.
-    pub fn seal(&mut self, mut batch: Batch) -> Shipment {
+    /// Seals a batch: a request for each stream in it. See [`Batch::give_out`] for `freed`.
+    pub fn seal(&mut self, mut batch: Batch, mut freed: impl FnMut(usize)) -> Shipment {
         let mut requests = Vec::with_capacity(batch.groups.len());
         for at in 0..batch.groups.len() {
-            let group = &batch.groups[at];
-            if !group.is_empty() {
-                requests.push(self.request(&group.labels, batch.entries(group)));
+            if batch.groups[at].is_empty() {
+                continue;
             }
-            batch.forget(at);
+            let labels = Arc::clone(&batch.groups[at].labels);
+            let mut counted = self.begin(&labels);
+            batch.give_out(at, |entry| self.put(entry, &mut counted), &mut freed);
+            requests.push(self.finish(labels, &counted));
         }
         Shipment {
             number: batch.number,
@@ -66,34 +75,46 @@ impl Sealer {
         labels: &Arc<Labels>,
         entries: impl IntoIterator<Item = Entry<'a>>,
     ) -> Request {
+        let mut counted = self.begin(labels);
+        for entry in entries {
+            self.put(&entry, &mut counted);
+        }
+        self.finish(Arc::clone(labels), &counted)
+    }
+
+    fn begin(&mut self, labels: &Labels) -> Counted {
         self.json.clear();
         self.body.clear();
         if let Some(gzip) = &mut self.gzip {
             gzip.reset();
         }
-        let (mut count, mut bytes) = (0, 0);
         self.json.extend_from_slice(b"{\"streams\":[{\"stream\":");
         self.json.extend_from_slice(labels.json().as_bytes());
         self.json.extend_from_slice(b",\"values\":[");
-        for entry in entries {
-            if count > 0 {
-                self.json.push(b',');
-            }
-            write_entry(&mut self.json, &entry);
-            count += 1;
-            bytes += entry.line.len() + entry.metadata.len();
-            if self.json.len() >= PIECE {
-                self.drain(FlushCompress::None);
-            }
+        Counted::default()
+    }
+
+    fn put(&mut self, entry: &Entry<'_>, counted: &mut Counted) {
+        if counted.entries > 0 {
+            self.json.push(b',');
         }
+        write_entry(&mut self.json, entry);
+        counted.entries += 1;
+        counted.bytes += entry.line.len() + entry.metadata.len();
+        if self.json.len() >= PIECE {
+            self.drain(FlushCompress::None);
+        }
+    }
+
+    fn finish(&mut self, labels: Arc<Labels>, counted: &Counted) -> Request {
         self.json.extend_from_slice(b"]}]}");
         self.drain(FlushCompress::Finish);
         Request {
-            labels: Arc::clone(labels),
+            labels,
             body: self.body.as_slice().into(),
             gzip: self.gzip.is_some(),
-            entries: count,
-            bytes,
+            entries: counted.entries,
+            bytes: counted.bytes,
         }
     }
 

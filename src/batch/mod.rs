@@ -50,32 +50,48 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The entries of a group, ascending by time, as Loki wants them (contract, trap T11).
-    pub fn entries<'a>(&'a self, group: &'a Group) -> impl ExactSizeIterator<Item = Entry<'a>> {
-        group.places.iter().enumerate().map(|(n, &(chunk, at))| {
-            let entry = self.chunks[chunk as usize].entry(at as usize);
-            let time = group.times.get(n).copied().unwrap_or(entry.time);
-            Entry { time, ..entry }
-        })
-    }
-
-    /// Gives back what the entries of a group take, which are not to be read again. A chunk that
-    /// another batch shares keeps its text.
-    pub fn forget(&mut self, group: usize) {
+    /// Gives out the entries of a group, ascending by time, as Loki wants them (contract, trap T11),
+    /// and with them the memory they take: the next batch grows meanwhile. `freed` is told of each
+    /// part of it, in bytes. A chunk that another batch shares keeps its text.
+    pub fn give_out(
+        &mut self,
+        group: usize,
+        mut take: impl FnMut(&Entry<'_>),
+        mut freed: impl FnMut(usize),
+    ) {
+        let is_last = group + 1 == self.groups.len();
         let next = self.groups.get(group + 1);
         // A stream whose late entries go by themselves has two groups, one behind the other.
         let goes_on = next.is_some_and(|next| next.labels == self.groups[group].labels);
-        let Group {
-            labels,
-            places,
-            times,
-            ..
-        } = &mut self.groups[group];
-        (*places, *times) = (Vec::new(), Vec::new());
-        if !goes_on {
-            let own = self.chunks.iter_mut().filter_map(Arc::get_mut);
-            own.for_each(|chunk| chunk.forget(labels));
+        let places = std::mem::take(&mut self.groups[group].places);
+        let times = std::mem::take(&mut self.groups[group].times);
+        let labels = Arc::clone(&self.groups[group].labels);
+        let mut forget = |chunk: &mut Arc<Chunk>| {
+            if let Some(own) = Arc::get_mut(chunk).filter(|_| !goes_on) {
+                let before = own.footprint();
+                own.forget(if is_last { None } else { Some(&labels) });
+                freed(before - own.footprint());
+            }
+        };
+        // Those that were sorted lie anywhere.
+        let in_order = places.is_sorted_by_key(|(chunk, _)| *chunk);
+        let mut done = 0;
+        for (n, &(chunk, at)) in places.iter().enumerate() {
+            let chunk = chunk as usize;
+            if in_order && done < chunk {
+                self.chunks[done..chunk].iter_mut().for_each(&mut forget);
+                done = chunk;
+            }
+            let entry = self.chunks[chunk].entry(at as usize);
+            let time = times.get(n).copied().unwrap_or(entry.time);
+            take(&Entry { time, ..entry });
         }
+        self.chunks[done..].iter_mut().for_each(forget);
+    }
+
+    /// What its chunks take in memory, in bytes.
+    pub fn footprint(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.footprint()).sum()
     }
 
     /// How many entries, of all streams.
@@ -167,6 +183,12 @@ impl Batcher {
         let bytes = self.limits.bytes.saturating_sub(cost);
         // An entry takes its slot and its text, and costs its overhead and its text.
         (entries.saturating_mul(SLOT)).min(bytes / (OVERHEAD / SLOT))
+    }
+
+    /// What the chunks of the open batch take in memory, in bytes.
+    pub fn footprint(&self) -> usize {
+        let open = self.open.as_ref();
+        open.map_or(0, |open| open.batch.footprint())
     }
 
     /// Closes what is open.
@@ -261,6 +283,7 @@ impl Open {
 mod tests {
     use super::*;
     use crate::entry::Mark;
+    use std::cell::Cell;
 
     fn limits(entries: usize, bytes: usize) -> Limits {
         Limits {
@@ -281,18 +304,21 @@ mod tests {
         chunk
     }
 
-    fn lines(batch: &Batch) -> Vec<(String, Vec<String>)> {
-        let of = |group| {
-            batch
-                .entries(group)
-                .map(|entry| entry.line.to_owned())
-                .collect()
+    fn given_out(batch: &mut Batch, group: usize) -> Vec<(i64, String)> {
+        let mut given = Vec::new();
+        let mut give = |entry: &Entry<'_>| given.push((entry.time, entry.line.to_owned()));
+        batch.give_out(group, &mut give, |_| {});
+        given
+    }
+
+    fn lines(mut batch: Batch) -> Vec<(String, Vec<String>)> {
+        let name = |group: &Group| group.labels.get("app").unwrap_or("").to_owned();
+        let names: Vec<_> = batch.groups.iter().map(name).collect();
+        let given = |(at, name)| {
+            let given = given_out(&mut batch, at);
+            (name, given.into_iter().map(|(_, line)| line).collect())
         };
-        batch
-            .groups
-            .iter()
-            .map(|group| (group.labels.get("app").unwrap_or("").to_owned(), of(group)))
-            .collect()
+        names.into_iter().enumerate().map(given).collect()
     }
 
     fn add(batcher: &mut Batcher, chunk: Chunk) -> Vec<Batch> {
@@ -305,7 +331,7 @@ mod tests {
     fn a_batch_holds_all_streams_and_closes_as_a_whole() {
         let now = Instant::now();
         let mut batcher = Batcher::new(limits(4, 1 << 20), false);
-        let closed = add(
+        let mut closed = add(
             &mut batcher,
             chunk(
                 &[("a", "1"), ("b", "2"), ("a", "3"), ("a", "4"), ("b", "5")],
@@ -314,15 +340,15 @@ mod tests {
         );
         assert_eq!(closed.len(), 1);
         assert_eq!(
-            lines(&closed[0]),
+            closed[0].marks,
+            [Mark { file: 0, offset: 4 }].into_iter().collect()
+        );
+        assert_eq!(
+            lines(closed.remove(0)),
             [
                 ("a".into(), vec!["1".into(), "3".into(), "4".into()]),
                 ("b".into(), vec!["2".into()])
             ]
-        );
-        assert_eq!(
-            closed[0].marks,
-            [Mark { file: 0, offset: 4 }].into_iter().collect()
         );
         let rest = batcher.close().unwrap();
         assert_eq!((rest.number, rest.len()), (1, 1));
@@ -336,6 +362,11 @@ mod tests {
             .collect()
         );
         assert!(batcher.close().is_none());
+    }
+
+    /// What the text of a batch takes.
+    fn held(batch: &Batch) -> usize {
+        batch.chunks.iter().map(|chunk| chunk.bytes()).sum()
     }
 
     #[test]
@@ -354,18 +385,43 @@ mod tests {
             chunks.push(stream, 0, mark as u64, &[line], "");
         }
         let mut first = add(&mut batcher, chunks).remove(0);
-        let held = |batch: &Batch| -> usize { batch.chunks.iter().map(|c| c.bytes()).sum() };
         assert_eq!(held(&first), 6);
-        first.forget(0);
+        given_out(&mut first, 0);
         // The second chunk is also that of the batch which is open.
         assert_eq!(held(&first), 5);
-        assert_eq!(lines(&first)[1], ("b".into(), vec!["2".into()]));
+        assert_eq!(given_out(&mut first, 1), at(&[(0, "2")]));
         let mut rest = batcher.close().unwrap();
         drop(first);
-        assert_eq!(lines(&rest)[0].1, ["4"]);
-        rest.forget(0);
+        assert_eq!(given_out(&mut rest, 0), at(&[(0, "4")]));
         assert_eq!(held(&rest), 2);
-        assert_eq!(lines(&rest)[1].1, ["5"]);
+        assert_eq!(given_out(&mut rest, 1), at(&[(0, "5")]));
+        assert_eq!(held(&rest), 0);
+    }
+
+    #[test]
+    fn a_chunk_is_given_back_when_the_next_one_is_begun() {
+        let mut batcher = Batcher::new(limits(100, 1 << 20), false);
+        let labels = Arc::new(Labels::new([("app", "a")]));
+        for n in 0..10 {
+            let mut chunk = Chunk::new(None, Instant::now());
+            let stream = chunk.stream(&labels);
+            chunk.push(stream, n, 0, &["line"], "");
+            assert!(add(&mut batcher, chunk).is_empty());
+        }
+        let mut batch = batcher.close().unwrap();
+        let took = batch.footprint();
+        let (mut given, freed) = (0, Cell::new((0, 0)));
+        let give = |_: &Entry<'_>| {
+            assert_eq!(freed.get().0, given);
+            given += 1;
+        };
+        batch.give_out(0, give, |bytes| {
+            let (chunks, so_far) = freed.get();
+            freed.set((chunks + 1, so_far + bytes));
+        });
+        assert_eq!(given, 10);
+        assert_eq!(freed.get(), (10, took - batch.footprint()));
+        assert!(freed.get().1 >= 10 * (SLOT + "line".len()));
     }
 
     #[test]
@@ -416,7 +472,7 @@ mod tests {
         let mut batcher = Batcher::new(limits(10, 1 << 20), false);
         add(&mut batcher, chunk);
         let batch = batcher.close().unwrap();
-        assert_eq!(lines(&batch)[0].1, ["a", "b", "c", "d"]);
+        assert_eq!(lines(batch)[0].1, ["a", "b", "c", "d"]);
     }
 
     fn dated(batcher: &mut Batcher, entries: &[(i64, &str)]) -> Vec<Vec<(i64, String)>> {
@@ -426,14 +482,9 @@ mod tests {
             chunk.push(stream, *time, 0, &[line], "");
         }
         add(batcher, chunk);
-        let batch = batcher.close().unwrap();
-        let of = |group| {
-            batch
-                .entries(group)
-                .map(|e| (e.time, e.line.to_owned()))
-                .collect()
-        };
-        batch.groups.iter().map(of).collect()
+        let mut batch = batcher.close().unwrap();
+        let groups = 0..batch.groups.len();
+        groups.map(|at| given_out(&mut batch, at)).collect()
     }
 
     fn at(entries: &[(i64, &str)]) -> Vec<(i64, String)> {

@@ -31,7 +31,7 @@ pub use intake::Intake;
 pub use stage::{AtEnd, Stage};
 
 /// Bytes of chunks that may wait for the batch thread where sources wait in their turn.
-pub const CHUNKS: usize = 256 * 1024;
+pub const CHUNKS: usize = 128 * 1024;
 
 /// How the stages are set.
 #[derive(Debug, Clone)]
