@@ -174,6 +174,23 @@ fn stopping_twice_is_stopping_once() {
 }
 
 #[test]
+fn a_stop_leaves_time_for_a_last_try_of_a_request_that_hangs() {
+    let stand_in = StandIn::start();
+    stand_in.fault(Fault::Hang);
+    let time = Duration::from_secs(2);
+    let config = config(&stand_in).flush_interval(Duration::from_millis(1));
+    let loki = Loki::new(config.timeout(LONG).flush_timeout(time)).unwrap();
+    loki.info("one", &[]);
+    stand_in.wait_for_requests(1);
+    let began = Instant::now();
+    let stats = loki.stop();
+    assert_eq!((stats.sent, stats.pending), (1, 0), "{stats:?}");
+    // Three quarters of the time are for the request, the rest for the last try.
+    assert!(began.elapsed() < time, "{:?}", began.elapsed());
+    assert_eq!(stand_in.lines(), ["one"]);
+}
+
+#[test]
 fn a_flush_sends_at_once_and_waits_until_all_is_settled() {
     let kept = Kept::holding();
     let config = Config::new("http://loki").flush_interval(LONG);
