@@ -30,7 +30,7 @@
 //! * Every wait has a jitter of half of it both ways, so that nobody keeps in step: one who
 //!   comes exactly when the bucket has filled up for the next request would never be refused,
 //!   and the others always. While a share is kept the jitter is around the exact time, so it
-//!   does not add up.
+//!   does not add up, and it is small until others were met.
 //! * No wait is longer than a bound (a minute), except where one request's bytes need more at
 //!   the limit, or several connections queue. The bound is dear when a thousand share a limit
 //!   (most tries are refused) and is what lets all of them notice soon when it is lifted.
@@ -59,8 +59,8 @@ const JITTER_TOP: f64 = 2.0;
 /// The wait after the first refusal in seconds, half to one and a half of it: what the bucket gains in
 /// that is not more than may be sent at once then.
 const FIRST_WAIT: f64 = 0.85;
-/// And how many times the request's own time at least.
-const FIRST_LEAST: f64 = 1.25;
+/// And how many times the request's own time at least: what is above 1 covers [`JITTER_ALONE`].
+const FIRST_LEAST: f64 = 1.125;
 /// A request that needs longer than these seconds at the limit alone is tried all the same: the
 /// limit may be 0, which blocks a tenant for a while.
 const OWN_MAX: f64 = 300.0;
@@ -69,6 +69,10 @@ const SLACK: f64 = 1.0;
 /// The share of one that seems to be alone: what it leaves fills the bucket up, so that others
 /// who come find tokens, and its own jitter costs nothing.
 const ALONE: f64 = 0.98;
+/// The jitter around the exact time, as a part of the request's own, as long as no others were met:
+/// half of it both ways is no more than [`FIRST_LEAST`] leaves in the bucket, so that one alone is not
+/// refused for its own jitter, and ends on time.
+const JITTER_ALONE: f64 = 0.25;
 /// What an accepted request adds to the share, as a part of its square root.
 const GAIN: f64 = 0.1;
 /// What a refusal divides the share by, and by what the wait grows with each one in a row.
@@ -113,6 +117,8 @@ pub struct Pace {
     /// What the bucket gains in the first wait beyond what we need, in seconds: ours if nobody
     /// else takes it, which an acceptance will show.
     saved: f64,
+    /// Whether others were met under this limit.
+    met: bool,
     /// Refused, and accepted, in a row.
     refused: u32,
     accepted: u32,
@@ -143,6 +149,7 @@ impl Pace {
             share: ALONE,
             paid: 0.0,
             saved: 0.0,
+            met: false,
             refused: 0,
             accepted: 0,
             lowered: Duration::ZERO,
@@ -202,7 +209,7 @@ impl Pace {
             .map_or(SLACK, |most| bytes_at(limit, most).min(SLACK));
         self.paid = self.paid.max(now - cost.max(slack)) + cost;
         // Around the exact time, so that the jitter does not add up.
-        seconds(self.paid + cost * (random - 0.5) - now)
+        seconds(self.paid + self.jitter(cost, random) - now)
     }
 
     /// A request got a refusal that names `limit`, in bytes a second. Returns the wait before it,
@@ -239,6 +246,7 @@ impl Pace {
             self.accepted = 0;
             if !known {
                 self.share = ALONE;
+                self.met = false;
                 self.quiet = QUIET;
                 backoff = self.backoff();
             } else if self.raised > 0.0 {
@@ -247,12 +255,14 @@ impl Pace {
             } else if self.share > ALONE {
                 self.share = (self.share / CUT).max(ALONE);
             } else {
+                self.met = true;
                 // Below the least the longest wait is in use anyway, and the way up is long.
                 let least = bytes_at(rate, bytes) / self.longest;
                 self.share = (self.share / CUT).max(least.min(ALONE));
                 backoff = self.backoff();
             }
             self.raised = 0.0;
+            self.saved = 0.0;
             self.raise = now + self.quiet;
         }
         // The bucket is empty now, whatever we thought.
@@ -261,13 +271,17 @@ impl Pace {
         self.paid = self.paid.max(now);
         if !news {
             self.paid += cost;
-            return seconds(self.paid + cost * (random - 0.5) - now);
+            return seconds(self.paid + self.jitter(cost, random) - now);
         }
         // Alone, it holds two of these after `least`; the second covers the jitter to come. As long as
-        // no others were met a part of that will do, and a short load is over earlier.
+        // no others were met that is small and a part will do, and a short load is over earlier.
         let least = if known { 2.0 } else { FIRST_LEAST } * bytes_at(rate, bytes);
         let wait = (cost.max(backoff) * (0.5 + random)).max(least);
-        self.saved = if known { 0.0 } else { wait - least };
+        if !known {
+            self.saved = wait - least;
+            // What is sent in the wait was on its way: there was no limit to ask for a place.
+            self.lowered = seconds(now + 0.5 * wait);
+        }
         self.paid += wait;
         seconds(self.paid - now)
     }
@@ -329,6 +343,12 @@ impl Pace {
     fn cost(&self, limit: f64, bytes: u64) -> f64 {
         let own = bytes_at(limit, bytes);
         (own / self.share).min(self.longest.max(own))
+    }
+
+    /// How much later than the exact time a request goes, or earlier.
+    fn jitter(&self, cost: f64, random: f64) -> f64 {
+        let part = if self.met { 1.0 } else { JITTER_ALONE };
+        cost * part * (random - 0.5)
     }
 
     /// The mean wait in seconds that one more refusal in a row asks for, whatever the size.
