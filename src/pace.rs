@@ -18,8 +18,9 @@
 //!
 //! * No refusal, no limit known, no waits.
 //! * The first refusal shows that the bucket is empty **now** and how fast it refills. One
-//!   shipper alone sends at 98 % of that from there on and is hardly refused again; the rest
-//!   fills the bucket up for those who come.
+//!   shipper alone sends at 99 % of that from there on and is hardly refused again; the rest
+//!   fills the bucket up for those who come. It held up to a request's worth as it refused: once,
+//!   what follows goes half a request early, and a refusal of that is no news of others.
 //! * A refusal of a request that kept to the share means that others take tokens: the share
 //!   shrinks by a third. An accepted one raises it by a part of its square root, so large shares
 //!   shrink faster than they grow and small ones grow faster than they shrink: the shares even
@@ -68,11 +69,13 @@ const OWN_MAX: f64 = 300.0;
 const SLACK: f64 = 1.0;
 /// The share of one that seems to be alone: what it leaves fills the bucket up, so that others
 /// who come find tokens, and its own jitter costs nothing.
-const ALONE: f64 = 0.98;
+const ALONE: f64 = 0.99;
 /// The jitter around the exact time, as a part of the request's own, as long as no others were met:
 /// half of it both ways is no more than [`FIRST_LEAST`] leaves in the bucket, so that one alone is not
 /// refused for its own jitter, and ends on time.
 const JITTER_ALONE: f64 = 0.25;
+/// How much of its own time the request goes too early that follows the first wait.
+const EARLY: f64 = 0.5;
 /// What an accepted request adds to the share, as a part of its square root.
 const GAIN: f64 = 0.1;
 /// What a refusal divides the share by, and by what the wait grows with each one in a row.
@@ -116,7 +119,10 @@ pub struct Pace {
     paid: f64,
     /// What the bucket gains in the first wait beyond what we need, in seconds: ours if nobody
     /// else takes it, which an acceptance will show.
-    saved: f64,
+    saved: Option<f64>,
+    /// How much too early the next one goes, in seconds: as it was refused the bucket was not
+    /// quite empty, and one more refusal tells whether it held so much.
+    early: f64,
     /// Whether others were met under this limit.
     met: bool,
     /// Refused, and accepted, in a row.
@@ -148,7 +154,8 @@ impl Pace {
             limit: None,
             share: ALONE,
             paid: 0.0,
-            saved: 0.0,
+            saved: None,
+            early: 0.0,
             met: false,
             refused: 0,
             accepted: 0,
@@ -231,8 +238,16 @@ impl Pace {
             // Nothing was taken: the bucket holds what it held, and what it gained since.
             let wait = bytes_at(rate, next) * random;
             self.paid = now.as_secs_f64() + wait;
-            self.saved = 0.0;
+            (self.saved, self.early) = (None, 0.0);
             return seconds(wait);
+        }
+        let early = std::mem::take(&mut self.early);
+        if early > 0.0 && sent >= self.lowered {
+            // So much it did not hold.
+            self.limit = Some(rate);
+            self.paid += early;
+            self.lowered = now.max(seconds(self.paid));
+            return self.lowered - now;
         }
         let news = self.limit.is_none() || sent >= self.lowered;
         let known = self.limit.replace(rate).is_some();
@@ -262,7 +277,7 @@ impl Pace {
                 backoff = self.backoff();
             }
             self.raised = 0.0;
-            self.saved = 0.0;
+            self.saved = None;
             self.raise = now + self.quiet;
         }
         // The bucket is empty now, whatever we thought.
@@ -278,7 +293,7 @@ impl Pace {
         let least = if known { 2.0 } else { FIRST_LEAST } * bytes_at(rate, bytes);
         let wait = (cost.max(backoff) * (0.5 + random)).max(least);
         if !known {
-            self.saved = wait - least;
+            self.saved = Some(wait - least);
             // What is sent in the wait was on its way: there was no limit to ask for a place.
             self.lowered = seconds(now + 0.5 * wait);
         }
@@ -305,7 +320,10 @@ impl Pace {
             return;
         }
         self.accepted += 1;
-        self.paid -= std::mem::take(&mut self.saved);
+        if let Some((saved, limit)) = self.saved.take().zip(self.limit) {
+            self.early = EARLY * bytes_at(limit, bytes);
+            self.paid -= saved + self.early;
+        }
         if self.share < ALONE {
             if self.accepted >= RUN && self.share < SMALL {
                 self.share *= 2.0;

@@ -290,17 +290,23 @@ fn alone_it_runs_at_the_limit_with_a_handful_of_refusals() {
 #[test]
 fn thirty_mebibytes_take_little_more_than_the_stock_limits_allow() {
     const SEEDS: u64 = 100;
+    let three_quarters = 3 * MIB / 4;
     // The shorter the answers take, the less is left in the bucket at the first refusal.
-    for (connections, latency) in [
-        (1, (0.005, 0.02)),
-        (1, (0.001, 0.001)),
-        (4, (0.005, 0.02)),
-        (4, (0.001, 0.001)),
+    for (connections, size, latency) in [
+        (1, MIB, (0.005, 0.02)),
+        (1, MIB, (0.001, 0.001)),
+        (1, three_quarters, (0.005, 0.02)),
+        (1, three_quarters, (0.001, 0.001)),
+        (4, MIB, (0.005, 0.02)),
+        (4, MIB, (0.001, 0.001)),
+        (4, three_quarters, (0.005, 0.02)),
+        (4, three_quarters, (0.001, 0.001)),
     ] {
         let (mut all_over, mut worst) = (0.0, 0.0_f64);
         for seed in 0..SEEDS {
             let world = World {
-                batches: 30,
+                batches: (30 * MIB / size) as usize,
+                size: (size, size),
                 connections,
                 latency,
                 seed,
@@ -310,12 +316,14 @@ fn thirty_mebibytes_take_little_more_than_the_stock_limits_allow() {
             let over = (seen.last - seen.began) / ideal(&world, seen.bytes);
             all_over += over / SEEDS as f64;
             worst = worst.max(over);
-            assert_eq!(seen.refused, connections, "each one's first");
+            // Each one's first, and one more to find out what the bucket held then.
+            assert!((connections..=connections + 1).contains(&seen.refused));
         }
         println!(
-            "30 MiB, {connections} connections, {latency:?} s: {all_over:.3} of the ideal, {worst:.3} at most"
+            "30 MiB, {connections} connections, {size} bytes, {latency:?} s: {all_over:.3} of the ideal, {worst:.3} at most"
         );
         assert!(worst <= 1.05, "{worst}");
+        assert!(all_over <= 1.03, "{all_over}");
     }
 }
 
@@ -366,7 +374,7 @@ fn a_burst_below_the_batch_costs_a_second_or_two_and_a_few_refusals() {
 
 #[test]
 fn a_few_share_the_limit() {
-    const SEEDS: u64 = 8;
+    const SEEDS: u64 = 32;
     for (shippers, batches) in [(2, 200), (3, 150), (5, 100), (10, 60), (20, 40), (50, 40)] {
         let (mut all_over, mut all_used, mut all_each) = (0.0, 0.0, 0.0);
         for seed in 0..SEEDS {
@@ -397,32 +405,41 @@ fn a_few_share_the_limit() {
 
 #[test]
 fn a_thousand_that_start_at_once_use_the_limit_and_do_not_keep_in_step() {
+    const SEEDS: u64 = 5;
     let tenth = MIB / 10;
     for (batches, size, most, least) in [
-        (1, (MIB, MIB), 1.15, 0.9),
-        (4, (MIB, MIB), 1.1, 0.9),
-        (4, (MIB / 16, MIB), 1.2, 0.9),
-        (10, (tenth, tenth), 1.2, 0.9),
-        (1, (tenth, tenth), 1.5, 0.85),
+        (1, (MIB, MIB), 1.15, 0.98),
+        (4, (MIB, MIB), 1.1, 0.98),
+        (4, (MIB / 16, MIB), 1.1, 0.98),
+        (10, (tenth, tenth), 1.2, 0.98),
+        (1, (tenth, tenth), 1.6, 0.95),
     ] {
-        let world = World {
-            shippers: 1000,
-            batches,
-            size,
-            ..World::default()
-        };
-        let seen = run(&world);
-        let (over, used) = (seen.last / ideal(&world, seen.bytes), used(&world, &seen));
-        let each = seen.refused as f64 / (1000 * batches) as f64;
+        let (mut over, mut used, mut each) = (0.0, 0.0, 0.0);
+        let (mut first, mut early) = (0, 0);
+        for seed in 0..SEEDS {
+            let world = World {
+                shippers: 1000,
+                batches,
+                size,
+                seed,
+                ..World::default()
+            };
+            let seen = run(&world);
+            over += seen.last / ideal(&world, seen.bytes) / SEEDS as f64;
+            used += self::used(&world, &seen) / SEEDS as f64;
+            each += seen.refused as f64 / (1000 * batches) as f64 / SEEDS as f64;
+            first += seen.crowd_first / SEEDS as usize;
+            early += seen.crowd_early / SEEDS as usize;
+            assert!(seen.crowd <= 200, "{}", seen.crowd);
+            assert!(seen.longest_wait <= 60.0);
+        }
         println!(
-            "1000 x {batches} x {size:?}: used {used:.3}, all done at {over:.2} of the ideal, {each:.1} refusals a request, at most {}, {}, {} of them in a second after 1, 10, 60 s, waits up to {:.0} s",
-            seen.crowd_first, seen.crowd_early, seen.crowd, seen.longest_wait
+            "1000 x {batches} x {size:?}: used {used:.3}, all done at {over:.2} of the ideal, {each:.1} refusals a request, at most {first}, {early} of them in a second after 1, 10 s"
         );
         assert!(used >= least, "{used}");
         assert!(over <= most, "{over}");
-        assert!(each <= 14.0, "{each}");
-        assert!(seen.crowd_first <= 800 && seen.crowd_early <= 300 && seen.crowd <= 200);
-        assert!(seen.longest_wait <= 60.0);
+        assert!(each <= 13.0, "{each}");
+        assert!(first <= 800 && early <= 310, "{first}, {early}");
     }
 }
 
