@@ -263,17 +263,17 @@ impl Chunk {
     }
 
     /// Gives back before the chunk goes what the entries of a stream take, or with None those of all:
-    /// they are not to be read again.
-    pub fn forget(&mut self, labels: Option<&Arc<Labels>>) {
+    /// they are not to be read again. Gives how much that is, in bytes.
+    pub fn forget(&mut self, labels: Option<&Arc<Labels>>) -> usize {
         let Some(labels) = labels else {
+            let all = self.footprint();
             (self.streams, self.slots) = (Vec::new(), Vec::new());
-            return;
+            return all - self.footprint();
         };
         // A twin by value may keep its text until the chunk goes.
         let known = |stream: &&mut Stream| Arc::ptr_eq(&stream.labels, labels);
-        if let Some(stream) = self.streams.iter_mut().find(known) {
-            stream.text = String::new();
-        }
+        let stream = self.streams.iter_mut().find(known);
+        stream.map_or(0, |stream| std::mem::take(&mut stream.text).capacity())
     }
 
     /// Sets the time of every entry that has none, in order.

@@ -247,7 +247,7 @@ impl Pace {
             self.limit = Some(rate);
             self.paid += early;
             self.lowered = now.max(seconds(self.paid));
-            return self.lowered - now;
+            return self.lowered.saturating_sub(now);
         }
         let news = self.limit.is_none() || sent >= self.lowered;
         let known = self.limit.replace(rate).is_some();

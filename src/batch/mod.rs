@@ -68,9 +68,7 @@ impl Batch {
         let labels = Arc::clone(&self.groups[group].labels);
         let mut forget = |chunk: &mut Arc<Chunk>| {
             if let Some(own) = Arc::get_mut(chunk).filter(|_| !goes_on) {
-                let before = own.footprint();
-                own.forget(if is_last { None } else { Some(&labels) });
-                freed(before - own.footprint());
+                freed(own.forget(if is_last { None } else { Some(&labels) }));
             }
         };
         // Those that were sorted lie anywhere.
@@ -127,6 +125,8 @@ struct Open {
     by_stream: HashMap<Arc<Labels>, usize>,
     entries: usize,
     cost: usize,
+    /// What its chunks take in memory.
+    footprint: usize,
     since: Instant,
 }
 
@@ -187,8 +187,7 @@ impl Batcher {
 
     /// What the chunks of the open batch take in memory, in bytes.
     pub fn footprint(&self) -> usize {
-        let open = self.open.as_ref();
-        open.map_or(0, |open| open.batch.footprint())
+        self.open.as_ref().map_or(0, |open| open.footprint)
     }
 
     /// Closes what is open.
@@ -220,6 +219,7 @@ impl Batcher {
             .get_or_insert_with(|| Open::new(number, chunk.read_at));
         let place = open.batch.chunks.len() as u32;
         open.batch.chunks.push(Arc::clone(chunk));
+        open.footprint += chunk.footprint();
         let groups: Vec<usize> = chunk.streams().map(|labels| open.group(labels)).collect();
         let mut at = from;
         while at < chunk.len() {
@@ -258,6 +258,7 @@ impl Open {
             by_stream: HashMap::new(),
             entries: 0,
             cost: 0,
+            footprint: 0,
             since,
         }
     }

@@ -46,6 +46,9 @@ const OUTPUT: usize = 32 * 1024;
 /// And what it reads an answer through, which is a line or a page.
 const INPUT: usize = 16 * 1024;
 
+/// No request takes longer.
+const FOR_EVER: Duration = Duration::from_hours(24 * 365);
+
 /// Pushes to a Loki, and asks it.
 pub struct Http {
     wire: Wire,
@@ -185,8 +188,7 @@ impl Http {
 
     /// A request that may take so long begins.
     fn begin(&self, timeout: Duration) -> UnderWay<'_> {
-        let now = Instant::now();
-        self.wire.begin(now.checked_add(timeout).unwrap_or(now))
+        self.wire.begin(Instant::now() + timeout.min(FOR_EVER))
     }
 
     /// The headers for a request that is made now.
