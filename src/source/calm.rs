@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// How long a rest is; the end of input ends it. Nobody sees the difference: a batch leaves after a
 /// second.
-const REST: Duration = Duration::from_millis(20);
+const REST: Duration = Duration::from_millis(28);
 
 /// How long it is while little comes. A wake-up costs as much as reading dozens of lines: at 100
 /// lines/s, half the wake-ups are half the program's cost.
@@ -26,10 +26,10 @@ const STREAK: u32 = 8;
 const LONG_STREAK: u32 = 4096;
 
 /// A read that gave more was worth its waking: nothing is to be gained.
-const MUCH: usize = 48 * 1024;
+const MUCH: usize = 60 * 1024;
 
-/// The room a pipe needs for what comes during a rest, even if it comes ten times as fast as `MUCH`.
-const ROOM: usize = 10 * MUCH;
+/// The room a pipe needs for what comes during a rest, even if it comes eight times as fast as `MUCH`.
+const ROOM: usize = 8 * MUCH;
 
 /// Watches reads.
 #[derive(Debug)]
