@@ -120,8 +120,8 @@ pub struct Pace {
     /// What the bucket gains in the first wait beyond what we need, in seconds: ours if nobody
     /// else takes it, which an acceptance will show.
     saved: Option<f64>,
-    /// How much too early the next one goes, in seconds: as it was refused the bucket was not
-    /// quite empty, and one more refusal tells whether it held so much.
+    /// How much too early everything goes, in seconds, until a refusal or a raised pace: as the first
+    /// one was refused the bucket was not quite empty, and one more tells whether it held so much.
     early: f64,
     /// Whether others were met under this limit.
     met: bool,
@@ -333,6 +333,7 @@ impl Pace {
             self.share = (self.share + gain * self.share.sqrt()).min(ALONE);
             self.raise = now + self.quiet;
         } else if now >= self.raise {
+            self.early = 0.0;
             self.raised = (self.raised * 2.0).max(STEP);
             self.raise = now + WATCH;
             self.share += self.raised;

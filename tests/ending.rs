@@ -21,6 +21,15 @@ fn listening(loki: &Loki, args: &[&str]) -> Running {
     run
 }
 
+/// With a spool in this directory, or without one.
+fn spooling(run: LokiPush, dir: &Dir, spools: bool) -> LokiPush {
+    if spools {
+        run.arg("--spool").arg(dir.join("spool"))
+    } else {
+        run
+    }
+}
+
 /// Lines of a hundred bytes with their ends.
 fn fat_lines(n: usize) -> Vec<String> {
     (0..n).map(|i| format!("{i:099}")).collect()
@@ -86,10 +95,8 @@ fn with_a_loki_that_hangs_or_refuses_the_run_is_over_when_the_flush_timeout_is()
             loki.restart();
             loki.always(Fault::Hang);
         }
-        let mut run = run(&loki).args(["--flush-timeout", &format!("{flush}ms")]);
-        if spools {
-            run = run.arg("--spool").arg(dir.join("spool"));
-        }
+        let run = run(&loki).args(["--flush-timeout", &format!("{flush}ms")]);
+        let run = spooling(run, &dir, spools);
         let ended = run.stdin_bytes("a\nb\nc\n").run();
         let ended = ended.expect(i32::from(!spools));
         let summary = ended.summary();
@@ -159,10 +166,8 @@ fn a_request_under_way_when_input_ends_leaves_time_for_a_last_try() {
         once_in_a_few(|| {
             let (loki, dir) = (Loki::start(), Dir::new());
             loki.always(Fault::Hang);
-            let mut run = run(&loki).args(["--flush-interval", "10ms", "--flush-timeout", "2s"]);
-            if spools {
-                run = run.arg("--spool").arg(dir.join("spool"));
-            }
+            let run = run(&loki).args(["--flush-interval", "10ms", "--flush-timeout", "2s"]);
+            let run = spooling(run, &dir, spools);
             let run = run.args(["--timeout", "1h"]).stdin_open().spawn();
             run.write("a\n");
             loki.wait_for_requests(1);

@@ -59,8 +59,6 @@ pub(super) struct Conductor<'a> {
     pub(super) asked: Option<Instant>,
     /// Whether a second signal asked to stop now, and a source has a breath to hand in what it holds.
     pub(super) hasty: bool,
-    /// Whether requests were broken off that began before the end of input.
-    pub(super) broken_off: bool,
     pub(super) progress: Option<Progress>,
 }
 
@@ -105,7 +103,6 @@ impl Conductor<'_> {
                     } else if let Some((_, later_than)) =
                         self.breaks_off().filter(|(at, _)| *at <= now)
                     {
-                        self.broken_off = true;
                         self.pipeline.break_off(later_than);
                     } else if self.over_by(end).is_some_and(|over| over <= now) {
                         if !self.is_hurried() || self.stop.view().phase == Phase::Now {
@@ -306,10 +303,9 @@ impl Conductor<'_> {
         Ending::of(&self.config.settings.delivery, self.stop, self.ledger)
     }
 
-    /// When requests that began before the end of input are broken off, and which. Once.
+    /// When requests that began before the end of input are broken off, and which.
     fn breaks_off(&self) -> Option<(Instant, Instant)> {
-        let ending = self.ending().filter(|_| !self.broken_off);
-        ending.and_then(|ending| ending.breaks_off)
+        self.ending()?.breaks_off
     }
 
     /// When the program leaves whatever the stages do.

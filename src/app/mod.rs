@@ -116,7 +116,6 @@ pub fn run(config: &Config) -> Result<u8> {
         linger: None,
         asked: None,
         hasty: false,
-        broken_off: false,
         progress,
     };
     let report = conductor.conduct(&events);

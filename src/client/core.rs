@@ -125,16 +125,12 @@ impl Core {
 
     /// Waits until the last stage is through, or the time is over.
     fn wait_for_the_end(&self) {
-        let mut broken_off = false;
         // After a stop the time is a total: nothing that comes moves its end, but tries begin.
         while let Some(ending) = Ending::of(&self.delivery, &self.stop, &self.ledger) {
-            let breaks_off = ending.breaks_off.filter(|_| !broken_off);
+            let breaks_off = ending.breaks_off;
             let until = breaks_off.map_or(ending.leave, |(at, _)| at.min(ending.leave));
             match (self.through.pop(Some(until)), breaks_off) {
-                (Pop::TimedOut, Some((_, later_than))) => {
-                    broken_off = true;
-                    self.pipeline.break_off(later_than);
-                }
+                (Pop::TimedOut, Some((_, later_than))) => self.pipeline.break_off(later_than),
                 _ => break,
             }
         }

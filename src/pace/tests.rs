@@ -412,7 +412,7 @@ fn a_thousand_that_start_at_once_use_the_limit_and_do_not_keep_in_step() {
         (4, (MIB, MIB), 1.1, 0.98),
         (4, (MIB / 16, MIB), 1.1, 0.98),
         (10, (tenth, tenth), 1.2, 0.98),
-        (1, (tenth, tenth), 1.6, 0.95),
+        (1, (tenth, tenth), 1.5, 0.95),
     ] {
         let (mut over, mut used, mut each) = (0.0, 0.0, 0.0);
         let (mut first, mut early) = (0, 0);
@@ -439,7 +439,9 @@ fn a_thousand_that_start_at_once_use_the_limit_and_do_not_keep_in_step() {
         assert!(used >= least, "{used}");
         assert!(over <= most, "{over}");
         assert!(each <= 13.0, "{each}");
-        assert!(first <= 800 && early <= 310, "{first}, {early}");
+        // Many small ones come back sooner.
+        let most_early = if batches == 10 { 310 } else { 300 };
+        assert!(first <= 800 && early <= most_early, "{first}, {early}");
     }
 }
 

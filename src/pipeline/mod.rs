@@ -104,6 +104,7 @@ pub struct Pipeline {
     trouble: LastTrouble,
     /// Where requests go, if they do.
     push: Option<Arc<dyn Push>>,
+    ledger: Arc<Ledger>,
     #[cfg(feature = "cli")]
     printing: Arc<print::Printing>,
 }
@@ -127,6 +128,7 @@ impl Plan {
                 #[cfg(feature = "cli")]
                 Destination::Print => None,
             },
+            ledger: Arc::clone(&self.ledger),
             #[cfg(feature = "cli")]
             printing: Arc::default(),
         };
@@ -217,8 +219,10 @@ impl Pipeline {
         self.chunks.close();
     }
 
-    /// Requests under way that may take until after `later_than` fail now.
+    /// Requests under way that may take until after `later_than` fail now. Once for each: what
+    /// cannot be broken off, as a connection that is being made, goes on.
     pub fn break_off(&self, later_than: Instant) {
+        self.ledger.set_tries(None);
         if let Some(push) = &self.push {
             push.break_off(later_than);
         }
