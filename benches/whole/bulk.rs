@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::process::{Command, Stdio};
 
-use crate::measure::{self, Cost, best};
+use crate::measure::{self, Cost, least};
 use crate::{Bench, DEFAULT_LEVEL, PROGRAM, floor, lines, row};
 
 /// Items 1, 2 and 3: much at once.
@@ -33,27 +33,23 @@ pub fn bulk(bench: &Bench) -> io::Result<()> {
         gzips.push(measure::run(&mut gzip, |_| ()));
         pipes.push(through_a_pipe(bench)?);
     }
-    let of = |runs: Vec<Cost>| {
-        let mut runs = runs.into_iter();
-        best(bench.rounds, || runs.next().unwrap_or_default())
-    };
-    let floor = of(floors);
+    let floor = least(&floors);
     row("floor", floor, None, "");
     let bytes = format!(
         "{} requests, sent {:.3} of the bytes read",
         sent.0,
         sent.1 as f64 / size as f64
     );
-    let (ours, plain) = (of(ours), of(plain));
+    let (ours, plain) = (least(&ours), least(&plain));
     row("loki-push", ours, Some(floor), &bytes);
     row("loki-push --parse none", plain, Some(floor), "");
     row(
         "loki-push, through a pipe",
-        of(pipes),
+        least(&pipes),
         Some(floor),
         "(without the writer's own)",
     );
-    row("gzip -1", of(gzips), Some(floor), "");
+    row("gzip -1", least(&gzips), Some(floor), "");
     let ratio = ours.cpu.as_secs_f64() / plain.cpu.as_secs_f64();
     println!("reading levels: cpu ×{ratio:.2} (target ×1.15)");
     println!("target: wall ×0.80; cpu ×1.25 with --parse none, ×1.40; 12 MiB; 0.26");

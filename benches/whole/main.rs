@@ -1,9 +1,10 @@
 //! The whole program against the floor: the table of what it may cost.
 //!
 //! ```text
-//! cargo bench --bench whole                 # everything but `flat`, about five minutes
-//! cargo bench --bench whole -- bulk parse   # some: bulk, parse, start, steady, curve, files
+//! cargo bench --bench whole                 # all but `flat` and `peers`, about five minutes
+//! cargo bench --bench whole -- bulk parse   # some: bulk, parse, start, steady, curve, files, peers
 //! cargo bench --bench whole -- flat         # 10 GB, and the batches of a day: some minutes more
+//! PATH=…:$PATH cargo bench --bench whole -- peers   # the other shippers that are on the PATH
 //! LOKI_PUSH_BENCH_LINES=100000 cargo bench --bench whole
 //! cargo bench --bench whole -- --sink       # only the server, for a profiler
 //! ```
@@ -26,6 +27,7 @@ mod flat;
 mod floor;
 mod lines;
 mod measure;
+mod peers;
 mod sink;
 mod steady;
 
@@ -72,7 +74,7 @@ fn main() -> io::Result<()> {
         rounds: number("LOKI_PUSH_BENCH_ROUNDS", 5) as usize,
         sink: Sink::start()?,
     };
-    let parts: [(&str, Part); 7] = [
+    let parts: [(&str, Part); 8] = [
         ("bulk", bulk::bulk),
         ("parse", bulk::parse),
         ("start", steady::start),
@@ -80,10 +82,11 @@ fn main() -> io::Result<()> {
         ("curve", curve::curve),
         ("files", curve::files),
         ("flat", flat::flat),
+        ("peers", peers::peers),
     ];
     for (name, part) in parts {
         let wanted = args.iter().any(|arg| arg == name);
-        if wanted || (args.is_empty() && name != "flat") {
+        if wanted || (args.is_empty() && !["flat", "peers"].contains(&name)) {
             part(&bench)?;
             println!();
         }

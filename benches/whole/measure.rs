@@ -52,8 +52,13 @@ pub fn run(command: &mut Command, feed: impl FnOnce(&mut Child)) -> Cost {
 }
 
 /// The best of a few runs: the neighbours of a shared machine only ever add.
-pub fn best(rounds: usize, mut once: impl FnMut() -> Cost) -> Cost {
-    let runs: Vec<Cost> = (0..rounds).map(|_| once()).collect();
+pub fn best(rounds: usize, once: impl FnMut() -> Cost) -> Cost {
+    let runs: Vec<Cost> = std::iter::repeat_with(once).take(rounds).collect();
+    least(&runs)
+}
+
+/// The least time of runs that took turns, and the most memory.
+pub fn least(runs: &[Cost]) -> Cost {
     Cost {
         wall: runs.iter().map(|run| run.wall).min().unwrap_or_default(),
         cpu: runs.iter().map(|run| run.cpu).min().unwrap_or_default(),

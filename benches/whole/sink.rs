@@ -78,13 +78,15 @@ fn serve(stream: &TcpStream, seen: &Seen) -> Option<()> {
     let mut reader = BufReader::with_capacity(64 * 1024, stream);
     let mut writer = stream;
     loop {
-        let mut length = 0;
+        let (mut length, mut asks) = (0, false);
         let mut line = String::new();
         loop {
             line.clear();
             if reader.read_line(&mut line).ok()? == 0 {
                 return None;
             }
+            // `GET /ready`: some ask before they send.
+            asks |= line.starts_with("GET ");
             let Some((name, value)) = line.split_once(':') else {
                 if line.trim().is_empty() {
                     break;
@@ -94,6 +96,11 @@ fn serve(stream: &TcpStream, seen: &Seen) -> Option<()> {
             if name.eq_ignore_ascii_case("content-length") {
                 length = value.trim().parse().ok()?;
             }
+        }
+        if asks {
+            let ready = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+            writer.write_all(ready).ok()?;
+            continue;
         }
         let mut body = (&mut reader).take(length);
         if seen.keeps.load(Ordering::SeqCst) {
