@@ -51,6 +51,7 @@ fn each_outside_library_has_one_door() {
         ("ureq::", &["push/http/"][..]),
         ("rustls::", &["push/http/"]),
         ("flate2::", &["seal.rs", "source/gzip.rs"]),
+        ("sirocco::", &["seal.rs"]),
         ("signal_hook::", &["signals.rs"]),
         ("clap::", &["cli/"]),
         ("glob::", &["source/names.rs"]),
