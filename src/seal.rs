@@ -368,7 +368,7 @@ mod tests {
             seed % bound
         };
         let mut sealers: Vec<Sealer> = (0..=9).map(Sealer::new).collect();
-        for round in 0..number("ROUNDS").unwrap_or(60) {
+        for round in 0..number("ROUNDS").unwrap_or(25) {
             let (alphabet, longest) = (1 + below(96) as u8, 1 << below(19));
             let mut lines: Vec<String> = Vec::new();
             let mut left = below(PIECE as u64 * 4);
