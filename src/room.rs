@@ -18,7 +18,15 @@ struct Shared {
 struct State {
     used: usize,
     capacity: usize,
+    /// The least that one of those who wait wants; `usize::MAX` once they were woken.
+    wanted: usize,
     closed: bool,
+}
+
+impl State {
+    fn has(&self, bytes: usize) -> bool {
+        self.used == 0 || self.used.saturating_add(bytes) <= self.capacity
+    }
 }
 
 /// What became of a wish for room.
@@ -38,6 +46,7 @@ impl Room {
         let state = State {
             used: 0,
             capacity,
+            wanted: usize::MAX,
             closed: false,
         };
         Self {
@@ -53,7 +62,7 @@ impl Room {
     pub fn enter_while(&self, bytes: usize, patient: impl Fn() -> bool) -> Entered {
         let mut state = self.lock();
         loop {
-            if state.used == 0 || state.used.saturating_add(bytes) <= state.capacity {
+            if state.has(bytes) {
                 state.used += bytes;
                 return Entered::In;
             }
@@ -63,6 +72,7 @@ impl Room {
             if !patient() {
                 return Entered::Full;
             }
+            state.wanted = state.wanted.min(bytes);
             state = self
                 .shared
                 .freed
@@ -86,11 +96,14 @@ impl Room {
         self.lock().used == 0
     }
 
-    /// Gives room back.
+    /// Gives room back. Who waits is woken once it is enough for one of them.
     pub fn release(&self, bytes: usize) {
         let mut state = self.lock();
         state.used = state.used.saturating_sub(bytes);
-        self.shared.freed.notify_all();
+        if state.has(state.wanted) {
+            state.wanted = usize::MAX;
+            self.shared.freed.notify_all();
+        }
     }
 
     /// Changes how many bytes may be in use.
