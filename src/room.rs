@@ -173,4 +173,23 @@ mod tests {
             assert_eq!(waiting.join().unwrap(), Entered::Closed);
         });
     }
+
+    #[test]
+    fn each_who_waits_is_woken_once_there_is_enough_for_it() {
+        let room = Room::new(10);
+        for _ in 0..200 {
+            assert!(room.enter(10));
+            std::thread::scope(|scope| {
+                let large = scope.spawn(|| room.enter_while(7, || true));
+                let small = scope.spawn(|| room.enter_while(2, || true));
+                // Not enough for either, then for the small one, then for both.
+                [1, 1, 7].into_iter().for_each(|freed| room.release(freed));
+                assert_eq!(small.join().unwrap(), Entered::In);
+                room.release(1);
+                assert_eq!(large.join().unwrap(), Entered::In);
+            });
+            room.release(9);
+            assert!(room.is_empty());
+        }
+    }
 }

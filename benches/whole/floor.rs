@@ -1,5 +1,7 @@
 //! The floor: the straight single-threaded loop that does the work no shipper of gzipped JSON can
 //! avoid, and nothing else. Read, split, escape, compress; no network, no levels, no accounting.
+//!
+//! It stays with zlib-rs, by which the budgets were set, whatever loki-push compresses with.
 
 use std::io::{self, Read, Write};
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -140,7 +140,7 @@ pub fn peers(bench: &Bench) -> io::Result<()> {
     for lane in &lanes {
         let cost = measure::least(&lane.runs);
         let more = format!(
-            "{} of {} lines came, sent {:.3}; ours ×{:.2} in wall, ×{:.2} in cpu",
+            "{} of {} lines came, sent {:.3}; of ours: wall ×{:.2}, cpu ×{:.2}",
             lane.entries,
             bench.count,
             lane.sent as f64 / size as f64,
@@ -187,8 +187,8 @@ impl Lane {
         command.stdout(Stdio::null());
         let began = Instant::now();
         let mut cost = measure::run(&mut command, |_| ());
-        if let Some(last) = bench.sink.last_answer() {
-            cost.wall = cost.wall.min(last.saturating_duration_since(began));
+        if let Some(last) = bench.sink.last_answer().filter(|last| *last > began) {
+            cost.wall = cost.wall.min(last - began);
         }
         Ok(cost)
     }
