@@ -15,8 +15,8 @@
 /// miniz_oxide 228 .313    113 .271     82 .248     77 .238     62 .235     42 .232     35 .231
 /// ```
 ///
-/// At level 2 sirocco sends less than zlib-rs does for three quarters of its time; level 1 makes no
-/// whole run faster. It is safe Rust and takes its input in pieces. libdeflate wants it whole, in as
-/// much more memory, and a C compiler, zlib-ng cmake too; Intel's ISA-L is more than twice as fast,
-/// and wants nasm and the autotools.
+/// At level 2 sirocco sends less than zlib-rs does for three quarters of its time; level 1 would make
+/// a whole run 3 to 8 % shorter for 2 % more bytes. It is safe Rust and takes its input in pieces.
+/// libdeflate wants it whole, in as much more memory, and a C compiler, zlib-ng cmake too; Intel's
+/// ISA-L is more than twice as fast, and wants nasm and the autotools.
 pub const GZIP_LEVEL: u8 = 2;

@@ -209,7 +209,8 @@ pub fn write_escaped(out: &mut Vec<u8>, text: &str) {
         rest = &rest[plain + 1..];
     }
     for &byte in rest {
-        if byte < b' ' || byte == b'"' || byte == b'\\' {
+        // The first byte of a word that has no others.
+        if specials(u64::from(byte)) & 0x80 != 0 {
             write_special(out, byte);
         } else {
             out.push(byte);

@@ -17,48 +17,45 @@ use serde_json::Value;
 use crate::measure::{self, Cost};
 use crate::{Bench, DEFAULT_LEVEL, floor, row};
 
-/// A shipper, as it is started: its name, the program, its arguments after the configuration.
+/// A shipper, as it is started: the program, its arguments, its configuration.
 struct Peer {
     name: &'static str,
+    /// One it can be told, or the only one it has.
+    compression: &'static str,
     program: &'static str,
     /// What comes before the path of the configuration.
     arguments: &'static [&'static str],
     /// The configuration's file name, which says its format.
     file: &'static str,
-    /// `URL`, `PORT`, `LINES` and `FOLDER` stand for what is known only when it runs.
+    /// `URL`, `PORT`, `LINES`, `FOLDER` and `COMPRESSION` stand for what is filled in.
     configuration: &'static str,
 }
 
-const PEERS: [Peer; 4] = [
-    Peer {
-        name: "Vector (snappy)",
-        program: "vector",
-        arguments: &["--quiet", "--config"],
-        file: "vector-snappy.yaml",
-        configuration: "\
-data_dir: FOLDER
-sources: {in: {type: stdin}}
-sinks:
-  loki:
-    {type: loki, inputs: [in], endpoint: 'URL', encoding: {codec: text}, labels: {app: bench}}
-",
-    },
-    Peer {
-        name: "Vector (gzip)",
-        program: "vector",
-        arguments: &["--quiet", "--config"],
-        file: "vector-gzip.yaml",
-        configuration: "\
+const VECTOR: Peer = Peer {
+    name: "Vector",
+    compression: "snappy",
+    program: "vector",
+    arguments: &["--quiet", "--config"],
+    file: "vector.yaml",
+    configuration: "\
 data_dir: FOLDER
 sources: {in: {type: stdin}}
 sinks:
   loki:
     {type: loki, inputs: [in], endpoint: 'URL', encoding: {codec: text}, labels: {app: bench},
-     compression: gzip}
+     compression: COMPRESSION}
 ",
+};
+
+const PEERS: [Peer; 4] = [
+    VECTOR,
+    Peer {
+        compression: "gzip",
+        ..VECTOR
     },
     Peer {
-        name: "promtail (snappy)",
+        name: "promtail",
+        compression: "snappy",
         program: "promtail",
         arguments: &["-stdin", "-log.level=error", "-config.file"],
         file: "promtail.yaml",
@@ -70,7 +67,8 @@ scrape_configs: [{job_name: bench, static_configs: [{labels: {app: bench}}]}]
 ",
     },
     Peer {
-        name: "Fluent Bit (gzip)",
+        name: "Fluent Bit",
+        compression: "gzip",
         program: "fluent-bit",
         arguments: &["--quiet", "--config"],
         file: "fluent-bit.conf",
@@ -88,7 +86,7 @@ scrape_configs: [{job_name: bench, static_configs: [{labels: {app: bench}}]}]
     host 127.0.0.1
     port PORT
     labels app=bench
-    compress gzip
+    compress COMPRESSION
     drop_single_key raw
 ",
     },
@@ -106,13 +104,13 @@ struct Lane {
 /// Item 2: the peers that are on this machine, in turns with ours.
 pub fn peers(bench: &Bench) -> io::Result<()> {
     let folder = bench.file.with_file_name("peers");
-    fs::create_dir_all(&folder)?;
     let mut lanes = vec![Lane::new("loki-push".to_owned(), None)];
     for peer in &PEERS {
+        let name = format!("{} ({})", peer.name, peer.compression);
         if let Some(program) = on_the_path(peer.program) {
-            lanes.push(Lane::new(peer.name.to_owned(), Some((peer, program))));
+            lanes.push(Lane::new(name, Some((peer, program))));
         } else {
-            println!("{:<34} is not on the PATH", peer.name);
+            println!("{name:<34} is not on the PATH");
         }
     }
     for lane in &mut lanes {
@@ -179,7 +177,8 @@ impl Lane {
             .replace("URL", &url)
             .replace("PORT", port)
             .replace("LINES", &bench.file.to_string_lossy())
-            .replace("FOLDER", &folder.to_string_lossy());
+            .replace("FOLDER", &folder.to_string_lossy())
+            .replace("COMPRESSION", peer.compression);
         fs::write(&configuration, text)?;
         let mut command = Command::new(program);
         command.args(peer.arguments).arg(configuration);
