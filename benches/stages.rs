@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 use divan::Bencher;
 use divan::counter::BytesCount;
 use loki_push::bench::{
-    Batch, Batcher, Chunk, Labels, Limits, Lines, Parse, Sealer, level_of_text, parse, read_level,
-    write_escaped,
+    Batch, BatchLimits, Batcher, Chunk, Encoder, Labels, LineSplitter, Parse, level_of_text, parse,
+    read_level, write_escaped,
 };
 
 fn main() {
@@ -44,7 +44,7 @@ fn split(bencher: Bencher<'_, '_>) {
     bencher
         .counter(BytesCount::of_str(TEXT.as_str()))
         .bench_local(|| {
-            let (mut from, mut lines) = (TEXT.as_bytes(), Lines::new(b'\n', 256 * 1024));
+            let (mut from, mut lines) = (TEXT.as_bytes(), LineSplitter::new(b'\n', 256 * 1024));
             let mut count = 0;
             while lines.read(&mut from).expect("reading memory") > 0 {
                 while lines.next_piece().is_some() {
@@ -121,7 +121,7 @@ fn escape_serde_json(bencher: Bencher<'_, '_>) {
 /// A batch becomes a gzipped shipment.
 #[divan::bench(args = [0, 1, 2, 6])]
 fn seal(bencher: Bencher<'_, '_>, level: u8) {
-    let mut sealer = Sealer::new(level);
+    let mut sealer = Encoder::new(level);
     bencher
         .with_inputs(batch)
         .counter(BytesCount::of_str(TEXT.as_str()))
@@ -135,7 +135,7 @@ fn batch() -> Batch {
     for (n, line) in TEXT.lines().enumerate() {
         chunk.push(stream, 1_790_000_000_000_000_000 + n as i64, 0, &[line], "");
     }
-    let limits = Limits {
+    let limits = BatchLimits {
         entries: usize::MAX,
         bytes: usize::MAX,
         age: Duration::MAX,

@@ -44,92 +44,46 @@
 // What the program alone uses of the rooms it shares with the library is no loose end.
 #![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 
-mod address;
-mod ansi;
 #[cfg(feature = "cli")]
 mod app;
-#[cfg(feature = "cli")]
-mod attend;
-mod backlog;
 mod batch;
-#[cfg(feature = "cli")]
-mod check;
-mod checkpoint;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod client;
-#[cfg(feature = "cli")]
-mod config;
-mod deadletter;
-mod defaults;
+mod delivery;
 mod entry;
+mod http;
 #[cfg(feature = "cli")]
-mod extent;
-mod fields;
-#[cfg(feature = "cli")]
-mod filter;
-#[cfg(feature = "cli")]
-mod gather;
-mod identity;
-mod labels;
-mod ledger;
-mod level;
-mod lines;
-mod lock;
-#[cfg(feature = "log")]
-pub mod log;
-#[cfg(feature = "cli")]
-mod multiline;
-mod note;
-mod outcome;
-#[cfg(feature = "cli")]
-mod outlet;
-mod pace;
-mod pack;
-mod piece;
+mod input;
+mod parse;
 mod pipeline;
-#[cfg(feature = "cli")]
-mod program;
-#[cfg(feature = "cli")]
-mod progress;
-mod push;
-mod queue;
-mod rate;
-mod refusal;
+mod process;
 mod report;
-mod retry;
-mod room;
-mod seal;
-mod settlement;
-mod shape;
-mod ship;
-mod shipment;
-#[cfg(feature = "cli")]
-mod signals;
-#[cfg(feature = "cli")]
-mod source;
-mod spool;
-mod stamp;
-mod stop;
-mod time;
-mod turnstile;
+mod storage;
+mod sync;
 
 /// The pure stages, for `benches/stages.rs`.
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench {
-    pub use crate::batch::{Batch, Batcher, Limits};
+    pub use crate::batch::encode::Encoder;
+    pub use crate::batch::{Batch, BatchLimits, Batcher};
     pub use crate::entry::Chunk;
-    pub use crate::fields::{Parse, parse, read_level};
-    pub use crate::labels::Labels;
-    pub use crate::level::from_text as level_of_text;
-    pub use crate::lines::Lines;
-    pub use crate::seal::{Sealer, write_escaped};
+    pub use crate::entry::json::write_escaped;
+    pub use crate::entry::labels::Labels;
+    pub use crate::input::line_splitter::LineSplitter;
+    pub use crate::parse::fields::{Parse, parse, read_level};
+    pub use crate::parse::level::from_text as level_of_text;
 }
 
-pub use client::{Auth, Config, ConfigError, Field, FlushError, Loki, OnFull, Record, Stats};
-pub use level::Level;
 #[cfg(feature = "cli")]
-pub use program::run;
-pub use push::Push;
-pub use shipment::{Answer, Request};
+pub use crate::app::start::run;
+#[cfg(feature = "log")]
+pub use crate::client::log;
+pub use crate::client::{
+    Auth, Config, ConfigError, Field, FlushError, Loki, OnFull, Record, Stats,
+};
+pub use crate::entry::request::Request;
+pub use crate::http::Answer;
+pub use crate::http::Push;
+pub use crate::parse::level::Level;

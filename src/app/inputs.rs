@@ -10,23 +10,23 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use super::reading::{Opened, Run, spawn};
-use super::{Event, command};
-use crate::config::{Config, Input};
-use crate::gather::Gatherer;
-use crate::outlet::Outlet;
-use crate::piece::Piece;
-use crate::rate::Rate;
-use crate::shape::Shaper;
-use crate::source::follow::Follow;
-use crate::source::leash;
-use crate::source::opened::Begin;
-use crate::source::{Setting, file};
+use crate::app::source_thread::{RunningSources, SourceContext, spawn};
+use crate::app::{Event, command};
+use crate::cli::config::{Config, Input};
+use crate::entry::line::LineFragment;
+use crate::input::cancel;
+use crate::input::follow::Follower;
+use crate::input::open_file::StartAt;
+use crate::input::{SourceOptions, files};
+use crate::process::entry_builder::EntryBuilder;
+use crate::process::line_processor::LineProcessor;
+use crate::process::throttle::Throttle;
+use crate::sync::blocking_write::PollableWrite;
 
 /// Whether something is read that cannot be read again: while it is open the program never exits.
 pub(super) fn has_pipe(input: &Input) -> bool {
     let is_pipe = |path: &PathBuf| {
-        path.as_os_str() == file::STDIN
+        path.as_os_str() == files::STDIN
             || fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
     };
     match input {
@@ -44,18 +44,18 @@ pub(super) fn ends_by_itself(input: &Input) -> bool {
 /// Starts the threads that read.
 pub(super) fn open(
     config: &Config,
-    run: Run,
+    run: SourceContext,
     tell: impl Fn(Event) + Clone + Send + 'static,
-) -> Result<Opened> {
+) -> Result<RunningSources> {
     let tee = config.tee;
-    let (leash, collar) = leash::new().context("cannot open a pipe")?;
+    let (leash, collar) = cancel::new().context("cannot open a pipe")?;
     match &config.input {
         Input::Message(text) => {
-            let shaper = Shaper::new(&config.shape, &[], None);
-            let mut gatherer = Gatherer::new(&config.gather, shaper);
+            let shaper = EntryBuilder::new(&config.shape, &[], None);
+            let mut gatherer = LineProcessor::new(&config.gather, shaper);
             let text = text.clone();
             spawn("message", tell, move || {
-                let piece = Piece {
+                let piece = LineFragment {
                     bytes: &text,
                     first: true,
                     end: text.len() as u64,
@@ -68,8 +68,8 @@ pub(super) fn open(
         }
         Input::Drain => tell(Event::SourceEnded(0)),
         Input::Stdin => {
-            let given = vec![PathBuf::from(file::STDIN)];
-            let files = file::Files::new(setting(config, run, Begin::Start, false), collar);
+            let given = vec![PathBuf::from(files::STDIN)];
+            let files = files::FileReader::new(setting(config, run, StartAt::Start, false), collar);
             let files = files.on_hang_up(hung_up(&tell));
             spawn("stdin", tell, move || read_files(files, &given, tee))?;
         }
@@ -77,10 +77,10 @@ pub(super) fn open(
             let setting = setting(config, run, given.begin, given.labelled);
             let names = given.names.clone();
             if given.follow {
-                let follow = Follow::new(setting, &names);
+                let follow = Follower::new(setting, &names);
                 spawn("follow", tell, move || follow.run())?;
             } else {
-                let files = file::Files::new(setting, collar).on_hang_up(hung_up(&tell));
+                let files = files::FileReader::new(setting, collar).on_hang_up(hung_up(&tell));
                 spawn("files", tell, move || read_files(files, &names, tee))?;
             }
         }
@@ -89,7 +89,7 @@ pub(super) fn open(
             exit_entry,
         } => return command::open(command, *exit_entry, config, &run, &tell),
     }
-    Ok(Opened {
+    Ok(RunningSources {
         sources: 1,
         leashes: vec![leash],
         command: None,
@@ -102,28 +102,31 @@ fn hung_up(tell: &(impl Fn(Event) + Clone + Send + 'static)) -> impl Fn() + Send
 }
 
 /// Reads files, to their end; gives how many could not be read.
-fn read_files(files: file::Files, names: &[PathBuf], tee: bool) -> u64 {
-    let tee = tee.then(|| Box::new(io::stdout()) as Box<dyn Outlet>);
+fn read_files(files: files::FileReader, names: &[PathBuf], tee: bool) -> u64 {
+    let tee = tee.then(|| Box::new(io::stdout()) as Box<dyn PollableWrite>);
     files.with_tee(tee).read(names)
 }
 
-fn setting(config: &Config, run: Run, begin: Begin, labelled: bool) -> Setting {
-    let Run {
+fn setting(config: &Config, run: SourceContext, begin: StartAt, labelled: bool) -> SourceOptions {
+    let SourceContext {
         intake,
         stop,
         checkpoint,
-        note,
+        reporter,
     } = run;
-    Setting {
+    SourceOptions {
         gather: config.gather.clone(),
         shape: Arc::clone(&config.shape),
         delimiter: config.delimiter,
-        portion: config.settings.limit_rate.map_or(usize::MAX, Rate::portion),
+        portion: config
+            .settings
+            .limit_rate
+            .map_or(usize::MAX, Throttle::portion),
         labelled,
         begin,
         checkpoint,
         intake,
         stop,
-        note,
+        reporter,
     }
 }

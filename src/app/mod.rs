@@ -2,11 +2,15 @@
 //!
 //! Knows every room by its door and none from inside.
 
+pub mod check;
 mod command;
-mod conductor;
+pub mod input_size;
 mod inputs;
-mod reading;
-mod stores;
+mod open_storage;
+mod shutdown;
+pub mod signals;
+mod source_thread;
+pub mod start;
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -14,24 +18,24 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::check;
-use crate::config::{self, Config, Input, Summary};
-use crate::extent::{self, Extent};
-use crate::ledger::Ledger;
-use crate::note::{Loudness, Message, Note, Remedy};
-use crate::pipeline::{Destination, Pipeline, Plan, Stage};
-use crate::progress::Progress;
-use crate::push::http::Http;
-use crate::queue::Queue;
-use crate::report::Report;
-use crate::signals::{self, Signal};
-use crate::source::child::Exit;
-use crate::spool::Spool;
-use crate::stop::Stop;
-use conductor::Conductor;
-use inputs::{ends_by_itself, has_pipe, open};
-use reading::Run;
-use stores::{open_checkpoint, open_stores};
+use crate::app::input_size::InputSize;
+use crate::app::inputs::{ends_by_itself, has_pipe, open};
+use crate::app::open_storage::{open_checkpoint, open_stores};
+use crate::app::shutdown::RunLoop;
+use crate::app::signals::Signal;
+use crate::app::source_thread::SourceContext;
+use crate::cli::config;
+use crate::cli::config::{Config, Input, Summary};
+use crate::http::client::HttpTransport;
+use crate::input::command::Exit;
+use crate::pipeline::{Pipeline, PipelineParts, Sink, Stage};
+use crate::report::counters::Counters;
+use crate::report::messages::{Message, Remedy, Reporter, Verbosity};
+use crate::report::progress::Progress;
+use crate::report::summary::RunSummary;
+use crate::storage::spool::Spool;
+use crate::sync::queue::ByteQueue;
+use crate::sync::shutdown::Shutdown;
 
 /// What the conductor hears.
 enum Event {
@@ -52,22 +56,22 @@ enum Event {
 /// If something is wrong before anything was read.
 pub fn run(config: &Config) -> Result<u8> {
     let began = Instant::now();
-    let note = Note::new(config.loudness);
+    let reporter = Reporter::new(config.loudness);
     for text in &config.warnings {
-        note.say(&Message::Warning { text });
+        reporter.say(&Message::Warning { text });
     }
     if config.check {
         return check::run(config);
     }
     let destination = match &config.connection {
-        Some(connection) => Destination::Loki(Arc::new(Http::new(connection)?)),
-        None => Destination::Print,
+        Some(connection) => Sink::Loki(Arc::new(HttpTransport::new(connection)?)),
+        None => Sink::Print,
     };
-    let stores = open_stores(config, note)?;
+    let stores = open_stores(config, reporter)?;
     let (spool, checkpoint) = (stores.spool.clone(), stores.checkpoint.clone());
-    let (stop, ledger) = (Arc::new(Stop::new()), Arc::new(Ledger::new()));
-    let events = Queue::new(usize::MAX);
-    let tell = |events: &Queue<Event>| {
+    let (stop, counters) = (Arc::new(Shutdown::new()), Arc::new(Counters::new()));
+    let events = ByteQueue::new(usize::MAX);
+    let tell = |events: &ByteQueue<Event>| {
         let events = events.clone();
         move |event| drop(events.push(event, 1))
     };
@@ -80,32 +84,32 @@ pub fn run(config: &Config) -> Result<u8> {
     let has_pipe = has_pipe(&config.input);
     let mut settings = config.settings.clone();
     settings.delivery.end_when_hopeless = ends_by_itself(&config.input) && !has_pipe;
-    let plan = Plan {
+    let plan = PipelineParts {
         settings,
         destination,
         stores,
         stop: Arc::clone(&stop),
-        ledger: Arc::clone(&ledger),
-        note,
+        counters: Arc::clone(&counters),
+        reporter,
     };
     let pipeline = plan.start(move |stage| through(Event::Through(stage)));
-    let run = Run {
+    let run = SourceContext {
         intake: pipeline.intake(),
         stop: Arc::clone(&stop),
         checkpoint: checkpoint.clone(),
-        note,
+        reporter,
     };
-    let progress = progress(config, spool.as_deref(), note);
+    let progress = progress(config, spool.as_deref(), reporter);
     let opened = open(config, run, tell(&events))?;
-    let conductor = Conductor {
+    let conductor = RunLoop {
         config,
         pipeline: &pipeline,
         spool: spool.as_deref(),
         stop: &stop,
-        ledger: &ledger,
+        counters: &counters,
         checkpoint: checkpoint.as_deref(),
         has_pipe,
-        note,
+        reporter,
         began,
         sources: opened.sources,
         leashes: opened.leashes,
@@ -119,7 +123,7 @@ pub fn run(config: &Config) -> Result<u8> {
         progress,
     };
     let report = conductor.conduct(&events);
-    say_report(config, &report, &pipeline, spool.as_deref(), note);
+    say_report(config, &report, &pipeline, spool.as_deref(), reporter);
     if let Some(spool) = spool {
         spool.close();
     }
@@ -127,29 +131,30 @@ pub fn run(config: &Config) -> Result<u8> {
 }
 
 /// The progress bar, where one is shown.
-fn progress(config: &Config, spool: Option<&Spool>, note: Note) -> Option<Progress> {
+fn progress(config: &Config, spool: Option<&Spool>, reporter: Reporter) -> Option<Progress> {
     let always = match config.progress {
         config::Progress::Never => return None,
         config::Progress::Always => true,
         config::Progress::Auto => false,
     };
     let draws = can_draw(config);
-    let may = draws && config.loudness > Loudness::Quiet;
+    let may = draws && config.loudness > Verbosity::Quiet;
     if !(always || may) {
         return None;
     }
     // One to look at: looking ahead meets the files in it. Its trouble is that of the one in use.
-    let checkpoint = open_checkpoint(config, spool, false, Note::new(Loudness::Silent)).ok()?;
-    let bytes = match extent::of(&config.input, checkpoint.as_ref()) {
-        Extent::Files(bytes) => bytes,
-        Extent::Open if always => None,
-        Extent::Open => return None,
+    let checkpoint =
+        open_checkpoint(config, spool, false, Reporter::new(Verbosity::Silent)).ok()?;
+    let bytes = match input_size::of(&config.input, checkpoint.as_ref()) {
+        InputSize::FileReader(bytes) => bytes,
+        InputSize::Open if always => None,
+        InputSize::Open => return None,
     };
     let now = Instant::now();
     Some(if draws {
         Progress::bar(bytes, now)
     } else {
-        Progress::lines(bytes, now, note)
+        Progress::lines(bytes, now, reporter)
     })
 }
 
@@ -164,10 +169,10 @@ fn can_draw(config: &Config) -> bool {
 
 fn say_report(
     config: &Config,
-    report: &Report,
+    report: &RunSummary,
     pipeline: &Pipeline,
     spool: Option<&Spool>,
-    note: Note,
+    reporter: Reporter,
 ) {
     let counts = &report.counts;
     let left = if report.left_is_safe {
@@ -176,7 +181,7 @@ fn say_report(
         counts.left()
     };
     if report.missing() > 0 {
-        note.say(&Message::Missing {
+        reporter.say(&Message::Missing {
             target: &config.settings.target,
             refused: counts.refused + counts.adopted_refused,
             dropped: counts.dropped,
@@ -184,7 +189,7 @@ fn say_report(
             why: pipeline.trouble().as_deref(),
             remedy: match &config.connection {
                 None => Remedy::Output,
-                Some(_) if spool.is_some() => Remedy::Room,
+                Some(_) if spool.is_some() => Remedy::ByteSemaphore,
                 Some(_) if pipeline.is_hopeless() => Remedy::Mend,
                 Some(_) => Remedy::Reach,
             },
@@ -192,39 +197,39 @@ fn say_report(
     }
     let entries = (counts.spooled + counts.adopted_left()).saturating_sub(report.set_aside);
     if let Some(options) = config.spool.as_ref().filter(|_| entries > 0) {
-        note.say(&Message::Spooled {
+        reporter.say(&Message::Spooled {
             entries,
             spool: &options.dir.display().to_string(),
         });
     }
     if report.left_is_safe && counts.left() > 0 {
         let entries = counts.left();
-        note.say(&Message::LeftInFiles { entries });
+        reporter.say(&Message::LeftInFiles { entries });
     }
-    let told = config.input == Input::Drain || config.loudness == Loudness::Verbose;
+    let told = config.input == Input::Drain || config.loudness == Verbosity::Verbose;
     if let Some(spool) = spool.filter(|_| told) {
-        say_elsewhere(spool, note);
+        say_elsewhere(spool, reporter);
     }
     if let Some(form) = config.summary {
-        say_summary(form, report, note);
+        say_summary(form, report, reporter);
     }
 }
 
 /// What the spool holds that this run could not deliver, since it goes to another place.
-fn say_elsewhere(spool: &Spool, note: Note) {
+fn say_elsewhere(spool: &Spool, reporter: Reporter) {
     let destinations = spool.elsewhere();
     if !destinations.is_empty() {
-        note.say(&Message::Elsewhere {
+        reporter.say(&Message::Elsewhere {
             destination: &destinations.join("; and for "),
             spool: &spool.dir().display().to_string(),
         });
     }
 }
 
-fn say_summary(form: Summary, report: &Report, note: Note) {
+fn say_summary(form: Summary, report: &RunSummary, reporter: Reporter) {
     let line = match form {
         Summary::Text => report.text(),
         Summary::Json => report.json(),
     };
-    note.say(&Message::Summary { line: &line });
+    reporter.say(&Message::Summary { line: &line });
 }

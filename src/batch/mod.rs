@@ -4,19 +4,22 @@
 //! closes as a whole: a file's lines spread over streams, and a mark may only be acknowledged when
 //! every line before it is settled.
 
-mod dated;
+mod dedup;
+pub mod defaults;
+pub mod encode;
+pub mod worker;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::entry::{Chunk, Entry, Marks, OVERHEAD, SLOT};
-use crate::labels::Labels;
-use dated::Dated;
+use crate::batch::dedup::TimestampDedup;
+use crate::entry::labels::Labels;
+use crate::entry::{Chunk, Entry, FilePositions, OVERHEAD, SLOT};
 
 /// When a batch closes.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct BatchLimits {
     /// At this many entries …
     pub entries: usize,
     /// … or at this cost, in bytes (line + metadata + 64 an entry) …
@@ -27,7 +30,7 @@ pub struct Limits {
 
 /// The entries of one stream in a batch, as places in its chunks.
 #[derive(Debug)]
-pub struct Group {
+pub struct StreamGroup {
     /// The stream.
     pub labels: Arc<Labels>,
     places: Vec<(u32, u32)>,
@@ -43,9 +46,9 @@ pub struct Batch {
     /// Rises by one from batch to batch, beginning with 0.
     pub number: u64,
     /// The entries by stream, in the order in which the streams first came.
-    pub groups: Vec<Group>,
+    pub groups: Vec<StreamGroup>,
     /// How far the files are read with this batch.
-    pub marks: Marks,
+    pub positions: FilePositions,
     chunks: Vec<Arc<Chunk>>,
 }
 
@@ -105,7 +108,7 @@ impl Batch {
     }
 }
 
-impl Group {
+impl StreamGroup {
     /// Whether there is no entry.
     pub fn is_empty(&self) -> bool {
         self.places.is_empty()
@@ -133,20 +136,20 @@ struct Open {
 /// Sorts entries into batches.
 #[derive(Debug)]
 pub struct Batcher {
-    limits: Limits,
+    limits: BatchLimits,
     open: Option<Open>,
     number: u64,
-    dated: Option<Dated>,
+    dated: Option<TimestampDedup>,
 }
 
 impl Batcher {
     /// A batcher with nothing open; `dated` entries bring their own times.
-    pub fn new(limits: Limits, dated: bool) -> Self {
+    pub fn new(limits: BatchLimits, dated: bool) -> Self {
         Self {
             limits,
             open: None,
             number: 0,
-            dated: dated.then(Dated::default),
+            dated: dated.then(TimestampDedup::default),
         }
     }
 
@@ -239,7 +242,7 @@ impl Batcher {
         if (at > from || chunk.is_empty())
             && let Some(mark) = chunk.mark_after(at)
         {
-            open.batch.marks.put(mark);
+            open.batch.positions.put(mark);
         }
         at
     }
@@ -250,7 +253,7 @@ impl Open {
         let batch = Batch {
             number,
             groups: Vec::new(),
-            marks: Marks::default(),
+            positions: FilePositions::default(),
             chunks: Vec::new(),
         };
         Self {
@@ -268,7 +271,7 @@ impl Open {
             return known;
         }
         let new = self.batch.groups.len();
-        self.batch.groups.push(Group {
+        self.batch.groups.push(StreamGroup {
             labels: Arc::clone(labels),
             places: Vec::new(),
             times: Vec::new(),
@@ -283,11 +286,11 @@ impl Open {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entry::Mark;
+    use crate::entry::FilePosition;
     use std::cell::Cell;
 
-    fn limits(entries: usize, bytes: usize) -> Limits {
-        Limits {
+    fn limits(entries: usize, bytes: usize) -> BatchLimits {
+        BatchLimits {
             entries,
             bytes,
             age: Duration::from_secs(1),
@@ -313,7 +316,7 @@ mod tests {
     }
 
     fn lines(mut batch: Batch) -> Vec<(String, Vec<String>)> {
-        let name = |group: &Group| group.labels.get("app").unwrap_or("").to_owned();
+        let name = |group: &StreamGroup| group.labels.get("app").unwrap_or("").to_owned();
         let names: Vec<_> = batch.groups.iter().map(name).collect();
         let given = |(at, name)| {
             let given = given_out(&mut batch, at);
@@ -341,8 +344,8 @@ mod tests {
         );
         assert_eq!(closed.len(), 1);
         assert_eq!(
-            closed[0].marks,
-            [Mark { file: 0, offset: 4 }].into_iter().collect()
+            closed[0].positions,
+            [FilePosition { file: 0, offset: 4 }].into_iter().collect()
         );
         assert_eq!(
             lines(closed.remove(0)),
@@ -354,8 +357,8 @@ mod tests {
         let rest = batcher.close().unwrap();
         assert_eq!((rest.number, rest.len()), (1, 1));
         assert_eq!(
-            rest.marks,
-            [Mark {
+            rest.positions,
+            [FilePosition {
                 file: 0,
                 offset: 15
             }]
@@ -437,8 +440,8 @@ mod tests {
         let closed = add(&mut batcher, chunk);
         assert_eq!(closed.iter().map(Batch::len).collect::<Vec<_>>(), [4]);
         assert_eq!(
-            closed[0].marks,
-            [Mark { file: 0, offset: 9 }].into_iter().collect()
+            closed[0].positions,
+            [FilePosition { file: 0, offset: 9 }].into_iter().collect()
         );
     }
 
@@ -607,8 +610,8 @@ mod tests {
         let batch = batcher.close().unwrap();
         assert!(batch.is_empty());
         assert_eq!(
-            batch.marks,
-            [Mark {
+            batch.positions,
+            [FilePosition {
                 file: 0,
                 offset: 10
             }]

@@ -6,8 +6,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::way::{Auth, without_credentials};
-use crate::push::http::Tls;
+use crate::client::connection::{Auth, without_credentials};
+use crate::http::client::TlsSettings;
 
 /// What happens to entries for which there is no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,7 +47,7 @@ pub struct Config {
     pub(super) labels: Vec<(String, String)>,
     pub(super) auth: Auth,
     pub(super) tenant: Option<String>,
-    pub(super) tls: Tls,
+    pub(super) tls: TlsSettings,
     pub(super) proxy: Option<String>,
     pub(super) batch_size: usize,
     pub(super) max_batch_bytes: usize,
@@ -74,7 +74,7 @@ impl Config {
             labels: Vec::new(),
             auth: Auth::None,
             tenant: None,
-            tls: Tls::default(),
+            tls: TlsSettings::default(),
             proxy: None,
             batch_size: 10_000,
             max_batch_bytes: 1024 * 1024,
@@ -82,7 +82,7 @@ impl Config {
             max_message_size: 256 * 1024,
             buffer: 32 * 1024 * 1024,
             on_full: OnFull::default(),
-            gzip_level: crate::defaults::GZIP_LEVEL,
+            gzip_level: crate::batch::defaults::GZIP_LEVEL,
             timeout: Duration::from_secs(10),
             max_retries: None,
             retry_backoff: Duration::from_secs(1),

@@ -5,57 +5,57 @@
 use std::sync::{Arc, Once};
 use std::time::Instant;
 
-use super::check::Checked;
-use super::config::{Config, OnFull};
-use super::record::Line;
-use super::stats::{FlushError, Stats};
+use crate::client::config::{Config, OnFull};
+use crate::client::record::Line;
+use crate::client::stats::{FlushError, Stats};
+use crate::client::validate::ValidConfig;
+use crate::delivery::sender::SenderSettings;
 use crate::entry::Entry;
-use crate::labels::Labels;
-use crate::ledger::Ledger;
-use crate::level::Level;
-use crate::note::{Loudness, Note};
-use crate::pipeline::{Destination, Ending, Intake, Pipeline, Plan, Stage, Stores};
-use crate::push::Push;
-use crate::queue::{Pop, Queue};
-use crate::ship::Delivery;
-use crate::stop::{Phase, Stop};
+use crate::entry::labels::Labels;
+use crate::http::Push;
+use crate::parse::level::Level;
+use crate::pipeline::{EntrySender, Pipeline, PipelineParts, RunDeadline, Sink, Stage, Storage};
+use crate::report::counters::Counters;
+use crate::report::messages::{Reporter, Verbosity};
+use crate::sync::queue::{ByteQueue, Pop};
+use crate::sync::shutdown::{Phase, Shutdown};
 
 /// What all clones of a client share; a bridge too, which keeps no client alive.
 pub struct Core {
-    intake: Intake,
+    intake: EntrySender,
     pipeline: Pipeline,
-    stop: Arc<Stop>,
-    ledger: Arc<Ledger>,
+    stop: Arc<Shutdown>,
+    counters: Arc<Counters>,
     /// Closed when the last stage is through.
-    through: Queue<()>,
+    through: ByteQueue<()>,
     stopping: Once,
     /// The stream of each level.
     streams: [Arc<Labels>; Level::ALL.len()],
     max_message_size: usize,
     waits: bool,
-    delivery: Delivery,
+    delivery: SenderSettings,
     target: String,
     warnings: Vec<String>,
 }
 
 impl Core {
     /// Starts the threads.
-    pub fn start(config: &Config, checked: Checked, push: Arc<dyn Push>) -> Self {
-        let (stop, ledger) = (Arc::new(Stop::new()), Arc::new(Ledger::new()));
+    pub fn start(config: &Config, checked: ValidConfig, push: Arc<dyn Push>) -> Self {
+        let (stop, counters) = (Arc::new(Shutdown::new()), Arc::new(Counters::new()));
         let target = checked.settings.target.clone();
         let delivery = checked.settings.delivery;
-        let through = Queue::new(0);
+        let through = ByteQueue::new(0);
         let ended = through.clone();
-        let plan = Plan {
+        let plan = PipelineParts {
             settings: checked.settings,
-            destination: Destination::Loki(push),
-            stores: Stores::default(),
+            destination: Sink::Loki(push),
+            stores: Storage::default(),
             stop: Arc::clone(&stop),
-            ledger: Arc::clone(&ledger),
-            note: Note::new(Loudness::Silent),
+            counters: Arc::clone(&counters),
+            reporter: Reporter::new(Verbosity::Silent),
         };
         let pipeline = plan.start(move |stage| {
-            if stage == Stage::Ship {
+            if stage == Stage::Send {
                 ended.close();
             }
         });
@@ -64,7 +64,7 @@ impl Core {
             intake: pipeline.intake(),
             pipeline,
             stop,
-            ledger,
+            counters,
             through,
             stopping: Once::new(),
             streams: Level::ALL.map(|level| Arc::new(labels.with([("level", level.as_str())]))),
@@ -89,7 +89,7 @@ impl Core {
         });
     }
 
-    /// See [`Loki::flush`](super::Loki::flush).
+    /// See [`Loki::flush`](crate::client::Loki::flush).
     pub fn flush(&self) -> Result<(), FlushError> {
         if self
             .pipeline
@@ -97,7 +97,7 @@ impl Core {
         {
             return Ok(());
         }
-        let pending = self.ledger.counts().left();
+        let pending = self.counters.counts().left();
         if pending == 0 {
             return Ok(());
         }
@@ -109,7 +109,7 @@ impl Core {
         })
     }
 
-    /// See [`Loki::stop`](super::Loki::stop).
+    /// See [`Loki::stop`](crate::client::Loki::stop).
     pub fn stop(&self) {
         self.stopping.call_once(|| {
             let now = Instant::now();
@@ -126,7 +126,7 @@ impl Core {
     /// Waits until the last stage is through, or the time is over.
     fn wait_for_the_end(&self) {
         // After a stop the time is a total: nothing that comes moves its end, but tries begin.
-        while let Some(ending) = Ending::of(&self.delivery, &self.stop, &self.ledger) {
+        while let Some(ending) = RunDeadline::of(&self.delivery, &self.stop, &self.counters) {
             let breaks_off = ending.breaks_off;
             let until = breaks_off.map_or(ending.leave, |(at, _)| at.min(ending.leave));
             match (self.through.pop(Some(until)), breaks_off) {
@@ -136,11 +136,11 @@ impl Core {
         }
     }
 
-    /// See [`Loki::stats`](super::Loki::stats).
+    /// See [`Loki::stats`](crate::client::Loki::stats).
     pub fn stats(&self) -> Stats {
         Stats::new(
-            self.ledger.counts(),
-            self.ledger.retrying(),
+            self.counters.counts(),
+            self.counters.retrying(),
             self.pipeline.batches(),
             self.pipeline.trouble(),
             self.stopping.is_completed(),

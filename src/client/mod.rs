@@ -3,29 +3,31 @@
 //! A facade on the pipeline. Installs no signal handler, ends no process, prints nothing, and never
 //! lets a caller wait for the network.
 
-mod check;
 mod config;
+mod connection;
 mod core;
+mod custom_transport;
+#[cfg(feature = "log")]
+pub mod log;
 mod record;
 mod stats;
-mod transport;
-mod way;
+mod validate;
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::entry::UNSTAMPED;
-use crate::level::Level;
-use crate::push::Push;
-use crate::push::http::Http;
+use crate::http::Push;
+use crate::http::client::HttpTransport;
+use crate::parse::level::Level;
 
-use check::{Checked, check, of_connection};
-pub use config::{Config, ConfigError, OnFull};
-pub use core::Core;
-pub use record::{Line, Record};
-pub use stats::{FlushError, Stats};
-use transport::Guarded;
-pub use way::Auth;
+pub use crate::client::config::{Config, ConfigError, OnFull};
+pub use crate::client::connection::Auth;
+pub use crate::client::core::Core;
+use crate::client::custom_transport::CatchPanic;
+pub use crate::client::record::{Line, Record};
+pub use crate::client::stats::{FlushError, Stats};
+use crate::client::validate::{ValidConfig, check, of_connection};
 
 /// A field of an entry: its name, and whatever can be shown as its value.
 pub type Field<'a> = (&'a str, &'a dyn fmt::Display);
@@ -77,7 +79,8 @@ impl Loki {
     )]
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         let checked = check(&config)?;
-        let http = Http::new(&checked.connection).map_err(|error| of_connection(&error))?;
+        let http =
+            HttpTransport::new(&checked.connection).map_err(|error| of_connection(&error))?;
         Ok(Self::start(&config, checked, Arc::new(http)))
     }
 
@@ -95,10 +98,10 @@ impl Loki {
     )]
     pub fn with_transport(config: Config, push: Arc<dyn Push>) -> Result<Self, ConfigError> {
         let checked = check(&config)?;
-        Ok(Self::start(&config, checked, Arc::new(Guarded(push))))
+        Ok(Self::start(&config, checked, Arc::new(CatchPanic(push))))
     }
 
-    fn start(config: &Config, checked: Checked, push: Arc<dyn Push>) -> Self {
+    fn start(config: &Config, checked: ValidConfig, push: Arc<dyn Push>) -> Self {
         let core = Arc::new(Core::start(config, checked, push));
         #[cfg(feature = "log")]
         for warning in core.warnings() {

@@ -6,9 +6,9 @@ use std::fmt::{self, Write as _};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::entry::UNSTAMPED;
-use crate::fields;
-use crate::level::Level;
-use crate::shape::{Layout, lay_out};
+use crate::parse::fields;
+use crate::parse::level::Level;
+use crate::process::entry_builder::{Layout, lay_out};
 
 /// An entry with everything it can have, for [`Loki::log`](crate::Loki::log).
 ///

@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::report::{Counts, counted};
+use crate::report::humanize::counted;
+use crate::report::summary::Counts;
 
 /// What became of every entry so far. One unit, entries, and one law, that holds at every moment:
 /// `logged = sent + errors + dropped + pending`.

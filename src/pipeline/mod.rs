@@ -2,33 +2,30 @@
 //!
 //! What the program and the library share. Knows no source, no signal and no command line.
 
-mod clock;
-mod intake;
-#[cfg(feature = "cli")]
-mod print;
-mod single;
-mod stage;
+mod flush;
+mod thread;
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::backlog::{Backlog, Describe, Disk, OnFull};
-use crate::batch::Limits;
-use crate::checkpoint::Checkpoint;
-use crate::deadletter::DeadLetter;
+use crate::batch::BatchLimits;
+use crate::batch::worker::BatchWorker;
+use crate::delivery::backoff::Jitter;
+use crate::delivery::queue::{DeliveryQueue, DescribePositions, OnFull, SpoolBackend};
+use crate::delivery::sender::{LastError, SenderParts, SenderSettings};
 use crate::entry::Chunk;
-use crate::identity::FileState;
-use crate::ledger::Ledger;
-use crate::note::Note;
-use crate::pack::Pack;
-use crate::push::Push;
-use crate::queue::Queue;
-use crate::retry::{GRACE, Jitter};
-use crate::ship::{Delivery, LastTrouble, Ship};
-use crate::spool::Spool;
-use crate::stop::Stop;
-pub use intake::Intake;
-pub use stage::{AtEnd, Stage};
+use crate::http::Push;
+pub use crate::pipeline::thread::{OnDrop, Stage};
+pub use crate::process::entry_sender::EntrySender;
+use crate::report::counters::Counters;
+use crate::report::messages::Reporter;
+use crate::storage::checkpoint::Checkpoint;
+use crate::storage::dead_letter::DeadLetter;
+use crate::storage::file_identity::FileRecord;
+use crate::storage::spool::Spool;
+use crate::sync::flush_deadline::GRACE;
+use crate::sync::queue::ByteQueue;
+use crate::sync::shutdown::Shutdown;
 
 /// Bytes of chunks that may wait for the batch thread where sources wait in their turn.
 pub const CHUNKS: usize = 128 * 1024;
@@ -39,7 +36,7 @@ pub struct Settings {
     /// Bytes of chunks that may wait for the batch thread.
     pub chunks: usize,
     /// When a batch closes.
-    pub limits: Limits,
+    pub limits: BatchLimits,
     /// Whether entries bring their own times.
     pub dated: bool,
     /// The gzip level, 0 for none.
@@ -51,7 +48,7 @@ pub struct Settings {
     /// What happens when they are too many.
     pub on_full: OnFull,
     /// How requests are sent.
-    pub delivery: Delivery,
+    pub delivery: SenderSettings,
     /// Bytes of lines a second, at most.
     pub limit_rate: Option<u64>,
     /// The destination as messages name it.
@@ -59,7 +56,7 @@ pub struct Settings {
 }
 
 /// Where shipments end.
-pub enum Destination {
+pub enum Sink {
     /// At a Loki.
     Loki(Arc<dyn Push>),
     /// On standard output.
@@ -69,7 +66,7 @@ pub enum Destination {
 
 /// What keeps entries on disk.
 #[derive(Clone, Default)]
-pub struct Stores {
+pub struct Storage {
     /// Shipments until their fate is known.
     pub spool: Option<Arc<Spool>>,
     /// How far files were settled.
@@ -81,54 +78,60 @@ pub struct Stores {
 }
 
 /// What a pipeline is made of.
-pub struct Plan {
+pub struct PipelineParts {
     /// How the stages are set.
     pub settings: Settings,
     /// Where shipments end.
-    pub destination: Destination,
+    pub destination: Sink,
     /// What keeps entries on disk.
-    pub stores: Stores,
+    pub stores: Storage,
     /// How the run goes on.
-    pub stop: Arc<Stop>,
+    pub stop: Arc<Shutdown>,
     /// Where every entry's fate is written down.
-    pub ledger: Arc<Ledger>,
+    pub counters: Arc<Counters>,
     /// What is said.
-    pub note: Note,
+    pub reporter: Reporter,
 }
 
 /// A running pipeline.
 pub struct Pipeline {
-    chunks: Queue<Chunk>,
-    intake: Intake,
-    backlog: Arc<Backlog>,
-    trouble: LastTrouble,
+    chunks: ByteQueue<Chunk>,
+    intake: EntrySender,
+    backlog: Arc<DeliveryQueue>,
+    trouble: LastError,
     /// Where requests go, if they do.
     push: Option<Arc<dyn Push>>,
-    ledger: Arc<Ledger>,
+    counters: Arc<Counters>,
     #[cfg(feature = "cli")]
-    printing: Arc<print::Printing>,
+    printing: Arc<crate::delivery::stdout::StdoutSink>,
 }
 
-impl Plan {
+impl PipelineParts {
     /// Starts the stages. `ended` is called when each is through, whatever ended it.
     pub fn start(self, ended: impl Fn(Stage) + Clone + Send + 'static) -> Pipeline {
-        let chunks = Queue::new(self.settings.chunks);
+        let chunks = ByteQueue::new(self.settings.chunks);
         self.stop.on_change({
             let chunks = chunks.clone();
             move || chunks.kick()
         });
         let rate = self.settings.limit_rate;
         let pipeline = Pipeline {
-            intake: Intake::new(chunks.clone(), rate, &self.stop, &self.ledger, self.note),
+            intake: EntrySender::new(
+                chunks.clone(),
+                rate,
+                &self.stop,
+                &self.counters,
+                self.reporter,
+            ),
             chunks,
             backlog: self.backlog(),
-            trouble: LastTrouble::default(),
+            trouble: LastError::default(),
             push: match &self.destination {
-                Destination::Loki(push) => Some(Arc::clone(push)),
+                Sink::Loki(push) => Some(Arc::clone(push)),
                 #[cfg(feature = "cli")]
-                Destination::Print => None,
+                Sink::Print => None,
             },
-            ledger: Arc::clone(&self.ledger),
+            counters: Arc::clone(&self.counters),
             #[cfg(feature = "cli")]
             printing: Arc::default(),
         };
@@ -138,19 +141,19 @@ impl Plan {
     }
 
     /// What waits for Loki, and leaves the spool when the checkpoint that covers it is on disk.
-    fn backlog(&self) -> Arc<Backlog> {
+    fn backlog(&self) -> Arc<DeliveryQueue> {
         let (stores, settings) = (&self.stores, &self.settings);
         let disk = stores.spool.clone().map(|spool| {
             let describe = stores.checkpoint.clone().map(describe);
-            Disk::new(spool, describe)
+            SpoolBackend::new(spool, describe)
         });
-        let backlog = Backlog::new(
+        let backlog = DeliveryQueue::new(
             settings.buffer,
             settings.on_full,
             disk,
             &self.stop,
-            &self.ledger,
-            self.note,
+            &self.counters,
+            self.reporter,
         );
         let backlog = Arc::new(backlog.draining(stores.drain));
         if let Some(checkpoint) = &stores.checkpoint {
@@ -164,7 +167,7 @@ impl Plan {
     }
 
     fn start_packing(&self, pipeline: &Pipeline, ended: impl FnOnce(Stage) + Send + 'static) {
-        let pack = Pack {
+        let pack = BatchWorker {
             limits: self.settings.limits,
             dated: self.settings.dated,
             gzip_level: self.settings.gzip_level,
@@ -172,9 +175,9 @@ impl Plan {
             stop: Arc::clone(&self.stop),
         };
         let (chunks, backlog) = (pipeline.chunks.clone(), Arc::clone(&pipeline.backlog));
-        Stage::Pack.start(ended, move || {
+        Stage::Batch.start(ended, move || {
             // It ends the line on both sides.
-            let _guard = AtEnd::new(|| {
+            let _guard = OnDrop::new(|| {
                 chunks.abandon();
                 backlog.close();
             });
@@ -187,18 +190,18 @@ impl Plan {
         let (backlog, trouble) = (Arc::clone(&pipeline.backlog), pipeline.trouble.clone());
         #[cfg(feature = "cli")]
         let printing = Arc::clone(&pipeline.printing);
-        Stage::Ship.start(ended, move || match self.destination {
+        Stage::Send.start(ended, move || match self.destination {
             #[cfg(feature = "cli")]
-            Destination::Print => printing.run(&backlog, &self.stop, self.note),
-            Destination::Loki(push) => Ship {
+            Sink::Print => printing.run(&backlog, &self.stop, self.reporter),
+            Sink::Loki(push) => SenderParts {
                 delivery: self.settings.delivery,
                 push,
                 backlog,
-                ledger: self.ledger,
+                counters: self.counters,
                 checkpoint: self.stores.checkpoint,
                 dead_letter: self.stores.dead_letter,
                 stop: self.stop,
-                note: self.note,
+                reporter: self.reporter,
                 target: self.settings.target,
                 trouble,
                 jitter: Jitter::new(seed()),
@@ -210,7 +213,7 @@ impl Plan {
 
 impl Pipeline {
     /// Where sources hand in what they read.
-    pub fn intake(&self) -> Intake {
+    pub fn intake(&self) -> EntrySender {
         self.intake.clone()
     }
 
@@ -222,7 +225,7 @@ impl Pipeline {
     /// Requests under way that may take until after `later_than` fail now. Once for each: what
     /// cannot be broken off, as a connection that is being made, goes on.
     pub fn break_off(&self, later_than: Instant) {
-        self.ledger.set_tries(None);
+        self.counters.set_tries(None);
         if let Some(push) = &self.push {
             push.break_off(later_than);
         }
@@ -253,12 +256,12 @@ impl Pipeline {
 
 /// How marks are written down in the spool: as the checkpoint knows their files, with the offset
 /// of the mark.
-fn describe(checkpoint: Arc<Checkpoint>) -> Arc<Describe> {
-    Arc::new(move |marks| {
-        let described = marks.iter().filter_map(|mark| {
+fn describe(checkpoint: Arc<Checkpoint>) -> Arc<DescribePositions> {
+    Arc::new(move |positions| {
+        let described = positions.iter().filter_map(|mark| {
             let state = checkpoint.describe(mark.file)?;
             Some(
-                FileState {
+                FileRecord {
                     offset: mark.offset,
                     ..state
                 }
@@ -278,21 +281,21 @@ fn seed() -> u64 {
     now ^ u64::from(std::process::id()).rotate_left(32)
 }
 
-/// When a run ends, given when its input ended. See [`crate::retry::Patience`].
+/// When a run ends, given when its input ended. See [`crate::sync::flush_deadline::FlushDeadline`].
 #[derive(Debug, Clone, Copy)]
-pub struct Ending {
+pub struct RunDeadline {
     /// When requests that began before that are broken off, and which: see [`Pipeline::break_off`].
     pub breaks_off: Option<(Instant, Instant)>,
     /// When it is left, whatever the stages do.
     pub leave: Instant,
 }
 
-impl Ending {
+impl RunDeadline {
     /// The end, or None while input goes on.
-    pub fn of(delivery: &Delivery, stop: &Stop, ledger: &Ledger) -> Option<Self> {
-        let (view, accepted) = (stop.view(), ledger.last_accepted());
+    pub fn of(delivery: &SenderSettings, stop: &Shutdown, counters: &Counters) -> Option<Self> {
+        let (view, accepted) = (stop.view(), counters.last_accepted());
         let patience = delivery.patience;
-        let tries = ledger.tries();
+        let tries = counters.tries();
         Some(Self {
             breaks_off: tries.and_then(|tries| patience.breaks_off(view, accepted, tries)),
             leave: patience.over_by(view, accepted)? + GRACE,

@@ -1,0 +1,146 @@
+//! What the push that stores nothing tells: address, credentials and tenant.
+//!
+//! Knows Loki's answers and those of what stands before it. Pure.
+
+use crate::app::check::Answered;
+use crate::app::check::messages::{bad, line};
+use crate::app::check::report::{ReportLine, Status};
+use crate::http::client::{HttpResponse, Step, TransportError};
+use crate::report::messages::NO_SUCH_PATH;
+use crate::report::messages::Sanitized;
+
+/// The push that stores nothing.
+pub fn probed(answer: &Answered, headers: &[(String, String)]) -> Vec<ReportLine> {
+    let header = |name: &str| {
+        let mut same = headers
+            .iter()
+            .filter(|(own, _)| own.eq_ignore_ascii_case(name));
+        same.next().map(|(_, value)| value.as_str())
+    };
+    let tenant = header("X-Scope-OrgID");
+    let has_credentials = header("Authorization").is_some()
+        || headers
+            .iter()
+            .any(|(_, value)| value.starts_with("Basic ") || value.starts_with("Bearer "));
+    let address = |page: &HttpResponse| {
+        line(
+            Status::Good,
+            "push address",
+            format!("answers {}", page.status),
+        )
+    };
+    let page = match answer {
+        Ok(page) => page,
+        Err(failed) => return vec![unanswered(failed)],
+    };
+    let said = said(page);
+    match page.status {
+        200 | 204 => vec![
+            line(Status::Good, "push address", "takes pushes"),
+            if has_credentials {
+                line(Status::Good, "credentials", "accepted")
+            } else {
+                line(Status::Good, "credentials", "none given, none wanted")
+            },
+            match tenant {
+                Some(tenant) => line(
+                    Status::Good,
+                    "tenant",
+                    format!("{} accepted", Sanitized(tenant)),
+                ),
+                None => line(Status::Good, "tenant", "none given, none wanted"),
+            },
+        ],
+        401 if page.text.contains("no org id") => vec![
+            address(page),
+            bad(
+                "tenant",
+                format!("none given, but Loki wants one ({said})"),
+                "give --org-id",
+            ),
+        ],
+        400 if page.text.contains("org ID") || page.text.contains("tenant ID") => vec![
+            address(page),
+            bad("tenant", said, "check --org-id: pushing takes one tenant"),
+        ],
+        401 if has_credentials => vec![
+            address(page),
+            bad(
+                "credentials",
+                format!("not accepted ({said})"),
+                "check --username and --password, --bearer-token, or the --header that carries them",
+            ),
+        ],
+        401 => vec![
+            address(page),
+            bad(
+                "credentials",
+                format!("none given, but the server wants some ({said})"),
+                "give --username and --password, or --bearer-token",
+            ),
+        ],
+        403 if !has_credentials => vec![
+            address(page),
+            bad(
+                "credentials",
+                format!("none given, and without any nobody may push ({said})"),
+                "give --username and --password, or --bearer-token; or see what stands before Loki \
+                 (a gateway, a firewall)",
+            ),
+        ],
+        403 => vec![
+            address(page),
+            bad(
+                "credentials",
+                format!("known, but they may not push ({said})"),
+                "check what the credentials are allowed to do, and --org-id",
+            ),
+        ],
+        _ if page.text.contains(NO_SUCH_PATH) => vec![bad(
+            "push address",
+            said,
+            "that is how VictoriaLogs speaks; it takes pushes at /insert/loki/api/v1/push: give \
+             --url that path",
+        )],
+        status => vec![bad("push address", said, probe_remedy(status))],
+    }
+}
+
+/// No answer, though a question has just been answered.
+fn unanswered(failed: &TransportError) -> ReportLine {
+    let remedy = match failed.stage {
+        Step::Reach | Step::Answer => {
+            "the server answers questions, but no push: see its log and what stands before it (a \
+             proxy, a gateway), try again, or give --timeout more time"
+        }
+        _ => &failed.remedy,
+    };
+    bad("push address", Sanitized(&failed.text).to_string(), remedy)
+}
+
+fn probe_remedy(status: u16) -> &'static str {
+    match status {
+        300..=399 => "a redirect is not followed: give --url the address it leads to",
+        404 | 405 => {
+            "something else listens there, or Loki has another base: check host, port and path in \
+             --url; it takes the base address, or a whole one that ends in /push"
+        }
+        407 => "the proxy wants credentials: check --proxy-url",
+        429 => "Loki is there, but this tenant is over its limits: see its limits_config",
+        260 => "Loki blocks pushes of this tenant: see blocked_ingestion in its limits",
+        400 => "Loki does not take the labels of this run, or what is there is no Loki",
+        500..=599 => "the server is there, but not well: see its log, and try again",
+        _ => "that is no answer of a Loki: check --url",
+    }
+}
+
+/// The server's status and words.
+fn said(page: &HttpResponse) -> String {
+    let text = Sanitized(&page.text).to_string();
+    // What a proxy in front says in HTML is not for reading.
+    if text.is_empty() || text.starts_with('<') {
+        format!("answers {}", page.status)
+    } else {
+        format!("answers {}: {text}", page.status)
+    }
+}

@@ -1,0 +1,50 @@
+//! How much there is to read, where that is known before.
+//!
+//! Knows what each kind of input is to a progress bar. Reads nothing.
+
+use std::io;
+use std::path::PathBuf;
+
+use rustix::fs::{FileType, SeekFrom, fstat, seek};
+
+use crate::cli::config::Input;
+use crate::input::files::STDIN;
+use crate::input::size;
+use crate::storage::checkpoint::Checkpoint;
+
+/// What the input is to a progress bar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputSize {
+    /// Nobody knows when it ends.
+    Open,
+    /// Files that are read to their end; how much that is, where it is known.
+    FileReader(Option<u64>),
+}
+
+/// Looks at the input. The checkpoint is one to look at, not that of the run.
+pub fn of(input: &Input, checkpoint: Option<&Checkpoint>) -> InputSize {
+    match input {
+        Input::Stdin => stdin().map_or(InputSize::Open, |bytes| InputSize::FileReader(Some(bytes))),
+        Input::Message(_) | Input::Drain | Input::Command { .. } => InputSize::Open,
+        Input::Files(files) if files.follow => InputSize::Open,
+        Input::Files(files) => {
+            let is_stdin = |name: &PathBuf| name.as_os_str() == STDIN;
+            let (given, named): (Vec<_>, Vec<_>) = files.names.iter().cloned().partition(is_stdin);
+            // However often it is named, it is read once.
+            let given = if given.is_empty() { Some(0) } else { stdin() };
+            let named = size::bytes(&named, files.begin, checkpoint);
+            InputSize::FileReader(given.zip(named).map(|(given, named)| given + named))
+        }
+    }
+}
+
+/// What is left of a file on standard input.
+fn stdin() -> Option<u64> {
+    let stdin = io::stdin();
+    let stat = fstat(&stdin).ok()?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return None;
+    }
+    let at = seek(&stdin, SeekFrom::Current(0)).ok()?;
+    u64::try_from(stat.st_size).ok()?.checked_sub(at)
+}

@@ -1,0 +1,180 @@
+//! Entries that bring their own times: what must be seen to before they leave.
+//!
+//! Knows Loki's two rules on times within a stream. Equal entries at an equal time are one to Loki
+//! (contract, trap T10), and an entry over an hour behind the newest of its stream is refused, which
+//! a 204 can hide above the sharding rate unless it travels in a request of its own (T16).
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use crate::batch::StreamGroup;
+use crate::entry::labels::Labels;
+use crate::entry::{Chunk, Entry};
+
+/// How far behind the newest entry of a stream Loki takes others, in nanoseconds
+/// (`max_chunk_age` / 2).
+const WINDOW: i64 = 3_600_000_000_000;
+
+/// How many entries are remembered from batch to batch, of all streams: at most 2 MiB. An entry that
+/// was last met before so many others, and comes again at its time, would be one with it to Loki.
+const HISTORY: usize = 48 * 1024;
+
+/// What is remembered from batch to batch.
+#[derive(Debug, Default)]
+pub struct TimestampDedup {
+    newest: HashMap<Arc<Labels>, Newest>,
+    sent: RecentEntries,
+    hasher: RandomState,
+}
+
+/// The newest entry of a stream.
+#[derive(Debug, Default, Clone, Copy)]
+struct Newest {
+    /// The time it brought.
+    given: i64,
+    /// The time it was moved to.
+    moved: i64,
+}
+
+impl TimestampDedup {
+    /// Moves equal entries apart by a nanosecond each, and parts those that are over an hour behind
+    /// what was sent before; they come first. Entries ascend by time before and after, and what
+    /// came behind a moved entry at its time stays behind it, also in a later batch.
+    pub fn settle(&mut self, groups: Vec<StreamGroup>, chunks: &[Arc<Chunk>]) -> Vec<StreamGroup> {
+        let mut settled = Vec::with_capacity(groups.len());
+        for mut group in groups {
+            let before = self.newest.get(&group.labels).copied().unwrap_or_default();
+            let newest = self.move_apart(&mut group, before, |&(chunk, at)| {
+                chunks[chunk as usize].entry(at as usize)
+            });
+            self.newest.insert(Arc::clone(&group.labels), newest);
+            let window = before.moved - WINDOW;
+            let late = group.times.partition_point(|time| *time < window);
+            if late > 0 && late < group.places.len() {
+                let rest = StreamGroup {
+                    labels: Arc::clone(&group.labels),
+                    places: group.places.split_off(late),
+                    times: group.times.split_off(late),
+                    ..group
+                };
+                settled.extend([group, rest]);
+            } else {
+                settled.push(group);
+            }
+        }
+        settled
+    }
+
+    /// Gives each entry its time, and the newest entry of the stream, which was `before`.
+    fn move_apart<'a>(
+        &mut self,
+        group: &mut StreamGroup,
+        before: Newest,
+        entry: impl Fn(&(u32, u32)) -> Entry<'a>,
+    ) -> Newest {
+        let stream = self.hasher.hash_one(&group.labels);
+        let (mut newest, mut reached) = (before, i64::MIN);
+        for place in &group.places {
+            let entry = entry(place);
+            let line = self.hasher.hash_one((stream, entry.line, entry.metadata));
+            if entry.time >= before.given {
+                reached = reached.max(before.moved);
+            }
+            let key = |time| self.hasher.hash_one((line, time));
+            let moved = self.sent.first_free(entry.time.max(reached), key);
+            reached = moved;
+            if entry.time >= newest.given {
+                newest.given = entry.time;
+                newest.moved = newest.moved.max(moved);
+            }
+            group.times.push(moved);
+        }
+        newest
+    }
+}
+
+/// The last entries, by a number that hardly any two share: one that is moved on for nothing loses
+/// a nanosecond.
+#[derive(Debug, Default)]
+struct RecentEntries {
+    known: HashMap<u64, Known>,
+    order: VecDeque<u64>,
+}
+
+/// An entry at a time.
+#[derive(Debug)]
+struct Known {
+    /// Where to look for a time that is free, since this one is not.
+    next: i64,
+    /// Whether it was met again since it was the oldest.
+    again: bool,
+}
+
+impl RecentEntries {
+    /// The first time, from `time` on, at which this entry was not sent; remembers it. `key` names
+    /// the entry at a time.
+    fn first_free(&mut self, time: i64, key: impl Fn(i64) -> u64) -> i64 {
+        let mut free = time;
+        while let Some(known) = self.known.get_mut(&key(free)) {
+            known.again = true;
+            // At the end of all time nothing can be moved on.
+            if known.next == free {
+                return free;
+            }
+            free = known.next;
+        }
+        let next = free.saturating_add(1);
+        // However many come at one time, none walks past all that came before.
+        if let Some(first) = self.known.get_mut(&key(time)) {
+            first.next = next;
+        }
+        self.remember(key(free), next);
+        free
+    }
+
+    fn remember(&mut self, key: u64, next: i64) {
+        while self.order.len() >= HISTORY
+            && let Some(oldest) = self.order.pop_front()
+        {
+            let known = self.known.get_mut(&oldest);
+            // What comes again and again is not forgotten for what came once.
+            if known.is_some_and(|known| std::mem::take(&mut known.again)) {
+                self.order.push_back(oldest);
+            } else {
+                self.known.remove(&oldest);
+            }
+        }
+        let again = false;
+        self.known.insert(key, Known { next, again });
+        self.order.push_back(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_has_a_bound_and_what_comes_again_stays() {
+        let mut sent = RecentEntries::default();
+        let often = |time: i64| time as u64;
+        for n in 0..3 * HISTORY as i64 {
+            let once = |time: i64| (1 << 63) | (n << 20 | time) as u64;
+            assert_eq!(sent.first_free(7, once), 7);
+            if n % 100 == 0 {
+                assert_eq!(sent.first_free(7, often), 7 + n / 100);
+            }
+        }
+        assert_eq!(sent.known.len(), HISTORY);
+        assert_eq!(sent.order.len(), HISTORY);
+    }
+
+    #[test]
+    fn at_the_end_of_all_time_nothing_is_moved_on() {
+        let mut sent = RecentEntries::default();
+        for expected in [i64::MAX - 1, i64::MAX, i64::MAX, i64::MAX] {
+            assert_eq!(sent.first_free(i64::MAX - 1, |time| time as u64), expected);
+        }
+    }
+}

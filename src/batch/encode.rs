@@ -1,0 +1,383 @@
+//! Sealing: a batch becomes a shipment of gzipped JSON requests, written once; and back again.
+//!
+//! The one user of sirocco, which compresses, and of serde_json for the wire; what was compressed is
+//! read back with flate2. Knows Loki's JSON shape (contract, section 1). Knows nothing of HTTP, of
+//! retrying, or of where a shipment goes.
+
+use crate::entry::json::write_escaped;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::value::RawValue;
+use sirocco::Format;
+use sirocco::deflate::{Encoder as DeflateEncoder, Flush, Level};
+
+use crate::batch::Batch;
+use crate::entry::Entry;
+use crate::entry::labels::Labels;
+use crate::entry::request::{EncodedBatch, Request};
+
+/// JSON is handed to the compressor whenever there is so much of it. It looks back into as much as
+/// 100 KiB, which stay in the buffer ([`sirocco::deflate::MIN_BUFFER_LEN`]); the rest is new.
+const PIECE: usize = 192 * 1024;
+
+/// The body grows by so much for what the compressor gives.
+const ROOM: usize = 32 * 1024;
+
+/// What was written of a request.
+#[derive(Default)]
+struct RequestCounts {
+    entries: usize,
+    /// Lines and metadata.
+    bytes: usize,
+}
+
+/// Writes requests. Reuses its buffers and its compressor from one to the next.
+pub struct Encoder {
+    gzip: Option<DeflateEncoder>,
+    json: Vec<u8>,
+    body: Vec<u8>,
+}
+
+impl Encoder {
+    /// A sealer at a gzip level from 1 to 9; 0 leaves the JSON plain.
+    pub fn new(level: u8) -> Self {
+        let gzip = (level > 0).then(|| DeflateEncoder::new(Format::Gzip, Level::new(level)));
+        Self {
+            gzip,
+            json: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
+    /// Seals a batch: a request for each stream in it. See [`Batch::give_out`] for `freed`.
+    pub fn seal(&mut self, mut batch: Batch, mut freed: impl FnMut(usize)) -> EncodedBatch {
+        let mut requests = Vec::with_capacity(batch.groups.len());
+        for at in 0..batch.groups.len() {
+            if batch.groups[at].is_empty() {
+                continue;
+            }
+            let labels = Arc::clone(&batch.groups[at].labels);
+            let mut counted = self.begin(&labels);
+            batch.give_out(at, |entry| self.put(entry, &mut counted), &mut freed);
+            requests.push(self.finish(labels, &counted));
+        }
+        EncodedBatch {
+            number: batch.number,
+            requests,
+            positions: batch.positions,
+        }
+    }
+
+    /// Writes the request for entries of one stream, which ascend by time.
+    pub fn request<'a>(
+        &mut self,
+        labels: &Arc<Labels>,
+        entries: impl IntoIterator<Item = Entry<'a>>,
+    ) -> Request {
+        let mut counted = self.begin(labels);
+        for entry in entries {
+            self.put(&entry, &mut counted);
+        }
+        self.finish(Arc::clone(labels), &counted)
+    }
+
+    fn begin(&mut self, labels: &Labels) -> RequestCounts {
+        self.json.clear();
+        self.body.clear();
+        if let Some(gzip) = &mut self.gzip {
+            gzip.reset();
+        }
+        self.json.extend_from_slice(b"{\"streams\":[{\"stream\":");
+        self.json.extend_from_slice(labels.json().as_bytes());
+        self.json.extend_from_slice(b",\"values\":[");
+        RequestCounts::default()
+    }
+
+    fn put(&mut self, entry: &Entry<'_>, counted: &mut RequestCounts) {
+        if counted.entries > 0 {
+            self.json.push(b',');
+        }
+        write_entry(&mut self.json, entry);
+        counted.entries += 1;
+        counted.bytes += entry.line.len() + entry.metadata.len();
+        if self.json.len() >= PIECE {
+            self.drain(Flush::None);
+        }
+    }
+
+    fn finish(&mut self, labels: Arc<Labels>, counted: &RequestCounts) -> Request {
+        self.json.extend_from_slice(b"]}]}");
+        self.drain(Flush::Finish);
+        Request {
+            labels,
+            body: self.body.as_slice().into(),
+            gzip: self.gzip.is_some(),
+            entries: counted.entries,
+            bytes: counted.bytes,
+        }
+    }
+
+    /// Moves the JSON written so far into the body.
+    fn drain(&mut self, flush: Flush) {
+        let Some(gzip) = &mut self.gzip else {
+            self.body.append(&mut self.json);
+            return;
+        };
+        let mut full = true;
+        while full {
+            let at = self.body.len();
+            self.body.resize(at + ROOM, 0);
+            let progress = gzip.compress(&self.json, &mut self.body[at..], flush);
+            full = progress.full;
+            let written = progress.output.len();
+            self.body.truncate(at + written);
+        }
+        let dropped = match flush {
+            Flush::Finish => self.json.len(),
+            _ => gzip.make_room(&mut self.json),
+        };
+        self.json.truncate(self.json.len() - dropped);
+    }
+}
+
+/// `["<ns>","<line>"]`, with the metadata as a third element only where there is some: `null`
+/// there fails a whole request (contract, trap T14).
+fn write_entry(json: &mut Vec<u8>, entry: &Entry<'_>) {
+    json.extend_from_slice(b"[\"");
+    write_decimal(json, entry.time);
+    json.extend_from_slice(b"\",\"");
+    write_escaped(json, entry.line);
+    json.push(b'"');
+    if !entry.metadata.is_empty() {
+        json.push(b',');
+        json.extend_from_slice(entry.metadata.as_bytes());
+    }
+    json.push(b']');
+}
+
+/// A number as Loki reads it: decimal digits, no leading zero (contract, trap T9).
+fn write_decimal(out: &mut Vec<u8>, number: i64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut rest = number.unsigned_abs();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if number < 0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// The entries of a sealed request, read back from its body.
+#[derive(Debug)]
+pub struct DecodedRequest(Vec<(i64, String, String)>);
+
+impl DecodedRequest {
+    /// The entries, in the order in which they were sealed.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = Entry<'_>> {
+        self.0.iter().map(|(time, line, metadata)| Entry {
+            time: *time,
+            line,
+            metadata,
+        })
+    }
+}
+
+/// A push request, read no deeper than the members of its streams.
+type Streams<'a> = BTreeMap<String, Vec<BTreeMap<String, &'a RawValue>>>;
+
+/// Reads a request's entries back. The body is all that is kept of them: whoever wants to know
+/// which were refused, or to split them, asks it.
+///
+/// # Errors
+/// If the body is not what [`Encoder`] writes, as of a damaged file.
+pub fn open(request: &Request) -> Result<DecodedRequest> {
+    let mut json = Vec::new();
+    if request.gzip {
+        flate2::read::GzDecoder::new(&*request.body)
+            .read_to_end(&mut json)
+            .context("the body is no gzip")?;
+    } else {
+        json.extend_from_slice(&request.body);
+    }
+    let push: Streams<'_> = serde_json::from_slice(&json).context("the body is no push request")?;
+    let [stream] = push.get("streams").map(Vec::as_slice).unwrap_or_default() else {
+        bail!("the body does not hold one stream");
+    };
+    let values = stream.get("values").context("the stream has no values")?;
+    let values: Vec<Vec<&RawValue>> = serde_json::from_str(values.get())?;
+    let mut entries = Vec::with_capacity(values.len());
+    for value in values {
+        ensure!(
+            value.len() == 2 || value.len() == 3,
+            "a value has {} elements",
+            value.len()
+        );
+        let time: String = serde_json::from_str(value[0].get())?;
+        let line: String = serde_json::from_str(value[1].get())?;
+        let metadata = value.get(2).map_or("", |object| object.get()).to_owned();
+        entries.push((time.parse().context("a time is no number")?, line, metadata));
+    }
+    Ok(DecodedRequest(entries))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels() -> Arc<Labels> {
+        Arc::new(Labels::new([("app", "a\"b")]))
+    }
+
+    fn entry<'a>(time: i64, line: &'a str, metadata: &'a str) -> Entry<'a> {
+        Entry {
+            time,
+            line,
+            metadata,
+        }
+    }
+
+    #[test]
+    fn plain_json_has_lokis_shape() {
+        let entries = [
+            entry(1, "a\t\"\\\u{1}é\0", ""),
+            entry(20, "", r#"{"k":"v"}"#),
+        ];
+        let request = Encoder::new(0).request(&labels(), entries);
+        assert_eq!(
+            String::from_utf8_lossy(&request.body),
+            r#"{"streams":[{"stream":{"app":"a\"b"},"values":[["1","a\t\"\\\u0001é\u0000"],["20","",{"k":"v"}]]}]}"#
+        );
+        assert!(!request.gzip);
+        assert_eq!((request.entries, request.bytes), (2, 8 + 9));
+    }
+
+    #[test]
+    fn what_is_sealed_opens_again_at_every_level() {
+        let long: Vec<String> = (0..3_000)
+            .map(|n| format!("line {n} {}", "x".repeat(n % 97)))
+            .collect();
+        for level in 0..=9 {
+            let mut sealer = Encoder::new(level);
+            for round in 0..2 {
+                let entries = long
+                    .iter()
+                    .enumerate()
+                    .map(|(n, line)| entry(n as i64, line, ""));
+                let request = sealer.request(&labels(), entries);
+                let opened = open(&request).unwrap();
+                let lines: Vec<_> = opened
+                    .entries()
+                    .map(|entry| entry.line.to_owned())
+                    .collect();
+                assert_eq!(lines, long, "level {level}, round {round}");
+            }
+        }
+    }
+
+    /// Whatever the pieces in which it comes to the compressor, and whatever it is: one decoder of
+    /// another make reads back what went in. `ROUNDS` and `SEED` try more.
+    #[test]
+    fn any_lines_come_back_from_the_compressor() {
+        let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+        let mut seed = number("SEED").unwrap_or(1) * 2 + 1;
+        let mut below = move |bound: u64| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed % bound
+        };
+        let mut sealers: Vec<Encoder> = (0..=9).map(Encoder::new).collect();
+        for round in 0..number("ROUNDS").unwrap_or(25) {
+            let (alphabet, longest) = (1 + below(96) as u8, 1 << below(19));
+            let mut lines: Vec<String> = Vec::new();
+            let mut left = below(PIECE as u64 * 4);
+            while left > 0 {
+                let length = 1 + below(longest).min(left - 1);
+                left -= length;
+                // Half of them as random as they can be, half after one that was there before.
+                let again = lines.len() > 1 && below(2) == 0;
+                let line = if again {
+                    let before = &lines[below(lines.len() as u64) as usize];
+                    before[below(before.len() as u64) as usize..].to_owned()
+                } else {
+                    let byte = |_| char::from(b' ' + below(u64::from(alphabet)) as u8);
+                    (0..length).map(byte).collect()
+                };
+                lines.push(line);
+            }
+            let sealer = &mut sealers[below(10) as usize];
+            let entries = lines.iter().map(|line| entry(7, line, ""));
+            let request = sealer.request(&labels(), entries);
+            let opened = open(&request).unwrap();
+            assert!(
+                opened.entries().map(|entry| entry.line).eq(&lines),
+                "round {round}"
+            );
+        }
+    }
+
+    #[test]
+    fn escaping_agrees_with_serde_json_on_any_text() {
+        let mut seed = 7_u64;
+        let mut random = move || {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed
+        };
+        let alphabet = [
+            'a', ' ', '"', '\\', '\n', '\0', '\u{1f}', '\u{7f}', 'é', '😀', '\u{2028}',
+        ];
+        for _ in 0..4_000 {
+            let length = random() % 120;
+            let dense = random() % 2 == 0;
+            let text: String = (0..length)
+                .map(|_| match random() as usize {
+                    n if dense || n % 16 == 0 => alphabet[n % alphabet.len()],
+                    n => char::from(b'a' + (n % 26) as u8),
+                })
+                .collect();
+            let mut out = Vec::new();
+            write_escaped(&mut out, &text);
+            let back: String =
+                serde_json::from_str(&format!("\"{}\"", String::from_utf8(out).unwrap())).unwrap();
+            assert_eq!(back, text);
+        }
+    }
+
+    #[test]
+    fn a_damaged_body_is_an_error_and_no_panic() {
+        let mut request = Encoder::new(6).request(&labels(), [entry(1, "x", "")]);
+        for at in 0..request.body.len() {
+            let mut body = request.body.to_vec();
+            body[at] ^= 0x55;
+            let damaged = Request {
+                body: body.into(),
+                ..request.clone()
+            };
+            drop(open(&damaged));
+        }
+        request.body = b"{}".as_slice().into();
+        request.gzip = false;
+        assert!(open(&request).is_err());
+    }
+
+    #[test]
+    fn decimals_are_written_as_loki_reads_them() {
+        for number in [0, 1, 9, 10, 1_700_000_000_123_456_789, i64::MAX, -5] {
+            let mut out = Vec::new();
+            write_decimal(&mut out, number);
+            assert_eq!(String::from_utf8(out).unwrap(), number.to_string());
+        }
+    }
+}

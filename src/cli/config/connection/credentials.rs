@@ -1,0 +1,244 @@
+//! Who asks: basic auth, a bearer token, or what stands in the address.
+//!
+//! Knows which of them wins. Reads secrets from files; shows none.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+
+use crate::cli::config::connection::lookup::{
+    Origin, PartnerOptions, Resolver, Sourced, half_a_pair,
+};
+use crate::http::client::Scheme;
+use crate::http::url::PushUrl;
+
+/// What gives a user his password.
+const PASSWORD: PartnerOptions = &[("password", Some("LOKI_PASSWORD")), ("password-file", None)];
+
+/// What gives a password its user.
+const USER: PartnerOptions = &[("username", Some("LOKI_USERNAME"))];
+
+/// Who asks.
+pub struct Credentials {
+    /// How the secret is written in a header.
+    pub scheme: Scheme,
+    /// The secret.
+    secret: String,
+    /// The file it is from.
+    pub file: Option<PathBuf>,
+}
+
+impl Credentials {
+    fn new(scheme: Scheme, secret: Secret) -> Self {
+        Self {
+            scheme,
+            secret: secret.text,
+            file: secret.file,
+        }
+    }
+
+    /// Basic auth.
+    fn basic(user: &str, password: Secret) -> Self {
+        Self::new(Scheme::Basic(user.to_owned()), password)
+    }
+
+    /// The header's value.
+    pub fn value(&self) -> String {
+        self.scheme.value(&self.secret)
+    }
+
+    /// The user of basic auth.
+    pub fn user(&self) -> Option<&str> {
+        match &self.scheme {
+            Scheme::Basic(user) => Some(user),
+            Scheme::Bearer => None,
+        }
+    }
+}
+
+/// A secret, or the file it is in; only the one that is used is read.
+#[derive(Clone)]
+struct Secret {
+    text: String,
+    file: Option<PathBuf>,
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self { text, file: None }
+    }
+}
+
+/// The two halves of basic auth.
+#[derive(Default)]
+struct BasicPair {
+    user: Option<Sourced<String>>,
+    password: Option<Sourced<Secret>>,
+}
+
+impl BasicPair {
+    fn find(lookup: &Resolver<'_>) -> Result<Self> {
+        let given = &lookup.typed.cli.connection;
+        Ok(Self {
+            user: lookup.find("username", given.username.clone(), Some("LOKI_USERNAME"))?,
+            password: secret(
+                lookup.find(
+                    "password",
+                    given.password.clone().map(Secret::from),
+                    Some("LOKI_PASSWORD"),
+                )?,
+                lookup.find("password_file", given.password_file.clone(), None)?,
+            )?,
+        })
+    }
+
+    /// Where the half comes from that wins over more.
+    fn source(&self) -> Option<Origin> {
+        let user = self.user.as_ref().map(|given| given.source);
+        user.max(self.password.as_ref().map(|given| given.source))
+    }
+
+    fn is_whole(&self) -> bool {
+        self.user.is_some() && self.password.is_some()
+    }
+
+    /// Both halves; what is to be said of one alone is said.
+    fn whole(
+        self,
+        warnings: &mut Vec<String>,
+    ) -> Result<Option<(Sourced<String>, Sourced<Secret>)>> {
+        match (self.user, self.password) {
+            (Some(user), Some(password)) => Ok(Some((user, password))),
+            (Some(half), None) => half_a_pair(&half, PASSWORD, warnings),
+            (None, Some(half)) => half_a_pair(&half, USER, warnings),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// Who asks. Of basic auth, a bearer token and credentials in the address the one that was given
+/// nearest to the command line wins.
+pub fn find(
+    lookup: &Resolver<'_>,
+    address: &PushUrl,
+    address_from: Origin,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Credentials>> {
+    let (bearer, pair) = one_of(bearer(lookup)?, BasicPair::find(lookup)?, warnings)?;
+    let explicit_from = pair.source().max(bearer.as_ref().map(|given| given.source));
+    let in_address = || {
+        let found = address.credentials.clone();
+        found.map(|(user, password)| Credentials::basic(&user, password.into()))
+    };
+    // The user stands in the address, the secret elsewhere.
+    if let (Some((user, in_address)), None, Some(password), None) =
+        (&address.credentials, &pair.user, &pair.password, &bearer)
+        && !user.is_empty()
+        && (in_address.is_empty() || password.source >= address_from)
+    {
+        let password = opened(lookup, password)?;
+        return Ok(Some(Credentials::basic(user, password)));
+    }
+    if address.credentials.is_some() && explicit_from.is_none_or(|from| from < address_from) {
+        pair.whole(warnings)?;
+        return Ok(in_address());
+    }
+    if let Some(token) = bearer {
+        let secret = opened(lookup, &token)?;
+        let name = token.name;
+        ensure!(
+            !secret.text.is_empty(),
+            "{name} is empty; leave it out to send none"
+        );
+        return Ok(Some(Credentials::new(Scheme::Bearer, secret)));
+    }
+    match pair.whole(warnings)? {
+        Some((user, _)) if user.value.contains(':') => Err(anyhow!(
+            "{}: a user name for basic auth cannot hold a `:`; it would end there",
+            user.name
+        )),
+        Some((user, password)) => {
+            let password = opened(lookup, &password)?;
+            Ok(Some(Credentials::basic(&user.value, password)))
+        }
+        None => Ok(in_address()),
+    }
+}
+
+/// Of a bearer token and basic auth the one that wins; two that nothing tells apart are wrong usage.
+fn one_of(
+    bearer: Option<Sourced<Secret>>,
+    pair: BasicPair,
+    warnings: &mut Vec<String>,
+) -> Result<(Option<Sourced<Secret>>, BasicPair)> {
+    let Some(token) = &bearer else {
+        return Ok((None, pair));
+    };
+    if pair.source() > Some(token.source) {
+        return Ok((None, pair));
+    }
+    let is_stray_half = !pair.is_whole() && token.source < Origin::CommandLine;
+    if pair.source() < Some(token.source) || is_stray_half {
+        pair.whole(warnings)?;
+        return Ok((bearer, BasicPair::default()));
+    }
+    let user = pair.user.map(|given| given.name);
+    let basic = user.or(pair.password.map(|given| given.name));
+    bail!(
+        "basic auth ({}) and a bearer token ({}) exclude each other",
+        basic.unwrap_or_default(),
+        token.name
+    );
+}
+
+fn bearer(lookup: &Resolver<'_>) -> Result<Option<Sourced<Secret>>> {
+    let given = &lookup.typed.cli.connection;
+    let itself = given.bearer_token.clone().map(Secret::from);
+    let file = given.bearer_token_file.clone();
+    secret(
+        lookup.find("bearer_token", itself, Some("LOKI_BEARER_TOKEN"))?,
+        lookup.find("bearer_token_file", file, Some("LOKI_BEARER_TOKEN_FILE"))?,
+    )
+}
+
+/// A secret that is given itself or as a file that holds it.
+fn secret(
+    itself: Option<Sourced<Secret>>,
+    file: Option<Sourced<PathBuf>>,
+) -> Result<Option<Sourced<Secret>>> {
+    match (itself, file) {
+        (Some(itself), Some(file)) if itself.source == file.source => {
+            bail!("{} and {} exclude each other", itself.name, file.name)
+        }
+        (Some(itself), file) if file.as_ref().is_none_or(|f| f.source < itself.source) => {
+            Ok(Some(itself))
+        }
+        (_, Some(file)) => Ok(Some(Sourced {
+            value: Secret {
+                text: String::new(),
+                file: Some(file.value),
+            },
+            source: file.source,
+            name: file.name,
+        })),
+        _ => Ok(None),
+    }
+}
+
+/// The secret, read if it is in a file: without the white space around it.
+fn opened(lookup: &Resolver<'_>, given: &Sourced<Secret>) -> Result<Secret> {
+    let Some(file) = &given.value.file else {
+        return Ok(given.value.clone());
+    };
+    let (name, shown) = (&given.name, file.display());
+    let bytes = (lookup.read)(file).with_context(|| format!("{name}: cannot read {shown}"))?;
+    let text = String::from_utf8(bytes)
+        .ok()
+        .with_context(|| format!("{name}: {shown} is no UTF-8 text"))?;
+    let text = text.trim().to_owned();
+    ensure!(!text.is_empty(), "{name}: {shown} is empty");
+    Ok(Secret {
+        text,
+        file: Some(file.clone()),
+    })
+}

@@ -1,0 +1,150 @@
+//! The way to Loki: address, credentials, tenant, headers, TLS and proxy, from options, our
+//! environment and logcli's.
+//!
+//! Puts the parts together. Shows no secret.
+
+mod credentials;
+mod headers;
+mod lookup;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+
+use crate::cli::args;
+use crate::cli::args::ParsedArgs;
+use crate::cli::config::connection::headers::{headers, tenant};
+use crate::cli::config::connection::lookup::{
+    Origin, PartnerOptions, Resolver, Sourced, half_a_pair,
+};
+use crate::http::client::{HttpSettings, SettingNames, TlsSettings};
+use crate::http::url::PushUrl;
+use crate::storage::spool::Destination;
+
+/// The address of a Loki on this machine.
+const DEFAULT_URL: &str = "http://localhost:3100";
+
+/// What was worked out.
+pub struct ResolvedConnection {
+    /// For the HTTP agent.
+    pub connection: HttpSettings,
+    /// The destination as messages name it.
+    pub shown: String,
+    /// The destination as the spool tells it from others.
+    pub destination: Destination,
+}
+
+/// Works the connection out. `read` reads files of secrets and certificates.
+///
+/// # Errors
+/// What is wrong, naming the option.
+pub fn resolve(
+    typed: &ParsedArgs,
+    env: &dyn Fn(&str) -> Option<OsString>,
+    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    warnings: &mut Vec<String>,
+) -> Result<ResolvedConnection> {
+    let lookup = Resolver { typed, env, read };
+    let given = &typed.cli.connection;
+    let mut terms = SettingNames::options();
+    let url = lookup
+        .find("url", given.url.clone(), Some("LOKI_ADDR"))?
+        .unwrap_or_else(|| Sourced {
+            value: DEFAULT_URL.to_owned(),
+            source: Origin::Logcli,
+            name: "--url".to_owned(),
+        });
+    let address = PushUrl::parse(url.value.trim()).map_err(|why| anyhow!("{}: {why}", url.name))?;
+    terms.url = url.name.into();
+    let authorization =
+        crate::cli::config::connection::credentials::find(&lookup, &address, url.source, warnings)?;
+    let user = authorization
+        .as_ref()
+        .and_then(|auth| auth.user().map(str::to_owned));
+    let (headers, secret) = headers(&lookup, &address, authorization, warnings)?;
+    let destination = Destination {
+        url: address.push.clone(),
+        tenant: tenant(&headers),
+        user,
+    };
+    let tls = tls(&lookup, &mut terms, warnings)?;
+    let proxy = lookup.find(
+        "proxy_url",
+        given.proxy_url.clone(),
+        Some("LOKI_HTTP_PROXY_URL"),
+    )?;
+    let proxy = proxy.map(|given| {
+        terms.proxy = given.name.into();
+        given.value
+    });
+    let connection = HttpSettings {
+        url: address.push.clone(),
+        headers,
+        secret,
+        timeout: typed.cli.delivery.timeout,
+        connections: usize::from(typed.cli.delivery.connections),
+        tls,
+        proxy: proxy.filter(|_| !address.is_loopback()),
+        no_proxy: address.is_loopback(),
+        terms,
+    };
+    Ok(ResolvedConnection {
+        connection,
+        shown: address.base,
+        destination,
+    })
+}
+
+/// Certificates, read.
+fn tls(
+    lookup: &Resolver<'_>,
+    terms: &mut SettingNames,
+    warnings: &mut Vec<String>,
+) -> Result<TlsSettings> {
+    const CERTIFICATE: PartnerOptions = &[("cert", Some("LOKI_CLIENT_CERT_PATH"))];
+    const KEY: PartnerOptions = &[("key", Some("LOKI_CLIENT_KEY_PATH"))];
+    let given = &lookup.typed.cli.connection;
+    let find = |id, path: &Option<PathBuf>, logcli| lookup.find(id, path.clone(), Some(logcli));
+    let read = |given: Sourced<PathBuf>, name: &mut Cow<'static, str>| {
+        let text = (lookup.read)(&given.value)
+            .with_context(|| format!("{}: cannot read {}", given.name, given.value.display()))?;
+        *name = given.name.into();
+        anyhow::Ok(text)
+    };
+    let authority = find("ca_cert", &given.ca_cert, "LOKI_CA_CERT_PATH")?;
+    let certificate = find("cert", &given.cert, "LOKI_CLIENT_CERT_PATH")?;
+    let key = find("key", &given.key, "LOKI_CLIENT_KEY_PATH")?;
+    let client = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some((
+            read(certificate, &mut terms.certificate)?,
+            read(key, &mut terms.key)?,
+        )),
+        (None, None) => None,
+        (Some(half), None) => half_a_pair(&half, KEY, warnings)?,
+        (None, Some(half)) => half_a_pair(&half, CERTIFICATE, warnings)?,
+    };
+    let authority = authority
+        .map(|given| read(given, &mut terms.authority))
+        .transpose()?;
+    // An option says no, too: LOKI_PUSH_TLS_SKIP_VERIFY=false.
+    let skip_verify = if lookup.typed.given("tls_skip_verify") {
+        given.tls_skip_verify
+    } else {
+        let name = "LOKI_TLS_SKIP_VERIFY";
+        let value = lookup.text("tls_skip_verify", None, name)?;
+        let read = |value: String| args::parse_switch(&value);
+        value
+            .map_or(Some(false), read)
+            .ok_or_else(|| anyhow!("{name} takes true or false"))?
+    };
+    Ok(TlsSettings {
+        authority,
+        client,
+        skip_verify,
+    })
+}

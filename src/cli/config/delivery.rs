@@ -1,0 +1,120 @@
+//! How what was read is sent: the settings of the stages, retries and the spool, checked.
+//!
+//! Knows the numbers and their bounds. Knows no source, and nothing of the way to Loki.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+
+use crate::batch::BatchLimits;
+use crate::cli::args;
+use crate::delivery::backoff::Backoff;
+use crate::delivery::queue::OnFull;
+use crate::delivery::sender::SenderSettings;
+use crate::pipeline::{CHUNKS, Settings};
+use crate::storage::spool;
+use crate::sync::flush_deadline::FlushDeadline;
+
+/// The most threads that compress at once. Two keep a reader busy at the default level; more only
+/// take processors from the program that writes.
+const SEALERS: usize = 2;
+
+/// The settings of all stages. `target` names the destination in messages; with `dated` the entries
+/// bring their own times.
+pub fn settings(
+    cli: &args::Cli,
+    delivery: SenderSettings,
+    target: String,
+    dated: bool,
+) -> Result<Settings> {
+    let sending = &cli.delivery;
+    let settings = Settings {
+        chunks: CHUNKS,
+        limits: BatchLimits {
+            entries: sending.batch_size as usize,
+            bytes: at_least("--batch-bytes", sending.batch_bytes, 1)?,
+            age: sending.flush_interval,
+        },
+        dated,
+        gzip_level: if cli.output.dry_run {
+            0
+        } else {
+            sending.gzip_level
+        },
+        sealers: SEALERS,
+        buffer: at_least("--buffer", sending.buffer, 1)?,
+        on_full: match sending.on_full {
+            args::OnFull::Block => OnFull::Block,
+            args::OnFull::DropNewest => OnFull::DropNewest,
+            args::OnFull::DropOldest => OnFull::DropOldest,
+        },
+        delivery,
+        limit_rate: sending.limit_rate,
+        target,
+    };
+    if let Some(rate) = sending.limit_rate {
+        at_least("--limit-rate", rate, 1)?;
+    }
+    Ok(settings)
+}
+
+/// How requests are sent and retried.
+pub fn delivery(sending: &args::Delivery) -> Result<SenderSettings> {
+    let positive = |name: &str, time: Duration| {
+        ensure!(!time.is_zero(), "{name} must be more than 0");
+        Ok(time)
+    };
+    Ok(SenderSettings {
+        timeout: positive("--timeout", sending.timeout)?,
+        backoff: Backoff {
+            base: positive("--retry-backoff", sending.retry_backoff)?,
+            // Whoever asks for a longer first wait means it.
+            most: positive("--max-backoff", sending.max_backoff)?.max(sending.retry_backoff),
+        },
+        max_retries: sending.max_retries,
+        connections: usize::from(sending.connections),
+        patience: FlushDeadline {
+            flush_timeout: sending.flush_timeout,
+        },
+        end_when_hopeless: false,
+        gzip_level: sending.gzip_level,
+    })
+}
+
+/// The spool; `destination` is None in a dry run.
+pub fn spool(
+    sending: &args::Delivery,
+    input: &args::Input,
+    destination: Option<spool::Destination>,
+) -> Result<Option<spool::Options>> {
+    let Some(dir) = sending.spool.clone() else {
+        ensure!(
+            !sending.drain,
+            "--drain delivers what a spool holds: give --spool DIR too"
+        );
+        return Ok(None);
+    };
+    let Some(destination) = destination else {
+        bail!("--spool and --dry-run exclude each other: a dry run sends nothing");
+    };
+    ensure!(
+        !dir.as_os_str().is_empty(),
+        "--spool needs the name of a directory"
+    );
+    at_least("--spool-size", sending.spool_size, 1)?;
+    let checkpoint = input.checkpoint.as_ref().map(std::path::absolute);
+    let checkpoint = checkpoint.transpose().context("--checkpoint")?;
+    Ok(Some(spool::Options {
+        dir,
+        size: sending.spool_size,
+        sync: sending.spool_sync,
+        destination,
+        checkpoint: checkpoint.map(|path| path.display().to_string()),
+        drain: sending.drain,
+    }))
+}
+
+fn at_least(name: &str, value: u64, least: u64) -> Result<usize> {
+    ensure!(value >= least, "{name} must be at least {least}");
+    usize::try_from(value).map_err(|_| anyhow!("{name} is too large for this machine"))
+}

@@ -1,0 +1,147 @@
+//! What entries carry: labels, level, fields, layout and time, checked. Knows no source.
+
+use crate::cli::args;
+use crate::entry::labels;
+use crate::entry::labels::Labels;
+use crate::parse::fields;
+use crate::parse::fields::Parse;
+use crate::parse::level;
+use crate::parse::level::Level;
+use crate::process::entry_builder::{LabelField, Layout, StreamLimit};
+use crate::process::options::{EntryOptions, TimeSource};
+use crate::report::messages::Reporter;
+use anyhow::{Result, anyhow, bail, ensure};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+pub(super) fn shape(
+    given: &args::Labels,
+    app: String,
+    strip_ansi: bool,
+    max_line: u64,
+    reporter: Reporter,
+) -> Result<EntryOptions> {
+    // Without a label no stream can be.
+    let name = given.app.clone().filter(|name| !name.is_empty());
+    let mut pairs = vec![("app".to_owned(), name.unwrap_or(app))];
+    pairs.extend(given.env.clone().map(|env| ("env".to_owned(), env)));
+    for (name, value) in &pairs {
+        labels::check_value(value).map_err(|why| anyhow!("--{name}: {why}"))?;
+    }
+    for text in &given.label {
+        pairs.extend(labels::parse(text).map_err(|why| anyhow!("--label: {why}"))?);
+    }
+    let labels = Labels::new(pairs);
+    let parse = match given.parse {
+        args::Parse::Auto => Parse::Auto,
+        args::Parse::Logfmt => Parse::Logfmt,
+        args::Parse::Json => Parse::Json,
+        args::Parse::None => Parse::None,
+    };
+    let layout = match given.layout {
+        args::Layout::Keep => Layout::Keep,
+        args::Layout::Line => Layout::Line,
+        args::Layout::Metadata => Layout::Metadata,
+    };
+    let label_fields = given.label_field.iter().map(|text| read_label_field(text));
+    let time = match given.time.as_str() {
+        "arrival" => TimeSource::Arrival,
+        "prefix" => TimeSource::Prefix,
+        "" => bail!("--time takes arrival, prefix or the name of a field"),
+        field => TimeSource::Field(field.to_owned()),
+    };
+    let reads_fields = !given.label_field.is_empty() || matches!(time, TimeSource::Field(_));
+    ensure!(
+        !(parse == Parse::None && reads_fields),
+        "--parse none reads no field: it does not go with --label-field or --time FIELD"
+    );
+    let mut shape = EntryOptions {
+        level: given.level.as_deref().map(read_level).transpose()?,
+        // A level that is given as a plain label is the same for all entries.
+        read_level: labels.get("level").is_none(),
+        labels,
+        fields: given
+            .field
+            .iter()
+            .map(|text| read_field(text))
+            .collect::<Result<_>>()?,
+        max_line: 0,
+        parse,
+        layout,
+        label_fields: label_fields.collect::<Result<_>>()?,
+        stream_limit: Arc::new(StreamLimit::new(given.max_streams as usize, reporter)),
+        time,
+        strip_ansi,
+    };
+    // Every entry must have room for a character beside what is appended to it.
+    let least = shape.suffix().len() as u64 + 4;
+    ensure!(
+        max_line >= least,
+        "--max-line-size {max_line} is too small: an entry needs at least {least} bytes here"
+    );
+    // Places in a chunk are kept in 32 bits.
+    ensure!(max_line <= 1 << 30, "--max-line-size may be 1GiB at most");
+    shape.max_line = max_line as usize;
+    Ok(shape)
+}
+
+/// The most label names a stream may have, unless Loki is told otherwise
+/// (`max_label_names_per_series`; `service_name` is not counted).
+const MAX_LABELS: usize = 15;
+
+/// A warning if entries may get more labels than Loki takes.
+pub(super) fn too_many_labels(shape: &EntryOptions) -> Option<String> {
+    let mut names: BTreeSet<&str> = shape.labels.pairs().iter().map(|(n, _)| &**n).collect();
+    names.extend(shape.label_fields.iter().map(|field| &*field.label));
+    names.insert("level");
+    let count = names.len();
+    (count > MAX_LABELS).then(|| {
+        format!(
+            "{count} label names are more than the {MAX_LABELS} that Loki takes by default: it \
+             refuses entries that have them all; make fields of some (-k)"
+        )
+    })
+}
+
+fn read_label_field(name: &str) -> Result<LabelField> {
+    let label = fields::label_name(name).ok_or_else(|| {
+        anyhow!(
+            "--label-field: `{}` cannot be a label name: Loki takes letters, digits and `_`, not \
+             beginning with a digit or `__`",
+            name.escape_debug()
+        )
+    })?;
+    Ok(LabelField {
+        field: name.to_owned(),
+        label: label.into_owned(),
+    })
+}
+
+fn read_level(text: &str) -> Result<Level> {
+    level::from_value(text).ok_or_else(|| {
+        anyhow!(
+            "--level: `{}` is no level; choose trace, debug, info, warn, error, critical or fatal",
+            text.escape_debug()
+        )
+    })
+}
+
+fn read_field(text: &str) -> Result<(String, String)> {
+    let (name, value) = text.split_once('=').ok_or_else(|| {
+        anyhow!(
+            "--field: `{}` has no `=`; a field is KEY=VALUE",
+            text.escape_debug()
+        )
+    })?;
+    let mut bytes = name.bytes();
+    let begins = bytes
+        .next()
+        .is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
+    ensure!(
+        begins && bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-')),
+        "--field: `{}` is no field name; take letters, digits, `_`, `.` and `-`, and begin with a \
+         letter",
+        name.escape_debug()
+    );
+    Ok((name.to_owned(), value.to_owned()))
+}

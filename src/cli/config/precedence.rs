@@ -1,0 +1,80 @@
+//! Options that do not go together, where one of them stands in the environment: what is typed wins.
+//!
+//! A variable may be set for all runs of a machine. Where it does not fit what was typed, or what is
+//! read, it is left out; among options, and among variables, it is wrong usage, which is said where
+//! the rule stands. Opens nothing.
+
+use crate::cli::args::{Cli, Parse, ParsedArgs};
+use crate::input::{file_names, files};
+
+/// Leaves out of the environment what does not go with the command line.
+pub(super) fn settle(typed: &mut ParsedArgs) {
+    let [
+        quiet,
+        verbose,
+        tee,
+        dry_run,
+        check,
+        spool,
+        drain,
+        message,
+        parse,
+    ] = [
+        "quiet", "verbose", "tee", "dry_run", "check", "spool", "drain", "message", "parse",
+    ]
+    .map(|id| typed.on_command_line(id));
+    let [follow, from, checkpoint, label_field, time] =
+        ["follow", "from", "checkpoint", "label_field", "time"].map(|id| typed.on_command_line(id));
+    let Cli {
+        input,
+        labels,
+        delivery,
+        output,
+        ..
+    } = &mut typed.cli;
+
+    output.quiet &= quiet || !verbose;
+    output.verbose &= verbose || !quiet;
+    output.tee &= tee || !(dry_run || follow);
+    output.dry_run &= dry_run || !(tee || check);
+    // `LOKI_PUSH_DRY_RUN=1 script` must send nothing, and nothing is to be kept then.
+    if output.dry_run && !(dry_run && spool) && !drain {
+        delivery.spool = None;
+    }
+
+    let reads = !input.files.is_empty() || !input.command.is_empty();
+    output.check &= check || !(reads || message || drain);
+    delivery.drain &= drain || !(reads || message || output.check || output.dry_run);
+    if reads || output.check || delivery.drain {
+        input.message = input.message.take().filter(|_| message);
+    }
+
+    let stdin = input
+        .files
+        .iter()
+        .any(|name| name.as_os_str() == files::STDIN);
+    let only_stdin = input
+        .files
+        .iter()
+        .all(|name| name.as_os_str() == files::STDIN);
+    let files = input.message.is_none() && input.command.is_empty() && !only_stdin;
+    let grows = !stdin && !output.tee && !input.files.iter().any(|name| file_names::is_gzip(name));
+    input.follow &= follow || (files && grows);
+    input.from = input.from.take().filter(|_| from || files);
+    input.checkpoint = input
+        .checkpoint
+        .take()
+        .filter(|_| checkpoint || (files && !stdin));
+
+    if labels.parse == Parse::None && !parse && (label_field || time) {
+        labels.parse = Parse::Auto;
+    }
+    if labels.parse == Parse::None && parse {
+        if !label_field {
+            labels.label_field.clear();
+        }
+        if !time && !["prefix", "arrival"].contains(&labels.time.as_str()) {
+            labels.time = "arrival".into();
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! What the backlog promises, in memory and on disk.
+
+use crate::delivery::queue::*;
+use crate::entry::labels::Labels;
+use crate::entry::request::Request;
+use crate::entry::{FilePosition, FilePositions};
+use crate::report::counters::Fate;
+use crate::report::messages::Verbosity;
+
+/// A shipment of ten entries.
+pub fn shipment(number: u64, positions: FilePositions) -> EncodedBatch {
+    let request = Request {
+        labels: Arc::new(Labels::new([("app", "x")])),
+        body: vec![0; 100].into(),
+        gzip: false,
+        entries: 10,
+        bytes: 100,
+    };
+    EncodedBatch {
+        number,
+        requests: vec![request],
+        positions,
+    }
+}
+
+fn backlog(room_for: usize, on_full: OnFull) -> (DeliveryQueue, Arc<Counters>, Arc<Shutdown>) {
+    let (stop, counters) = (Arc::new(Shutdown::new()), Arc::new(Counters::new()));
+    let capacity = room_for * shipment(0, FilePositions::default()).footprint();
+    let reporter = Reporter::new(Verbosity::Quiet);
+    (
+        DeliveryQueue::new(capacity, on_full, None, &stop, &counters, reporter),
+        counters,
+        stop,
+    )
+}
+
+fn numbers(backlog: &DeliveryQueue) -> Vec<u64> {
+    backlog.close();
+    std::iter::from_fn(|| match backlog.take(None) {
+        Pop::Item(taken) => Some(taken.shipment.number),
+        _ => None,
+    })
+    .collect()
+}
+
+#[test]
+fn drop_newest_gives_up_what_comes() {
+    let (backlog, counters, _) = backlog(2, OnFull::DropNewest);
+    (0..4).for_each(|n| backlog.put(shipment(n, FilePositions::default())));
+    assert_eq!(numbers(&backlog), [0, 1]);
+    assert_eq!(counters.counts().dropped, 20);
+}
+
+#[test]
+fn drop_oldest_never_gives_up_what_is_under_way() {
+    let (backlog, counters, _) = backlog(2, OnFull::DropOldest);
+    backlog.put(shipment(0, FilePositions::default()));
+    let Pop::Item(first) = backlog.take(None) else {
+        panic!("nothing waits");
+    };
+    assert_eq!(first.shipment.number, 0);
+    (1..4).for_each(|n| backlog.put(shipment(n, FilePositions::default())));
+    assert_eq!(numbers(&backlog), [3]);
+    assert_eq!(counters.counts().dropped, 20);
+}
+
+#[test]
+fn what_files_gave_is_never_dropped() {
+    let (backlog, counters, stop) = backlog(1, OnFull::DropOldest);
+    let mark: FilePositions = [FilePosition { file: 0, offset: 1 }].into_iter().collect();
+    backlog.put(shipment(0, mark.clone()));
+    std::thread::scope(|scope| {
+        scope.spawn(|| backlog.put(shipment(1, mark)));
+        stop.advance(Phase::Now);
+    });
+    assert_eq!(numbers(&backlog), [0]);
+    assert_eq!(counters.counts().dropped, 0);
+}
+
+#[test]
+fn a_hopeless_answer_turns_waiting_into_dropping() {
+    let (backlog, counters, _) = backlog(1, OnFull::Block);
+    backlog.put(shipment(0, FilePositions::default()));
+    std::thread::scope(|scope| {
+        scope.spawn(|| backlog.put(shipment(1, FilePositions::default())));
+        backlog.set_hopeless(true);
+    });
+    assert_eq!(counters.counts().dropped, 10);
+}
+
+pub mod on_disk {
+    use super::*;
+    use crate::storage::spool::{Destination, Options, Spool};
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    use serde_json::json;
+    use std::path::Path;
+
+    /// A spool of so many bytes.
+    pub fn spool(dir: &Path, size: u64) -> Arc<Spool> {
+        let options = Options {
+            dir: dir.to_owned(),
+            size,
+            sync: false,
+            destination: Destination {
+                url: "http://loki".into(),
+                tenant: None,
+                user: None,
+            },
+            checkpoint: None,
+            drain: false,
+        };
+        Arc::new(Spool::open(options, Reporter::new(Verbosity::Quiet)).unwrap())
+    }
+
+    fn on_disk(
+        spool: &Arc<Spool>,
+        memory: usize,
+        on_full: OnFull,
+        describe: Option<Arc<DescribePositions>>,
+    ) -> (DeliveryQueue, Arc<Counters>, Arc<Shutdown>) {
+        let (stop, counters) = (Arc::new(Shutdown::new()), Arc::new(Counters::new()));
+        let disk = SpoolBackend::new(Arc::clone(spool), describe);
+        let reporter = Reporter::new(Verbosity::Quiet);
+        let backlog = DeliveryQueue::new(memory, on_full, Some(disk), &stop, &counters, reporter);
+        (backlog, counters, stop)
+    }
+
+    fn file_size(dir: &Path) -> u64 {
+        let spool = spool(dir, 1 << 20);
+        spool
+            .draft(&shipment(0, FilePositions::default()), Vec::new())
+            .bytes()
+    }
+
+    fn next(backlog: &DeliveryQueue) -> Option<QueuedBatch> {
+        match backlog.take(Some(Instant::now())) {
+            Pop::Item(taken) => Some(taken),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn what_memory_cannot_hold_is_read_back_in_its_turn() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = spool(dir.path(), 1 << 20);
+        let (backlog, counters, _) = on_disk(&spool, 1, OnFull::Block, None);
+        (0..5).for_each(|n| backlog.put(shipment(n, FilePositions::default())));
+        for n in 0..5 {
+            let taken = next(&backlog).unwrap();
+            assert_eq!(taken.shipment.number, n);
+            assert_eq!(taken.shipment.requests[0].body.len(), 100);
+            taken.ticket.settle(4, Fate::Delivered);
+            assert!(spool.used() > 0);
+            taken.ticket.settle(6, Fate::Refused("x".into()));
+        }
+        assert_eq!(spool.used(), 0);
+        let counts = counters.counts();
+        assert_eq!((counts.delivered, counts.refused), (20, 30));
+    }
+
+    #[test]
+    fn what_is_not_settled_stays_and_goes_first_in_the_next_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = spool(dir.path(), 1 << 20);
+        let (backlog, counters, _) = on_disk(&first, 1 << 20, OnFull::Block, None);
+        (0..3).for_each(|n| backlog.put(shipment(n, FilePositions::default())));
+        next(&backlog).unwrap().ticket.settle_all(Fate::Delivered);
+        let held = next(&backlog).unwrap();
+        held.ticket.settle(3, Fate::Delivered);
+        backlog.abandon();
+        backlog.put(shipment(3, FilePositions::default()));
+        held.ticket.settle_all(Fate::Delivered);
+        let counts = counters.counts();
+        assert_eq!(
+            (counts.delivered, counts.spooled),
+            (13, 27),
+            "nothing has two fates"
+        );
+        drop((held, backlog));
+        drop(first);
+
+        let second = spool(dir.path(), 1 << 20);
+        let (backlog, counters, _) = on_disk(&second, 1 << 20, OnFull::Block, None);
+        backlog.put(shipment(9, FilePositions::default()));
+        for number in [1, 2, 3, 9] {
+            let taken = next(&backlog).unwrap();
+            assert_eq!(taken.shipment.number, number);
+            assert_eq!(taken.ticket.is_adopted(), number != 9);
+            taken.ticket.settle_all(Fate::Delivered);
+        }
+        let counts = counters.counts();
+        assert_eq!((counts.adopted, counts.adopted_delivered), (30, 30));
+        assert_eq!((counts.delivered, second.used()), (10, 0));
+    }
+
+    #[test]
+    fn past_its_size_the_policy_rules() {
+        for (on_full, kept) in [(OnFull::DropNewest, [0, 1]), (OnFull::DropOldest, [2, 3])] {
+            let dir = tempfile::tempdir().unwrap();
+            let spool = spool(dir.path(), 2 * file_size(dir.path()));
+            let (backlog, counters, _) = on_disk(&spool, 1 << 20, on_full, None);
+            (0..4).for_each(|n| backlog.put(shipment(n, FilePositions::default())));
+            assert!(spool.used() <= spool.size());
+            assert_eq!(numbers(&backlog), kept);
+            let counts = counters.counts();
+            assert_eq!(counts.reasons.get("spool full"), Some(&20));
+            assert_eq!((counts.dropped, counts.spooled), (20, 20));
+        }
+    }
+
+    #[test]
+    fn what_is_adopted_or_comes_from_a_file_is_never_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let size = 2 * file_size(dir.path());
+        let first = spool(dir.path(), size);
+        let (backlog, ..) = on_disk(&first, 1 << 20, OnFull::Block, None);
+        backlog.put(shipment(0, FilePositions::default()));
+        drop((backlog, first));
+        let spool = spool(dir.path(), size);
+        let (backlog, counters, stop) = on_disk(&spool, 1 << 20, OnFull::DropOldest, None);
+        let mark: FilePositions = [FilePosition { file: 0, offset: 1 }].into_iter().collect();
+        backlog.put(shipment(1, mark.clone()));
+        backlog.put(shipment(2, FilePositions::default()));
+        std::thread::scope(|scope| {
+            scope.spawn(|| backlog.put(shipment(3, mark)));
+            stop.advance(Phase::Now);
+        });
+        let counts = counters.counts();
+        assert_eq!((counts.dropped, counts.adopted_left()), (10, 10));
+        backlog.abandon();
+        assert_eq!(counters.counts().spooled, 10);
+    }
+
+    #[test]
+    fn a_writer_waits_for_room_until_something_is_settled() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = spool(dir.path(), file_size(dir.path()));
+        let (backlog, counters, _) = on_disk(&spool, 1 << 20, OnFull::Block, None);
+        backlog.put(shipment(0, FilePositions::default()));
+        std::thread::scope(|scope| {
+            scope.spawn(|| backlog.put(shipment(1, FilePositions::default())));
+            for _ in 0..2 {
+                let Pop::Item(taken) = backlog.take(None) else {
+                    panic!("nothing comes");
+                };
+                taken.ticket.settle_all(Fate::Delivered);
+            }
+        });
+        assert_eq!(counters.counts().delivered, 20);
+    }
+
+    #[test]
+    fn marks_hold_a_settled_shipment_until_the_checkpoint_is_on_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = spool(dir.path(), 1 << 20);
+        let describe =
+            |positions: &FilePositions| positions.iter().map(|mark| json!(mark.offset)).collect();
+        let describe: Arc<DescribePositions> = Arc::new(describe);
+        let (backlog, ..) = on_disk(&spool, 1, OnFull::Block, Some(describe));
+        for n in 0..3 {
+            let positions: FilePositions =
+                [FilePosition { file: 0, offset: n }].into_iter().collect();
+            backlog.put(shipment(n, positions.clone()));
+            let taken = next(&backlog).unwrap();
+            assert_eq!(
+                taken.shipment.positions, positions,
+                "though it was on disk only"
+            );
+            taken.ticket.settle_all(Fate::Delivered);
+            if n == 1 {
+                assert_eq!(backlog.settled_count(), 1);
+            }
+            drop(taken);
+        }
+        let all = spool.used();
+        backlog.checkpointed(2);
+        assert_eq!(spool.used(), all / 3);
+        backlog.checkpointed(backlog.settled_count());
+        assert_eq!(spool.used(), 0);
+    }
+
+    #[test]
+    fn a_disk_that_fails_leaves_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = spool(dir.path(), 1 << 20);
+        let room = 2 * shipment(0, FilePositions::default()).footprint();
+        let (backlog, counters, _) = on_disk(&spool, room, OnFull::DropNewest, None);
+        (0..2).for_each(|n| backlog.put(shipment(n, FilePositions::default())));
+        spool.close();
+        (2..5).for_each(|n| backlog.put(shipment(n, FilePositions::default())));
+        assert_eq!(
+            counters.counts().dropped,
+            10,
+            "copies make room, then it is full"
+        );
+        let mut taken = Vec::new();
+        while let Some(next) = next(&backlog) {
+            next.ticket.settle_all(Fate::Delivered);
+            taken.push(next.shipment.number);
+        }
+        assert_eq!(taken, [0, 1, 2, 3]);
+        assert_eq!(counters.counts().delivered, 40);
+    }
+
+    #[test]
+    fn what_is_being_read_back_when_the_run_ends_stays_in_the_spool() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = spool(dir.path(), 1 << 20);
+        let (backlog, counters, _) = on_disk(&spool, 1, OnFull::Block, None);
+        backlog.put(shipment(0, FilePositions::default()));
+        let first = next(&backlog).unwrap();
+        backlog.put(shipment(1, FilePositions::default()));
+        // A pipe in the place of the file holds whoever reads it.
+        let folder = std::fs::read_dir(dir.path()).unwrap().next().unwrap();
+        let file = folder.unwrap().path().join("00000000000000000001.batch");
+        std::fs::remove_file(&file).unwrap();
+        mknodat(CWD, &file, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| next(&backlog).is_none());
+            let writer = std::fs::File::options().write(true).open(&file).unwrap();
+            backlog.abandon();
+            assert_eq!(counters.counts().spooled, 20);
+            drop(writer);
+            assert!(reader.join().unwrap());
+        });
+        drop(first);
+        assert_eq!(counters.counts().spooled, 20, "nothing has two fates");
+    }
+
+    #[test]
+    fn what_is_held_back_lets_no_more_be_read_than_memory_is_meant_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = spool(dir.path(), 1 << 20);
+        let room = 2 * shipment(0, FilePositions::default()).footprint();
+        let (backlog, ..) = on_disk(&spool, room, OnFull::Block, None);
+        (0..4).for_each(|n| backlog.put(shipment(n, FilePositions::default())));
+        let mut held = Vec::new();
+        while !backlog.is_hand_full() {
+            held.push(next(&backlog).unwrap());
+        }
+        assert_eq!(held.len(), 2);
+        held.remove(0).ticket.settle_all(Fate::Delivered);
+        assert!(!backlog.is_hand_full());
+    }
+}

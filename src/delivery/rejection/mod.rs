@@ -1,0 +1,186 @@
+//! Which entries a refusal means: Loki's texts read, and its rules applied to what was sent.
+//!
+//! **Knows** the wording and the order of Loki's checks (`pkg/validation/validate.go`,
+//! `pkg/distributor/validator.go`, `pkg/distributor/distributor.go`, `pkg/ingester/stream.go`,
+//! `pkg/chunkenc/interface.go`, `pkg/util/errors/errors.go`) and, of each entry, its time and
+//! sizes. **Must not know** HTTP, lines, labels, clocks or what is done about a refusal.
+//!
+//! A 400 for a push is usually partial: the good entries are stored, the answer does not list
+//! the others. For a request of **one stream** the text still says enough:
+//!
+//! * The *distributor* checks each entry in this order and reports the first that fails: too
+//!   old, too new, line too long, metadata disallowed, too large, too many. Equal messages are
+//!   grouped (`30 errors like: …`) and joined by `; ` in random order. Times in them are cut to
+//!   the second, so the message for the second of the limit itself is ambiguous on its own;
+//!   its count settles it, because age is a threshold: the oldest so many of that second.
+//! * The *ingester* then takes what is left, in order, and refuses an entry older than
+//!   `max(newest so far) − max_chunk_age/2`. It lists the first ten with full times and says
+//!   `total ignored: X out of Y`. Accepted entries of the same request move the limit, so
+//!   it is `max(newest before, newest of the entries above) − window`. In an ascending request
+//!   that never hits an earlier entry: the refused are the oldest X of the Y.
+//! * An ingester's answer **replaces** the distributor's. Y below the number sent means the
+//!   difference was refused before, unseen. Those are found by Loki's default rules and the
+//!   hint of the time, and by proof: in an ascending request whatever is older than the first
+//!   listed entry cannot have reached the ingester, else it would be listed first.
+//!
+//! # Where this can be wrong
+//!
+//! [`RejectedEntries::exact`] says that every count and every listed time agrees with the result. It
+//! is `false`, and the result a best guess with Loki's count (the oldest so many), when
+//!
+//! * the text was cut before its counts ([`Context::cut`]): the rules alone decide, and the
+//!   entries in the one second of a limit count as refused;
+//! * the stream was sharded (`__stream_shard__`, `__time_shard__`): the answer speaks of one
+//!   shard; entries past its limit count as refused, those of the others may be stored;
+//! * unseen refusals fit neither the default limits (7 days, 10 minutes, 256 KiB, 64 KiB, 128)
+//!   nor the proof: the tenant's limits are others, and the guess is the oldest.
+//!
+//! And `exact` can be `true` for a wrong answer when
+//!
+//! * unseen refusals for two reasons happen to add up to the count of the defaults;
+//! * Loki's replicas differ: the answer is one ingester's, a quorum may have stored the entry;
+//! * the request was tried before and its answer lost: an entry refused now as too far behind
+//!   may be stored since then (the caller knows that it retried);
+//! * an out-of-order request has equal times, one accepted and a later one refused.
+
+mod infer;
+mod limits;
+mod loki_messages;
+mod matching;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+pub use crate::delivery::rejection::limits::{Limit, limit, too_large};
+use crate::delivery::rejection::loki_messages::{
+    distributor_answer, ingester_answer, labels_refused,
+};
+use crate::delivery::rejection::matching::Verdict;
+
+/// Nanoseconds in a second.
+const SECOND: i64 = 1_000_000_000;
+/// `reject_old_samples_max_age`, Loki's default, in nanoseconds (`pkg/validation/limits.go`).
+const MAX_AGE: i64 = 7 * 24 * 3600 * SECOND;
+/// `creation_grace_period`, Loki's default, in nanoseconds.
+const GRACE: i64 = 10 * 60 * SECOND;
+/// `max_line_size`, Loki's default, in bytes; this length is still taken.
+const MAX_LINE: usize = 256 << 10;
+/// `max_structured_metadata_size`, Loki's default, in bytes of names and values.
+const MAX_METADATA: usize = 64 << 10;
+/// `max_structured_metadata_entries_count`, Loki's default.
+const MAX_METADATA_COUNT: usize = 128;
+/// `max_chunk_age` / 2, Loki's default, in seconds: how far an entry may lie behind the newest.
+const WINDOW: i64 = 3600;
+/// How far our clock and Loki's may differ before a fit to the default limits is only a guess.
+const SKEW: i64 = 5 * 60 * SECOND;
+
+/// One entry as it was sent, as far as Loki's rules look at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SentEntry {
+    /// Its time, in nanoseconds since 1970.
+    pub time: i64,
+    /// The length of its line in bytes.
+    pub line: usize,
+    /// The bytes of its metadata's names and values, without a field named `detected_level`,
+    /// which Loki does not count (`pkg/util/entry_size.go`).
+    pub metadata: usize,
+    /// The number of its metadata fields, `detected_level` included.
+    pub metadata_count: usize,
+}
+
+/// Why Loki refused an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// Older than `reject_old_samples_max_age` (7 days).
+    TooOld,
+    /// Further in the future than `creation_grace_period` (10 minutes).
+    TooNew,
+    /// More than half of `max_chunk_age` (1 hour) behind the newest of its stream.
+    TooFarBehind,
+    /// Longer than `max_line_size` (256 KiB).
+    LineTooLong,
+    /// More bytes of metadata than `max_structured_metadata_size` (64 KiB).
+    MetadataTooLarge,
+    /// More fields of metadata than `max_structured_metadata_entries_count` (128).
+    MetadataTooMany,
+    /// The tenant may not send metadata (`allow_structured_metadata`).
+    MetadataDisallowed,
+    /// Above `per_stream_rate_limit`, with sharding off.
+    StreamRate,
+    /// The tenant has its full number of active streams; given by the caller, after a 429.
+    StreamLimit,
+    /// The stream's labels: too many, too long, or one that is demanded is missing.
+    Labels,
+    /// Something else: the answer's text says what.
+    Other,
+}
+
+impl Reason {
+    /// A short name that stays as it is: a key of the summary's `reasons`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooOld => "too old",
+            Self::TooNew => "too new",
+            Self::TooFarBehind => "too far behind",
+            Self::LineTooLong => "line too long",
+            Self::MetadataTooLarge => "metadata too large",
+            Self::MetadataTooMany => "metadata too many",
+            Self::MetadataDisallowed => "metadata disallowed",
+            Self::StreamRate => "stream rate",
+            Self::StreamLimit => "stream limit",
+            Self::Labels => "labels",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// What the caller knows besides the text and the entries.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Context {
+    /// The time Loki decided at, in nanoseconds since 1970: when the request was sent, or the
+    /// answer's `Date`. Without it, entries refused unseen for their age are found by proof only.
+    pub now: Option<i64>,
+    /// The newest time known to be accepted in this stream before this request, if any. It
+    /// narrows the limit where the text was cut; others may have sent newer ones.
+    pub newest_before: Option<i64>,
+    /// The text is only the beginning of the answer.
+    pub cut: bool,
+}
+
+/// The refused entries of one request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RejectedEntries {
+    /// Index in the request and reason, by rising index, each index once.
+    pub refused: Vec<(usize, Reason)>,
+    /// Loki's own counts and the times it lists agree with this.
+    pub exact: bool,
+}
+
+/// Finds the entries of a single-stream request that the text of a 400 refuses.
+///
+/// `None`: the text states no rule known here (bad JSON, bad labels, a proxy's page). What was
+/// stored cannot be told then, and the whole request counts as refused.
+#[must_use]
+pub fn read(text: &str, entries: &[SentEntry], hints: &Context) -> Option<RejectedEntries> {
+    let text = text.trim_end_matches(['\r', '\n']);
+    let mut verdict = Verdict::new(entries.len());
+    if let Some(answer) = ingester_answer(text, hints.cut) {
+        verdict.by_ingester(&answer, entries, hints);
+    } else if labels_refused(text) {
+        verdict.all(Reason::Labels);
+    } else {
+        let groups = distributor_answer(text, hints.cut)?;
+        if hints.cut {
+            verdict.by_rules(&groups, entries, hints);
+        } else {
+            verdict.by_groups(groups, entries);
+        }
+    }
+    Some(verdict.finish())
+}
+
+/// The first nanosecond of a second.
+fn start(second: i64) -> i64 {
+    second.saturating_mul(SECOND)
+}

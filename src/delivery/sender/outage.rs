@@ -1,0 +1,291 @@
+//! The voice: what shipping says of its troubles, each once when it begins to last and once when
+//! it ends.
+//!
+//! Knows what was said already, and keeps the last trouble for the closing words. Decides nothing
+//! about requests.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::delivery::outcome::DeliveryError;
+
+use crate::delivery::sender::schedule::PARKED_FOR;
+use crate::entry::labels::Labels;
+use crate::report::messages::{Message, Reporter};
+
+/// What holds up the next round.
+pub struct BlockedBy {
+    /// The trouble met.
+    pub trouble: DeliveryError,
+    /// How it looks.
+    pub severity: Severity,
+    /// How long it is waited for.
+    pub wait: Duration,
+    /// When the try that met it began.
+    pub began: Instant,
+}
+
+impl BlockedBy {
+    /// The trouble as messages name it.
+    pub fn why(&self) -> String {
+        words(&self.trouble)
+    }
+}
+
+/// The trouble that is on, for the closing words; clones share it.
+#[derive(Clone, Default)]
+pub struct LastError(Arc<Mutex<Option<String>>>);
+
+impl LastError {
+    /// The trouble, if it still is on.
+    pub fn get(&self) -> Option<String> {
+        self.lock().clone()
+    }
+
+    fn set(&self, trouble: Option<String>) {
+        *self.lock() = trouble;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says what there is to say.
+pub struct OutageReporter {
+    reporter: Reporter,
+    /// The destination as messages name it.
+    target: String,
+    last: LastError,
+    spell: Outage,
+    /// Whether that was said, and with it that files are held up.
+    said: bool,
+    said_held_up: bool,
+    /// Whether it was said that batches are given up, since Loki last took something.
+    giving_up: bool,
+}
+
+impl OutageReporter {
+    /// Has said nothing yet.
+    pub fn new(reporter: Reporter, target: String, last: LastError) -> Self {
+        Self {
+            reporter,
+            target,
+            last,
+            spell: Outage::new(),
+            said: false,
+            said_held_up: false,
+            giving_up: false,
+        }
+    }
+
+    /// Delivery is held up, and with it so many entries.
+    pub fn held(&mut self, hold: &BlockedBy, entries: u64) {
+        let DeliveryError {
+            status,
+            text,
+            lasting,
+        } = &hold.trouble;
+        self.reporter.say(&Message::Retry {
+            status: *status,
+            text,
+            wait: hold.wait,
+        });
+        let why = hold.why();
+        if self.spell.failed(hold.began, Instant::now(), hold.severity) {
+            self.said = true;
+            let target = &self.target;
+            self.reporter.say(&match status {
+                Some(status) if *lasting => Message::Denied {
+                    target,
+                    status: *status,
+                    text,
+                },
+                None if *lasting => Message::Barred { target, why: text },
+                _ => Message::TroubleBegan {
+                    target,
+                    why: &why,
+                    entries,
+                },
+            });
+        }
+        self.last.set(Some(why));
+    }
+
+    /// Files are not read on meanwhile, since this place of so many bytes is full.
+    pub fn held_up(&mut self, (place, size): (&str, u64)) {
+        if self.said && !std::mem::replace(&mut self.said_held_up, true) {
+            self.reporter.say(&Message::HeldUp { place, size });
+        }
+    }
+
+    /// Everything passes again; so many entries had waited.
+    pub fn passed(&mut self, entries: u64) {
+        (self.said, self.said_held_up) = (false, false);
+        if let Some(after) = self.spell.ended(Instant::now()) {
+            self.reporter.say(&Message::TroubleEnded {
+                target: &self.target,
+                after,
+                entries,
+            });
+        }
+        self.last.set(None);
+    }
+
+    /// Loki took something: giving up would be news again.
+    pub fn taken(&mut self) {
+        self.giving_up = false;
+    }
+
+    /// A request was given up.
+    pub fn gave_up(&mut self, entries: usize, retries: u32, trouble: &DeliveryError) {
+        if !std::mem::replace(&mut self.giving_up, true) {
+            self.reporter.say(&Message::GaveUp {
+                entries,
+                retries,
+                why: &words(trouble),
+            });
+        }
+    }
+
+    /// Loki has no place for a stream, which is said if it `is_news`.
+    pub fn no_place(&self, stream: &Labels, trouble: &DeliveryError, is_news: bool) {
+        if is_news {
+            self.reporter.say(&Message::NoPlace {
+                stream: &stream.to_string(),
+                tried: PARKED_FOR,
+            });
+        }
+        self.last.set(Some(words(trouble)));
+    }
+
+    /// A shipment has its fate; so many requests, entries and bytes it began with.
+    pub fn settled(&self, number: u64, size: (usize, usize, usize), took: Duration) {
+        let (requests, entries, bytes) = size;
+        self.reporter.say(&Message::Settled {
+            number,
+            requests,
+            entries,
+            bytes,
+            took,
+        });
+    }
+}
+
+/// What is the matter, with the status if there was an answer.
+fn words(trouble: &DeliveryError) -> String {
+    match trouble.status {
+        Some(status) => format!("{status} {}", trouble.text).trim_end().to_owned(),
+        None => trouble.text.clone(),
+    }
+}
+
+/// A failure that stood for this long is worth a line, even if it is the first.
+const WORTH_SAYING: Duration = Duration::from_secs(2);
+
+/// A rate limit is met in passing when much is sent; one that lets nothing pass for this long is
+/// worth a line.
+const LIMIT_WORTH_SAYING: Duration = Duration::from_secs(15);
+
+/// How a failed try looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// A rate limit: the next try is timed to meet it.
+    Limit,
+    /// It passes with time.
+    Passing,
+    /// Only a person can mend it.
+    Lasting,
+}
+
+/// A spell of trouble: said once when it begins to last and once when it ends, never a line a
+/// retry.
+#[derive(Debug, Default)]
+pub struct Outage {
+    since: Option<Instant>,
+    failures: u32,
+    said: bool,
+    /// Whether it was said that only a person can mend it.
+    said_lasting: bool,
+}
+
+impl Outage {
+    /// No trouble yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Notes a failed try that began at `began`; tells whether this is the moment to say so. One
+    /// failure that the next try mends is no news, unless it cannot mend itself or took long
+    /// already.
+    pub fn failed(&mut self, began: Instant, now: Instant, severity: Severity) -> bool {
+        let stood = now.duration_since(*self.since.get_or_insert(began));
+        let worth_saying = match severity {
+            Severity::Limit => stood >= LIMIT_WORTH_SAYING,
+            Severity::Passing => {
+                self.failures += 1;
+                self.failures > 1 || stood >= WORTH_SAYING
+            }
+            Severity::Lasting => true,
+        };
+        // That it will not pass by itself is news, whatever it began with.
+        let is_lasting = severity == Severity::Lasting;
+        let is_news = !self.said || is_lasting && !self.said_lasting;
+        let say = worth_saying && is_news;
+        self.said |= say;
+        self.said_lasting |= say && is_lasting;
+        say
+    }
+
+    /// Notes that a request passed; gives how long the spell had lasted if it had been spoken of.
+    pub fn ended(&mut self, now: Instant) -> Option<Duration> {
+        let ended = std::mem::take(self);
+        ended
+            .since
+            .filter(|_| ended.said)
+            .map(|since| now.duration_since(since))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_a_person_can_mend_is_said_whatever_it_began_with() {
+        let (mut spell, now) = (Outage::new(), Instant::now());
+        let mut said = |severity| spell.failed(now, now, severity);
+        assert!(!said(Severity::Passing) && said(Severity::Passing));
+        assert!(!said(Severity::Passing));
+        assert!(said(Severity::Lasting) && !said(Severity::Lasting));
+        assert!(!said(Severity::Passing));
+    }
+
+    #[test]
+    fn only_trouble_that_lasts_is_said_and_once() {
+        let now = Instant::now();
+        let mut spell = Outage::new();
+        assert!(!spell.failed(now, now, Severity::Passing));
+        assert_eq!(spell.ended(now), None);
+
+        assert!(!spell.failed(now, now, Severity::Passing));
+        assert!(spell.failed(now, now, Severity::Passing));
+        assert!(!spell.failed(now, now, Severity::Passing));
+        let later = now + Duration::from_secs(9);
+        assert_eq!(spell.ended(later), Some(Duration::from_secs(9)));
+
+        let long = now + WORTH_SAYING;
+        assert!(spell.failed(now, long, Severity::Passing), "it took long");
+        assert!(Outage::new().failed(now, now, Severity::Lasting));
+    }
+
+    #[test]
+    fn a_rate_limit_is_no_news_until_nothing_passes_for_long() {
+        let now = Instant::now();
+        let mut spell = Outage::new();
+        for seconds in [0, 1, 5, 14] {
+            assert!(!spell.failed(now, now + Duration::from_secs(seconds), Severity::Limit));
+        }
+        assert!(spell.failed(now, now + LIMIT_WORTH_SAYING, Severity::Limit));
+    }
+}

@@ -1,0 +1,114 @@
+//! The wire: the agent that requests go through, and how those under way are broken off.
+//!
+//! Knows until when each may take. Knows nothing of what they carry or of why they end.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use ureq::Agent;
+
+/// Makes an agent that has no connection yet.
+type Make = Box<dyn Fn() -> Agent + Send + Sync>;
+
+/// The agent in use. One that was shut down, which is how ureq breaks off what blocks in a socket,
+/// is replaced.
+pub struct AbortableAgent {
+    make: Make,
+    used: Mutex<Used>,
+}
+
+struct Used {
+    agent: Agent,
+    /// How many were used before it.
+    number: usize,
+    /// Until when those under way may take.
+    under_way: Vec<Instant>,
+}
+
+impl AbortableAgent {
+    /// A wire of agents made so.
+    pub fn new(make: impl Fn() -> Agent + Send + Sync + 'static) -> Self {
+        let used = Used {
+            agent: make(),
+            number: 0,
+            under_way: Vec::new(),
+        };
+        Self {
+            make: Box::new(make),
+            used: Mutex::new(used),
+        }
+    }
+
+    /// A request that may take until then is about to begin.
+    pub fn begin(&self, until: Instant) -> InFlightRequest<'_> {
+        let mut used = self.lock();
+        used.under_way.push(until);
+        InFlightRequest {
+            agent: used.agent.clone(),
+            number: used.number,
+            until,
+            wire: self,
+        }
+    }
+
+    /// If a request under way may take until after `later_than`, breaks off all that are. One that
+    /// still looks for its server or connects to it goes on until it has.
+    pub fn break_off(&self, later_than: Instant) {
+        let mut used = self.lock();
+        if used.under_way.iter().any(|&until| until > later_than) {
+            used.number += 1;
+            std::mem::replace(&mut used.agent, (self.make)()).shutdown();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Used> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request under way, as long as this lives.
+pub struct InFlightRequest<'a> {
+    /// What it goes through.
+    pub agent: Agent,
+    number: usize,
+    until: Instant,
+    wire: &'a AbortableAgent,
+}
+
+impl InFlightRequest<'_> {
+    /// Whether it was broken off.
+    pub fn is_broken_off(&self) -> bool {
+        self.wire.lock().number != self.number
+    }
+}
+
+impl Drop for InFlightRequest<'_> {
+    fn drop(&mut self) {
+        let under_way = &mut self.wire.lock().under_way;
+        if let Some(at) = under_way.iter().position(|&until| until == self.until) {
+            under_way.swap_remove(at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn only_what_may_take_longer_is_broken_off() {
+        let wire = AbortableAgent::new(Agent::new_with_defaults);
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        let early = wire.begin(now + second);
+        wire.break_off(now + second);
+        assert!(!early.is_broken_off());
+        let late = wire.begin(now + second * 3);
+        wire.break_off(now + second * 2);
+        assert!(late.is_broken_off() && early.is_broken_off());
+        drop(late);
+        let next = wire.begin(now + second * 2);
+        wire.break_off(now + second * 2);
+        assert!(!next.is_broken_off());
+    }
+}

@@ -1,0 +1,311 @@
+//! Pushing over HTTP: the one user of ureq.
+//!
+//! Knows the connection and how its answers and errors are read. Knows nothing of what an answer
+//! means, of retrying, of queues or of counters.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use ureq::http::{HeaderName, HeaderValue, Response, Uri};
+use ureq::unversioned::transport::{
+    ConnectProxyConnector, Connector as _, SocksConnector, TcpConnector,
+};
+use ureq::{Agent, Body, Proxy, ProxyProtocol, Timeout};
+
+use crate::entry::request::Request;
+use crate::http::Answer;
+use crate::http::Push;
+use crate::http::abort::{AbortableAgent, InFlightRequest};
+use crate::http::credentials::ReloadedHeader;
+pub use crate::http::credentials::{Scheme, SecretFile};
+use crate::http::dns_cache::DnsCache;
+pub use crate::http::error::{Endpoint, Step, TransportError};
+use crate::http::error::{explain, wants_tls};
+use crate::http::response::TEXT;
+pub use crate::http::response::{HttpResponse, REFUSAL_TEXT};
+pub use crate::http::setting_names::SettingNames;
+pub use crate::http::settings::{HttpSettings, TlsSettings};
+use crate::http::tls_connector::TlsConnector;
+
+/// What a connection copies a request through. ureq's own 128 KiB, times the connections, is memory
+/// that buys nothing: the kernel takes less at once.
+const OUTPUT: usize = 32 * 1024;
+
+/// And what it reads an answer through, which is a line or a page.
+const INPUT: usize = 16 * 1024;
+
+/// No request takes longer.
+const FOR_EVER: Duration = Duration::from_hours(24 * 365);
+
+/// Pushes to a Loki, and asks it.
+pub struct HttpTransport {
+    wire: AbortableAgent,
+    names: DnsCache,
+    url: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    secret: Option<ReloadedHeader>,
+    way: Endpoint,
+}
+
+impl HttpTransport {
+    /// Makes the agent; opens no connection.
+    ///
+    /// # Errors
+    /// If a header, a certificate or the proxy's address is none.
+    pub fn new(connection: &HttpSettings) -> Result<Self> {
+        let headers = connection.headers.iter().map(read_header);
+        let mut headers = headers.collect::<Result<Vec<_>>>()?;
+        let secret = connection.secret.clone().and_then(|file| {
+            let is_its = |(name, _): &(HeaderName, _)| *name == *file.header.to_ascii_lowercase();
+            let at = headers.iter().position(is_its)?;
+            Some(ReloadedHeader::new(file, headers.remove(at)))
+        });
+        let mut terms = connection.terms.clone();
+        let url: Uri = connection
+            .url
+            .parse()
+            .with_context(|| format!("{} is no address", terms.url))?;
+        let https = url.scheme_str() == Some("https");
+        let host = url.host().unwrap_or_default().to_owned();
+        let port = url.port_u16().unwrap_or(if https { 443 } else { 80 });
+        let (proxy, from_env) = find_proxy(connection, https, &host, port)?.unzip();
+        let from_env = from_env.flatten();
+        if let Some(name) = from_env {
+            terms.proxy = name.into();
+        }
+        let proxy_tls = proxy
+            .as_ref()
+            .is_some_and(|proxy| proxy.protocol() == ProxyProtocol::Https);
+        let tls = if https || proxy_tls {
+            Some(crate::http::tls::client_config(&connection.tls, &terms)?)
+        } else {
+            None
+        };
+        let way = Endpoint {
+            host,
+            port,
+            secure: https,
+            proxy: proxy.as_ref().map(|p| format!("{}:{}", p.host(), p.port())),
+            proxy_from_env: from_env.is_some(),
+            own_authority: connection.tls.authority.is_some(),
+            client_certificate: connection.tls.client.is_some(),
+            terms,
+        };
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            // A POST that follows a redirect goes on as a GET and loses its entries.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(concat!("loki-push/", env!("CARGO_PKG_VERSION")))
+            .accept("")
+            .accept_encoding("")
+            .output_buffer_size(OUTPUT)
+            .input_buffer_size(INPUT)
+            .max_idle_connections(connection.connections)
+            .max_idle_connections_per_host(connection.connections)
+            .timeout_connect(Some(connection.timeout))
+            .timeout_global(Some(connection.timeout))
+            .proxy(proxy)
+            .build();
+        let names = DnsCache::default();
+        let of_agents = names.clone();
+        let wire = AbortableAgent::new(move || {
+            let connector =
+                ().chain(SocksConnector::default())
+                    .chain(ConnectProxyConnector::default())
+                    .chain(TcpConnector::default())
+                    .chain(TlsConnector(tls.clone()));
+            Agent::with_parts(config.clone(), connector, of_agents.clone())
+        });
+        Ok(Self {
+            wire,
+            names,
+            url: connection.url.clone(),
+            headers,
+            secret,
+            way,
+        })
+    }
+
+    /// The server's host and port, and the proxy's where one is used: what a connection is made to.
+    pub fn way(&self) -> &Endpoint {
+        &self.way
+    }
+
+    /// Sends a request once.
+    ///
+    /// # Errors
+    /// If no answer came that can be read.
+    pub fn post(
+        &self,
+        request: &Request,
+        timeout: Duration,
+    ) -> Result<HttpResponse, TransportError> {
+        let under_way = self.begin(timeout);
+        let mut post = under_way
+            .agent
+            .post(&self.url)
+            .header("content-type", "application/json");
+        if request.gzip {
+            post = post.header("content-encoding", "gzip");
+        }
+        for (name, value) in self.headers() {
+            post = post.header(name, value);
+        }
+        let post = post
+            .config()
+            .timeout_global(Some(timeout))
+            .timeout_connect(Some(timeout))
+            .build();
+        self.page(post.send(&*request.body), &under_way, TEXT)
+    }
+
+    /// Asks for an address, with the same headers.
+    ///
+    /// # Errors
+    /// If no answer came that can be read.
+    pub fn get(&self, url: &str, timeout: Duration) -> Result<HttpResponse, TransportError> {
+        let under_way = self.begin(timeout);
+        let mut get = under_way.agent.get(url);
+        for (name, value) in self.headers() {
+            get = get.header(name, value);
+        }
+        let get = get
+            .config()
+            .timeout_global(Some(timeout))
+            .timeout_connect(Some(timeout))
+            .build();
+        self.page(get.call(), &under_way, REFUSAL_TEXT)
+    }
+
+    /// A request that may take so long begins.
+    fn begin(&self, timeout: Duration) -> InFlightRequest<'_> {
+        self.wire.begin(Instant::now() + timeout.min(FOR_EVER))
+    }
+
+    /// The headers for a request that is made now.
+    fn headers(&self) -> impl Iterator<Item = (&HeaderName, HeaderValue)> {
+        let same = self
+            .headers
+            .iter()
+            .map(|(name, value)| (name, value.clone()));
+        same.chain(self.secret.as_ref().map(ReloadedHeader::header))
+    }
+
+    /// Reads an answer, and of its body at most so much.
+    fn page(
+        &self,
+        answer: Result<Response<Body>, ureq::Error>,
+        under_way: &InFlightRequest<'_>,
+        most: usize,
+    ) -> Result<HttpResponse, TransportError> {
+        let response = answer.map_err(|error| {
+            self.names.forget();
+            // What we broke off ourselves took too long.
+            let is_ours = under_way.is_broken_off();
+            let error = if is_ours {
+                ureq::Error::Timeout(Timeout::Global)
+            } else {
+                error
+            };
+            explain(&error, &self.way)
+        })?;
+        let page = HttpResponse::read(response, most);
+        if page.wants_tls {
+            return Err(wants_tls(&self.way));
+        }
+        Ok(page)
+    }
+}
+
+impl Push for HttpTransport {
+    fn push(&self, request: &Request, timeout: Duration) -> Answer {
+        match self.post(request, timeout) {
+            Ok(page) => page.into(),
+            Err(failed) => Answer::Failed {
+                lasting: failed.lasting,
+                text: failed.told(),
+            },
+        }
+    }
+
+    fn break_off(&self, later_than: Instant) {
+        self.wire.break_off(later_than);
+    }
+}
+
+fn read_header((name, value): &(String, String)) -> Result<(HeaderName, HeaderValue)> {
+    let header = HeaderName::try_from(name.as_str()).ok().with_context(|| {
+        let name = name.escape_debug();
+        format!("`{name}` is no header name (--header, --auth-header)")
+    })?;
+    // The value may be a secret: it is not shown.
+    let mut value = HeaderValue::try_from(value.as_str())
+        .ok()
+        .with_context(|| {
+            format!(
+                "the value for header `{name}` holds a character that a header cannot carry, perhaps \
+                 a line end"
+            )
+        })?;
+    value.set_sensitive(true);
+    Ok((header, value))
+}
+
+/// The proxy to go through: the one given, or the environment's, with the variable that asks for it.
+fn find_proxy(
+    connection: &HttpSettings,
+    https: bool,
+    host: &str,
+    port: u16,
+) -> Result<Option<(Proxy, Option<&'static str>)>> {
+    let env = |name: &str| std::env::var(name).ok();
+    let (variable, address) = match &connection.proxy {
+        _ if connection.no_proxy => return Ok(None),
+        Some(address) => (None, address.clone()),
+        None => match crate::http::proxy::from_env(https, host, port, &env) {
+            Some((name, address)) => (Some(name), address),
+            None => return Ok(None),
+        },
+    };
+    // The address may hold credentials: it is not shown.
+    let proxy = Proxy::new(&address).ok().with_context(|| {
+        let name = variable.unwrap_or(&connection.terms.proxy);
+        format!("{name} is no proxy address (http://HOST:PORT)")
+    })?;
+    Ok(Some((proxy, variable)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_header_is_named_without_its_value() {
+        let connection = |name: &str, value: &str| HttpSettings {
+            url: "http://localhost:3100/loki/api/v1/push".into(),
+            headers: vec![(name.into(), value.into())],
+            secret: None,
+            timeout: Duration::from_secs(1),
+            connections: 1,
+            tls: TlsSettings::default(),
+            proxy: None,
+            no_proxy: true,
+            terms: SettingNames::default(),
+        };
+        let text = |error: anyhow::Error| format!("{error:#}");
+        let error = HttpTransport::new(&connection("bad name", "x"))
+            .err()
+            .map(text)
+            .unwrap();
+        assert!(error.contains("bad name"), "{error}");
+        let error = HttpTransport::new(&connection("x-secret", "s3cr\net"))
+            .err()
+            .map(text)
+            .unwrap();
+        assert!(
+            error.contains("x-secret") && !error.contains("s3cr"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,180 @@
+//! What is wrong with a server's certificate, in words that name the remedy.
+//!
+//! Knows what `tls` and rustls find wrong. Pure.
+
+use rustls::CertificateError;
+
+use crate::http::error::{Endpoint, Words};
+use crate::http::tls::UntrustedReason;
+
+/// What is wrong with it, and what to do.
+pub fn words(error: &CertificateError, way: &Endpoint) -> Words {
+    use CertificateError as E;
+    match error {
+        E::UnknownIssuer | E::BadSignature => stranger(&UntrustedReason::SignedBy(None), way),
+        E::NotValidForName => other_name(&[], way),
+        E::NotValidForNameContext { presented, .. } => other_name(presented, way),
+        E::Expired | E::ExpiredContext { .. } => {
+            let since = match error {
+                E::ExpiredContext { time, not_after } => {
+                    format!(
+                        " {} ago",
+                        span(time.as_secs().saturating_sub(not_after.as_secs()))
+                    )
+                }
+                _ => String::new(),
+            };
+            (
+                format!("the server's certificate has expired{since}"),
+                format!(
+                    "renew it there, or {} (is this machine's clock right?)",
+                    anybody(way)
+                ),
+            )
+        }
+        E::NotValidYet | E::NotValidYetContext { .. } => {
+            let until = match error {
+                E::NotValidYetContext { time, not_before } => {
+                    let seconds = not_before.as_secs().saturating_sub(time.as_secs());
+                    format!(", but in {}", span(seconds))
+                }
+                _ => String::new(),
+            };
+            (
+                format!("the server's certificate is not valid yet{until}"),
+                format!("is this machine's clock right? If it is, {}", anybody(way)),
+            )
+        }
+        E::Revoked => (
+            "the server's certificate was revoked".into(),
+            format!("have the server given a new one, or {}", anybody(way)),
+        ),
+        E::Other(other) => match other.0.downcast_ref() {
+            Some(unknown) => stranger(unknown, way),
+            // webpki's own type is not rustls' to show.
+            None if format!("{other:?}").contains("UnsupportedCertVersion") => (
+                "the server's certificate is of X.509 version 1, which knows no subjectAltName"
+                    .into(),
+                with_names(way),
+            ),
+            None => distrusted(&other.0.to_string(), way),
+        },
+        error => distrusted(&error.to_string(), way),
+    }
+}
+
+/// Nobody we trust speaks for it.
+fn stranger(unknown: &UntrustedReason, way: &Endpoint) -> Words {
+    let own = &way.terms.authority;
+    match unknown {
+        UntrustedReason::SelfSigned if way.own_authority => (
+            format!("the server's certificate is self-signed, and not the one in {own}"),
+            format!(
+                "give {own} the one that the server shows, or {}",
+                anybody(way)
+            ),
+        ),
+        UntrustedReason::SelfSigned => (
+            "the server's certificate is self-signed".into(),
+            trust_it(way),
+        ),
+        UntrustedReason::SignedBy(issuer) if way.own_authority => (
+            format!(
+                "the server's certificate is not signed by the authority in {own}{}",
+                quoted(issuer.as_deref(), ", but by ")
+            ),
+            format!(
+                "give {own} the authority that signed it (one in between the server has to show \
+                 itself), or {}",
+                anybody(way)
+            ),
+        ),
+        UntrustedReason::SignedBy(issuer) => (
+            format!(
+                "the server's certificate is signed by an authority that this machine does not \
+                 know{}",
+                quoted(issuer.as_deref(), ", ")
+            ),
+            trust_it(way),
+        ),
+    }
+}
+
+fn quoted(name: Option<&str>, before: &str) -> String {
+    name.map_or(String::new(), |name| format!("{before}`{name}`"))
+}
+
+/// It has other names than the one in the address.
+fn other_name(presented: &[String], way: &Endpoint) -> Words {
+    let (host, url) = (&way.host, &way.terms.url);
+    if presented.is_empty() {
+        return (
+            "the server's certificate names no host in its subjectAltName; a common name (CN) does \
+             not count"
+                .into(),
+            with_names(way),
+        );
+    }
+    (
+        format!(
+            "the server's certificate is for {}, not for {host}",
+            names(presented)
+        ),
+        format!("use a name it has in {url}, or {}", anybody(way)),
+    )
+}
+
+fn with_names(way: &Endpoint) -> String {
+    let bare = way.host.trim_matches(['[', ']']);
+    let kind = match bare.parse::<std::net::IpAddr>() {
+        Ok(_) => "IP",
+        Err(_) => "DNS",
+    };
+    format!(
+        "make it again with subjectAltName={kind}:{bare} (openssl req -addext), or {}",
+        anybody(way)
+    )
+}
+
+fn distrusted(error: &str, way: &Endpoint) -> Words {
+    (
+        format!("the server's certificate cannot be trusted ({error})"),
+        format!("have the server given another one, or {}", anybody(way)),
+    )
+}
+
+fn trust_it(way: &Endpoint) -> String {
+    format!(
+        "trust it with {}, or {}",
+        way.terms.trust_with,
+        anybody(way)
+    )
+}
+
+fn anybody(way: &Endpoint) -> String {
+    format!("trust anybody with {}", way.terms.skip_verify)
+}
+
+/// The names in a certificate, in a few words. rustls shows them as `DnsName("a")`.
+fn names(presented: &[String]) -> String {
+    let name = |text: &String| {
+        let inside = text
+            .split_once('(')
+            .map_or(text.as_str(), |(_, inside)| inside);
+        inside.trim_end_matches(')').trim_matches('"').to_owned()
+    };
+    let mut shown: Vec<String> = presented.iter().take(3).map(name).collect();
+    if presented.len() > shown.len() {
+        shown.push("…".into());
+    }
+    shown.join(", ")
+}
+
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..=119 => format!("{seconds} seconds"),
+        120..=7_199 => format!("{} minutes", seconds / 60),
+        7_200..=172_799 => format!("{} hours", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}

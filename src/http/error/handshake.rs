@@ -1,0 +1,104 @@
+//! How TLS failed to be agreed on, in words that name the remedy.
+//!
+//! Knows the errors of rustls; those of certificates are told in `certificate`. Pure.
+
+use rustls::{AlertDescription as Alert, Error, PeerIncompatible};
+
+use crate::http::error::{Endpoint, Words, certificate};
+
+/// Whether TLS will fail the same way until somebody changes a certificate, an option or the
+/// address. A connection that ends in the middle of it is none of that.
+pub fn is_lasting(error: &rustls::Error) -> bool {
+    match error {
+        Error::InvalidCertificate(_)
+        | Error::InvalidMessage(_)
+        | Error::PeerIncompatible(_)
+        | Error::NoCertificatesPresented
+        | Error::UnsupportedNameType => true,
+        Error::AlertReceived(alert) => is_about_us(*alert) || *alert == Alert::ProtocolVersion,
+        _ => false,
+    }
+}
+
+/// What went wrong, and what to do.
+pub fn words(error: &rustls::Error, way: &Endpoint) -> Words {
+    match error {
+        Error::InvalidCertificate(error) => certificate::words(error, way),
+        Error::AlertReceived(alert) => refused(*alert, way),
+        Error::InvalidMessage(_) => (
+            "what answers does not speak TLS".into(),
+            format!("should {} begin with http://?", way.terms.url),
+        ),
+        Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
+            ("the server speaks no TLS from 1.2 on".into(), too_old())
+        }
+        error => (
+            format!("TLS failed ({error})"),
+            format!("see the server's log; {}", maybe_plain(way)),
+        ),
+    }
+}
+
+/// The server ended the handshake.
+fn refused(alert: Alert, way: &Endpoint) -> Words {
+    let text = format!("the server ends TLS ({alert:?})");
+    match alert {
+        alert if is_about_us(alert) && way.client_certificate => (
+            format!("the server does not accept our certificate ({alert:?})"),
+            format!(
+                "check {}: is it signed by an authority that the server trusts, and still valid?",
+                way.terms.certificate
+            ),
+        ),
+        alert if is_about_us(alert) => (text, maybe_certificate(way)),
+        Alert::ProtocolVersion => (text, too_old()),
+        Alert::UnrecognisedName => (text, at_name(way)),
+        _ => (
+            text,
+            format!("see the server's log; {}", maybe_certificate(way)),
+        ),
+    }
+}
+
+/// For a server that may want a certificate of ours.
+pub fn maybe_certificate(way: &Endpoint) -> String {
+    let pair = way.terms.pair();
+    if way.client_certificate {
+        format!("if it does not accept our certificate, check {pair}")
+    } else {
+        format!("if it wants a client certificate, give {pair}")
+    }
+}
+
+/// For a port that may speak no TLS.
+pub fn maybe_plain(way: &Endpoint) -> String {
+    format!(
+        "if the port speaks plain http, {} should begin with http://",
+        way.terms.url
+    )
+}
+
+fn too_old() -> String {
+    "have it speak TLS 1.2 or 1.3: what is older is not safe".into()
+}
+
+/// For a name that the server does not have.
+pub fn at_name(way: &Endpoint) -> String {
+    format!("use a name that the server has in {}", way.terms.url)
+}
+
+/// Whether the server wants another certificate of ours, or one at all.
+fn is_about_us(alert: Alert) -> bool {
+    matches!(
+        alert,
+        Alert::CertificateRequired
+            | Alert::HandshakeFailure
+            | Alert::BadCertificate
+            | Alert::UnknownCA
+            | Alert::CertificateUnknown
+            | Alert::CertificateExpired
+            | Alert::CertificateRevoked
+            | Alert::UnsupportedCertificate
+            | Alert::AccessDenied
+    )
+}

@@ -1,0 +1,298 @@
+//! What went wrong on the way to the server, in words that name the remedy.
+//!
+//! Knows the errors of ureq and of sockets; those of TLS are told in `handshake`. Shows no
+//! secret.
+
+mod certificate;
+mod handshake;
+
+use std::fmt;
+use std::io;
+
+use ureq::{Error, Timeout};
+
+use crate::http::error::handshake::{at_name, is_lasting, maybe_certificate, maybe_plain};
+use crate::http::setting_names::SettingNames;
+
+/// What the words need to know of the connection.
+#[derive(Debug, Clone, Default)]
+pub struct Endpoint {
+    /// The host of the address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Whether the address is https.
+    pub secure: bool,
+    /// The proxy's host and port, where there is one.
+    pub proxy: Option<String>,
+    /// Whether the environment asks for it, where it can be told which hosts to leave out.
+    pub proxy_from_env: bool,
+    /// Whether authorities of our own replace the system's.
+    pub own_authority: bool,
+    /// Whether we have a certificate to show.
+    pub client_certificate: bool,
+    /// What all of this is called.
+    pub terms: SettingNames,
+}
+
+/// How far a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The server was not reached.
+    Reach,
+    /// The proxy was in the way.
+    Proxy,
+    /// TLS could not be agreed on.
+    Tls,
+    /// Something answered, but not in HTTP.
+    Http,
+    /// The answer did not come, or not in time.
+    Answer,
+}
+
+/// A request that got no answer that can be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransportError {
+    /// How far it came.
+    pub stage: Step,
+    /// What went wrong.
+    pub text: String,
+    /// What to do.
+    pub remedy: String,
+    /// Whether only a person can mend it: it will be the same at the next try.
+    pub lasting: bool,
+}
+
+impl TransportError {
+    /// What went wrong, with the remedy where it is not just to see that the server runs and is
+    /// reached, which whoever retries says at the end.
+    pub fn told(self) -> String {
+        match self.stage {
+            Step::Reach | Step::Answer => self.text,
+            Step::Proxy | Step::Tls | Step::Http => {
+                format!("{}: {}", self.text, self.remedy)
+            }
+        }
+    }
+}
+
+/// The connection ended while TLS was being agreed on.
+#[derive(Debug)]
+pub struct CutShort;
+
+impl fmt::Display for CutShort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the connection was closed in the TLS handshake")
+    }
+}
+
+impl std::error::Error for CutShort {}
+
+/// What went wrong, and what to do.
+type Words = (String, String);
+
+/// Says what went wrong in the words of the field.
+pub fn explain(error: &Error, way: &Endpoint) -> TransportError {
+    let lasting = match error {
+        Error::Io(error) => of_tls(error).is_some_and(is_lasting),
+        Error::Other(error) => error.downcast_ref().is_some_and(is_lasting),
+        Error::ConnectProxyFailed(reason) => {
+            matches!(status_of(reason).as_str(), "401" | "403" | "405" | "407")
+        }
+        Error::Tls(_) => true,
+        _ => false,
+    };
+    let (stage, (text, remedy)) = match error {
+        Error::Io(error) => io_error(error, way),
+        Error::Other(error) => other(error.as_ref(), way),
+        Error::HostNotFound => (Step::Reach, not_found(way)),
+        Error::Timeout(which @ (Timeout::Connect | Timeout::Resolve)) => {
+            let text = format!("no connection in time (timeout: {which})");
+            (Step::Reach, (text, unreached(way)))
+        }
+        Error::Timeout(Timeout::Global) => {
+            let text = format!("no answer in time ({})", way.terms.timeout);
+            (Step::Answer, (text, too_slow(way)))
+        }
+        Error::Timeout(which) => {
+            let text = format!("no answer in time (timeout: {which})");
+            (Step::Answer, (text, too_slow(way)))
+        }
+        Error::ConnectionFailed => (Step::Reach, ("no connection".into(), unreached(way))),
+        Error::ConnectProxyFailed(reason) => (Step::Proxy, proxy(reason, way)),
+        Error::Tls(what) => (Step::Tls, ((*what).to_owned(), at_name(way))),
+        Error::Protocol(error) => {
+            let text = format!("what answers does not speak HTTP ({error})");
+            (Step::Http, (text, no_http(way)))
+        }
+        other => (Step::Answer, (other.to_string(), unanswered(way))),
+    };
+    TransportError {
+        stage,
+        text,
+        remedy,
+        lasting,
+    }
+}
+
+/// The server says in HTTP that it wants TLS.
+pub fn wants_tls(way: &Endpoint) -> TransportError {
+    TransportError {
+        stage: Step::Tls,
+        text: "the server wants TLS".into(),
+        remedy: format!("{} should begin with https://", way.terms.url),
+        lasting: true,
+    }
+}
+
+/// What TLS has to do with an error.
+pub fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+fn other(error: &(dyn std::error::Error + 'static), way: &Endpoint) -> (Step, Words) {
+    if let Some(error) = error.downcast_ref() {
+        return (Step::Tls, crate::http::error::handshake::words(error, way));
+    }
+    if error.is::<CutShort>() {
+        let remedy = format!("{}; {}", maybe_plain(way), maybe_certificate(way));
+        return (Step::Tls, (error.to_string(), remedy));
+    }
+    (Step::Answer, (error.to_string(), unanswered(way)))
+}
+
+fn io_error(error: &io::Error, way: &Endpoint) -> (Step, Words) {
+    if let Some(error) = of_tls(error) {
+        return (Step::Tls, crate::http::error::handshake::words(error, way));
+    }
+    let text = match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            let text = match &way.proxy {
+                Some(proxy) => format!("the proxy {proxy} refuses connections"),
+                None => "connection refused".into(),
+            };
+            return (Step::Reach, (text, unreached(way)));
+        }
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            return (Step::Reach, (error.kind().to_string(), unreached(way)));
+        }
+        io::ErrorKind::ConnectionReset => "connection reset".into(),
+        io::ErrorKind::ConnectionAborted => "connection aborted".into(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
+            "connection closed without an answer".into()
+        }
+        _ => {
+            let text = error.to_string();
+            if text.starts_with("failed to lookup address") {
+                return (Step::Reach, not_found(way));
+            }
+            text
+        }
+    };
+    (Step::Answer, (text, unanswered(way)))
+}
+
+fn not_found(way: &Endpoint) -> Words {
+    let terms = &way.terms;
+    match &way.proxy {
+        Some(proxy) => (
+            format!("host not found: {proxy}, the proxy"),
+            format!("check {}, and this machine's DNS", terms.proxy),
+        ),
+        None => (
+            format!("host not found: {}", way.host),
+            format!("check the host in {}, and this machine's DNS", terms.url),
+        ),
+    }
+}
+
+fn unreached(way: &Endpoint) -> String {
+    match &way.proxy {
+        Some(_) => format!("see that the proxy runs, or check {}", way.terms.proxy),
+        None => format!(
+            "see that Loki runs, and check host and port in {}",
+            way.terms.url
+        ),
+    }
+}
+
+/// Connections are taken, but not what is said over them.
+fn unanswered(way: &Endpoint) -> String {
+    let url = &way.terms.url;
+    // With TLS 1.3 a server may end it only when ours is done.
+    let or = if way.secure {
+        maybe_certificate(way)
+    } else {
+        "for a port that speaks TLS it begins with https://".into()
+    };
+    format!(
+        "something takes connections there, but does not answer HTTP requests: check host and port \
+         in {url}; {or}"
+    )
+}
+
+fn too_slow(way: &Endpoint) -> String {
+    format!(
+        "see whether the server is overloaded, or give {} more time; check host and port in {}",
+        way.terms.timeout, way.terms.url
+    )
+}
+
+fn no_http(way: &Endpoint) -> String {
+    let terms = &way.terms;
+    let what = match &way.proxy {
+        Some(proxy) => format!(
+            "the proxy {proxy} ({}), and host and port in {}",
+            terms.proxy, terms.url
+        ),
+        None => format!("host and port in {}", terms.url),
+    };
+    if way.secure {
+        format!("check {what}")
+    } else {
+        format!("check {what}, which begins with https:// if the port speaks TLS")
+    }
+}
+
+/// What a proxy says to CONNECT, which is how it is asked for http addresses too.
+fn proxy(reason: &str, way: &Endpoint) -> Words {
+    let status = status_of(reason);
+    let name = way.proxy.as_deref().unwrap_or_default();
+    let (host, port, by) = (&way.host, way.port, &way.terms.proxy);
+    let leave_out = if way.proxy_from_env {
+        format!("leave the proxy out with NO_PROXY={host}")
+    } else {
+        format!("leave {by} out, if {host} is reached without it")
+    };
+    match status.as_str() {
+        "407" => (
+            format!("the proxy {name} wants credentials (407)"),
+            format!("http://USER:PASSWORD@HOST:PORT in {by}"),
+        ),
+        "502" | "503" | "504" => (
+            format!("the proxy {name} does not reach {host}:{port} ({status})"),
+            format!(
+                "see that Loki runs and the proxy may reach it, check host and port in {}, or \
+                 {leave_out}",
+                way.terms.url
+            ),
+        ),
+        "" => (
+            format!("the proxy {name} fails ({reason})"),
+            format!("check {by}, or {leave_out}"),
+        ),
+        _ => (
+            format!("the proxy {name} does not allow CONNECT to port {port} (it answers {status})"),
+            format!("have it allowed there, or {leave_out}"),
+        ),
+    }
+}
+
+/// The status in what ureq says of a proxy's answer; empty if there is none.
+fn status_of(reason: &str) -> String {
+    reason
+        .chars()
+        .skip_while(|c| !c.is_ascii_digit())
+        .take_while(char::is_ascii_digit)
+        .collect()
+}

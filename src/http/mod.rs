@@ -1,0 +1,56 @@
+//! Pushing: one request, one answer.
+//!
+//! The trait is all the shipping thread knows of a destination. Knows nothing of retrying, of
+//! queues or of counters.
+
+pub mod abort;
+pub mod client;
+pub mod credentials;
+pub mod dns_cache;
+pub mod error;
+pub mod proxy;
+pub mod response;
+pub mod setting_names;
+pub mod settings;
+pub mod system_roots;
+pub mod tls;
+pub mod tls_connector;
+pub mod url;
+pub mod x509;
+
+use std::time::{Duration, Instant};
+
+use crate::entry::request::Request;
+
+/// Somewhere requests go: Loki over HTTP, or a test's own.
+pub trait Push: Send + Sync {
+    /// Sends a request once and waits for the answer, at most for `timeout`.
+    fn push(&self, request: &Request, timeout: Duration) -> Answer;
+
+    /// If a request under way may take until after `later_than`, lets all that are fail now: the run
+    /// ends before that. Without it they take what they take, and the run ends without them.
+    fn break_off(&self, later_than: Instant) {
+        let _ = later_than;
+    }
+}
+
+/// What came back from one try to send a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The server answered.
+    Status {
+        /// The HTTP status.
+        code: u16,
+        /// What the header `Retry-After` asks for.
+        retry_after: Option<Duration>,
+        /// The beginning of the body, or where a redirect points.
+        text: String,
+    },
+    /// There was no answer, or none that can be read.
+    Failed {
+        /// What went wrong, in a few words.
+        text: String,
+        /// Whether only a person can mend it, as a certificate that is not trusted.
+        lasting: bool,
+    },
+}

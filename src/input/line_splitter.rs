@@ -1,0 +1,314 @@
+//! Lines: bytes as they are read, cut into lines of bounded length.
+//!
+//! Knows delimiters, line ends and where a character may be cut. Knows nothing of where the bytes
+//! come from or what a line means.
+
+use std::io::{self, Read};
+
+use crate::entry::line::LineFragment;
+
+/// How much is read at once. Pipes hold 64 KiB on Linux.
+const READ: usize = 64 * 1024;
+
+/// Bytes read and not yet handed out as lines.
+#[derive(Debug)]
+pub struct LineSplitter {
+    buffer: Vec<u8>,
+    start: usize,
+    scanned: usize,
+    filled: usize,
+    fresh: usize,
+    delimiter: u8,
+    limit: usize,
+    portion: usize,
+    mid_line: bool,
+    offset: u64,
+}
+
+impl LineSplitter {
+    /// Cuts lines at `delimiter` (a newline or a NUL), and lines over `limit` bytes at character
+    /// boundaries.
+    pub fn new(delimiter: u8, limit: usize) -> Self {
+        Self {
+            buffer: Vec::new(),
+            start: 0,
+            scanned: 0,
+            filled: 0,
+            fresh: 0,
+            delimiter,
+            limit: limit.max(4),
+            portion: READ,
+            mid_line: false,
+            offset: 0,
+        }
+    }
+
+    /// Reads at most so many bytes at once, for an input that is to be read slowly.
+    #[must_use]
+    pub fn in_portions(self, bytes: usize) -> Self {
+        Self {
+            portion: bytes.clamp(1, READ),
+            ..self
+        }
+    }
+
+    /// So much must be read at once to be sure to get further.
+    pub fn stride(&self) -> usize {
+        self.limit + READ
+    }
+
+    /// Whether the input is to be read slowly.
+    pub fn is_slow(&self) -> bool {
+        self.portion < READ
+    }
+
+    /// Reads once; gives how many bytes came, 0 at the end.
+    ///
+    /// # Errors
+    /// Those of the reader; an interrupted read is tried again.
+    pub fn read(&mut self, from: &mut impl Read) -> io::Result<usize> {
+        self.make_room();
+        loop {
+            match from.read(&mut self.buffer[self.filled..self.filled + self.portion]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => {
+                    self.fresh = self.filled;
+                    self.filled += *result.as_ref().unwrap_or(&0);
+                    return result;
+                }
+            }
+        }
+    }
+
+    /// Forgets what was read and goes on at a place in another input: at `offset`, where a line
+    /// goes on if `mid_line`. What [`LineSplitter::offset`] and [`LineSplitter::mid_line`] say is such a place.
+    pub fn go_on(&mut self, offset: u64, mid_line: bool) {
+        (self.start, self.scanned, self.filled, self.fresh) = (0, 0, 0, 0);
+        (self.offset, self.mid_line) = (offset, mid_line);
+    }
+
+    /// Gives up the bytes of the last read, as if they had not come.
+    pub fn unread(&mut self) {
+        self.filled = self.fresh;
+    }
+
+    /// The bytes of the last read, as they came.
+    pub fn fresh(&self) -> &[u8] {
+        &self.buffer[self.fresh..self.filled]
+    }
+
+    /// The next whole line, or piece of a line that is too long.
+    pub fn next_piece(&mut self) -> Option<LineFragment<'_>> {
+        let found = memchr::memchr(self.delimiter, &self.buffer[self.scanned..self.filled]);
+        let end = found.map_or(self.filled, |at| self.scanned + at);
+        let text = self.start..end;
+        if self.trimmed(text.end).min(text.end) - text.start > self.limit {
+            let cut = char_boundary(&self.buffer[text.clone()], self.limit);
+            return Some(self.hand_out(text.start + cut, text.start + cut, true));
+        }
+        if found.is_none() {
+            self.scanned = self.filled;
+            return None;
+        }
+        Some(self.hand_out(self.trimmed(end), end + 1, false))
+    }
+
+    /// What is left at the end of the input: a last line without its end.
+    pub fn rest(&mut self) -> Option<LineFragment<'_>> {
+        let (start, filled) = (self.start, self.filled);
+        (filled > start).then(|| self.hand_out(self.trimmed(filled), filled, false))
+    }
+
+    /// The offset in the input behind all that was read.
+    pub fn end(&self) -> u64 {
+        self.offset + (self.filled - self.start) as u64
+    }
+
+    /// The offset in the input of the first byte not handed out.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Whether that byte goes on with a line whose beginning was handed out.
+    pub fn mid_line(&self) -> bool {
+        self.mid_line
+    }
+
+    fn hand_out(&mut self, text_end: usize, next: usize, cut: bool) -> LineFragment<'_> {
+        let (start, first) = (self.start, !self.mid_line);
+        self.offset += (next - start) as u64;
+        self.start = next;
+        self.scanned = next;
+        self.mid_line = cut;
+        LineFragment {
+            bytes: &self.buffer[start..text_end],
+            first,
+            end: self.offset,
+        }
+    }
+
+    /// Where a line's text ends that is followed by the delimiter at `end`: one `\r` before a
+    /// newline belongs to the line's end.
+    fn trimmed(&self, end: usize) -> usize {
+        let is_crlf = self.delimiter == b'\n' && self.buffer[self.start..end].ends_with(b"\r");
+        end - usize::from(is_crlf)
+    }
+
+    fn make_room(&mut self) {
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.filled, 0);
+            self.filled -= self.start;
+            self.scanned -= self.start;
+            self.start = 0;
+        }
+        // A long line needed it, and the next one is far.
+        if self.filled == 0 && self.buffer.len() > 4 * READ {
+            self.buffer = Vec::new();
+        }
+        if self.buffer.len() < self.filled + self.portion {
+            // By a quarter, not by doubling.
+            let more = READ.max(self.filled / 4);
+            self.buffer
+                .reserve_exact(self.filled + more - self.buffer.len());
+            self.buffer.resize(self.filled + more, 0);
+        }
+    }
+}
+
+/// The largest place up to `limit` that does not lie inside a UTF-8 character. Bytes that are no
+/// UTF-8 are cut anywhere.
+fn char_boundary(bytes: &[u8], limit: usize) -> usize {
+    let is_inside = |at: usize| bytes.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
+    (limit.saturating_sub(3)..=limit)
+        .rev()
+        .find(|&at| !is_inside(at))
+        .unwrap_or(limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All pieces of an input read in portions of `portion` bytes.
+    fn pieces(input: &[u8], delimiter: u8, limit: usize, portion: usize) -> Vec<(Vec<u8>, bool)> {
+        let mut lines = LineSplitter::new(delimiter, limit);
+        let mut out = Vec::new();
+        for mut part in input.chunks(portion) {
+            lines.read(&mut part).unwrap();
+            while let Some(piece) = lines.next_piece() {
+                out.push((piece.bytes.to_vec(), piece.first));
+            }
+        }
+        out.extend(
+            lines
+                .rest()
+                .map(|piece| (piece.bytes.to_vec(), piece.first)),
+        );
+        assert_eq!(lines.offset(), input.len() as u64);
+        out
+    }
+
+    fn whole(list: &[&str]) -> Vec<(Vec<u8>, bool)> {
+        list.iter()
+            .map(|line| (line.as_bytes().to_vec(), true))
+            .collect()
+    }
+
+    #[test]
+    fn line_ends_go_and_blank_lines_stay() {
+        let input = b"a\r\n\n\r\nb\rc\n\0d\n last";
+        for portion in 1..=input.len() {
+            assert_eq!(
+                pieces(input, b'\n', 100, portion),
+                whole(&["a", "", "", "b\rc", "\0d", " last"]),
+                "{portion} bytes a read"
+            );
+        }
+        assert_eq!(
+            pieces(b"a\r\n\0b\0\0", 0, 100, 2),
+            whole(&["a\r\n", "b", ""])
+        );
+        assert_eq!(pieces(b"", b'\n', 100, 1), []);
+        assert_eq!(pieces(b"\n", b'\n', 100, 1), whole(&[""]));
+        assert_eq!(pieces(b"last\r", b'\n', 100, 1), whole(&["last"]));
+    }
+
+    #[test]
+    fn long_lines_are_cut_at_characters_and_lose_nothing() {
+        let input = "aé日😀".repeat(50);
+        for limit in 4..40 {
+            for portion in [1, 7, 1_000] {
+                let cut = pieces(input.as_bytes(), b'\n', limit, portion);
+                assert_eq!(
+                    cut.iter()
+                        .flat_map(|(bytes, _)| bytes.clone())
+                        .collect::<Vec<_>>(),
+                    input.as_bytes()
+                );
+                for (bytes, _) in &cut {
+                    assert!(bytes.len() <= limit && std::str::from_utf8(bytes).is_ok());
+                }
+                assert_eq!(cut.iter().filter(|(_, first)| *first).count(), 1);
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_as_long_as_the_limit_is_one_entry_whatever_its_end() {
+        for input in ["12345678\nx", "12345678\r\nx"] {
+            for portion in 1..12 {
+                assert_eq!(
+                    pieces(input.as_bytes(), b'\n', 8, portion),
+                    whole(&["12345678", "x"])
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn offsets_lie_behind_the_line_end() {
+        let mut lines = LineSplitter::new(b'\n', 100);
+        lines.read(&mut &b"ab\r\nc\n"[..]).unwrap();
+        assert_eq!(lines.next_piece().map(|piece| piece.end), Some(4));
+        assert_eq!(lines.next_piece().map(|piece| piece.end), Some(6));
+        assert_eq!(lines.next_piece(), None);
+    }
+
+    #[test]
+    fn one_buffer_serves_many_inputs_in_turn() {
+        let mut lines = LineSplitter::new(b'\n', 4);
+        lines.read(&mut &b"abcdefg"[..]).unwrap();
+        assert_eq!(lines.next_piece().map(|piece| piece.end), Some(4));
+        let place = (lines.offset(), lines.mid_line());
+        lines.go_on(100, false);
+        lines.read(&mut &b"x\n"[..]).unwrap();
+        let other = lines.next_piece().unwrap();
+        assert_eq!(
+            (other.bytes, other.first, other.end),
+            (&b"x"[..], true, 102)
+        );
+        lines.go_on(place.0, place.1);
+        lines.read(&mut &b"efg\n"[..]).unwrap();
+        let rest = lines.next_piece().unwrap();
+        assert_eq!((rest.bytes, rest.first, rest.end), (&b"efg"[..], false, 8));
+        lines.read(&mut &b"gone"[..]).unwrap();
+        lines.unread();
+        assert_eq!(lines.next_piece(), None);
+        assert_eq!(lines.rest(), None);
+    }
+
+    #[test]
+    fn an_endless_line_needs_no_endless_buffer() {
+        let mut lines = LineSplitter::new(b'\n', 1_000);
+        let mut total = 0;
+        for _ in 0..200 {
+            lines.read(&mut &vec![b'x'; READ][..]).unwrap();
+            while let Some(piece) = lines.next_piece() {
+                total += piece.bytes.len();
+            }
+        }
+        total += lines.rest().map_or(0, |piece| piece.bytes.len());
+        assert_eq!(total, 200 * READ);
+        assert!(lines.buffer.len() < 3 * READ);
+    }
+}

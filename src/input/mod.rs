@@ -1,0 +1,84 @@
+//! Sources: where lines come from.
+//!
+//! A source reads, cuts lines, has them shaped, and hands chunks in. It knows nothing of batching,
+//! sealing, pushing or counting fates; where to start is given to it.
+
+pub mod cancel;
+pub mod command;
+pub mod file_names;
+pub mod files;
+pub mod follow;
+pub mod glob;
+mod gzip;
+pub mod line_splitter;
+pub mod open_file;
+pub mod pipe;
+mod read_coalescing;
+mod rotation;
+pub mod size;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::entry::FileId;
+use crate::input::line_splitter::LineSplitter;
+use crate::process::entry_builder::EntryBuilder;
+use crate::process::entry_sender::EntrySender;
+use crate::process::line_processor::{LineOptions, LineProcessor, reach};
+use crate::process::options::EntryOptions;
+use crate::report::messages::Reporter;
+use crate::storage::checkpoint::Checkpoint;
+use crate::sync::shutdown::{Phase, Shutdown};
+
+/// What the readers of files are given.
+pub struct SourceOptions {
+    /// How lines are joined and filtered.
+    pub gather: LineOptions,
+    /// How lines become entries.
+    pub shape: Arc<EntryOptions>,
+    /// The byte that ends a line.
+    pub delimiter: u8,
+    /// How much is read at once, at most.
+    pub portion: usize,
+    /// Whether lines carry the label `filename`.
+    pub labelled: bool,
+    /// Where a file without a checkpoint begins.
+    pub begin: crate::input::open_file::StartAt,
+    /// Where to go on, and where to tell of files.
+    pub checkpoint: Option<Arc<Checkpoint>>,
+    /// Where chunks are handed in.
+    pub intake: EntrySender,
+    /// How the run goes on.
+    pub stop: Arc<Shutdown>,
+    /// What is said.
+    pub reporter: Reporter,
+}
+
+impl SourceOptions {
+    /// Whether reading must end: a second stop was asked for, or nobody takes lines any more.
+    fn is_over(&self) -> bool {
+        let view = self.stop.view();
+        view.phase == Phase::Now || view.input_ended.is_some()
+    }
+
+    /// A file has so many bytes to be read.
+    fn sized(&self, id: FileId, size: u64) {
+        if let Some(checkpoint) = &self.checkpoint {
+            checkpoint.sized(id, size);
+        }
+    }
+
+    /// Cuts what is read into lines.
+    fn lines(&self) -> LineSplitter {
+        let room = EntryBuilder::new(&self.shape, &[], None).room();
+        LineSplitter::new(self.delimiter, reach(room)).in_portions(self.portion)
+    }
+
+    /// What gathers the lines of a file.
+    fn gatherer(&self, name: &Path, file: Option<FileId>) -> LineProcessor {
+        let label = crate::input::file_names::label(name);
+        let origin = [("filename", label.as_str())];
+        let origin = if self.labelled { &origin[..] } else { &[] };
+        LineProcessor::new(&self.gather, EntryBuilder::new(&self.shape, origin, file))
+    }
+}

@@ -1,0 +1,162 @@
+//! When to rest between reads: a program that writes each line by itself would wake us for every
+//! one, thousands of times a second; after a short rest one read takes them all.
+//!
+//! Told what a read gave and how long it waited; decides. Knows no clock and no pipe.
+
+use std::time::Duration;
+
+/// How long a rest is; the end of input ends it. Nobody sees the difference: a batch leaves after a
+/// second.
+const DELAY: Duration = Duration::from_millis(28);
+
+/// How long it is while little comes. A wake-up costs as much as reading dozens of lines: at 100
+/// lines/s, half the wake-ups are half the program's cost.
+const LONG_REST: Duration = Duration::from_millis(40);
+
+/// So much in a read is little: three times as much in the next one would still be no `LARGE_READ`.
+const LITTLE: usize = 8 * 1024;
+
+/// A read that waited longer says that lines come slowly: there is nothing to be gained.
+const SLOW: Duration = Duration::from_millis(30);
+
+/// So many reads in quick succession, and it is worth it.
+const MIN_STREAK: u32 = 8;
+
+/// So many at most, after rests that turned out wrong.
+const LONG_STREAK: u32 = 4096;
+
+/// A read that gave more was worth its waking: nothing is to be gained.
+const LARGE_READ: usize = 60 * 1024;
+
+/// The room a pipe needs for what comes during a rest, even if it comes eight times as fast as `LARGE_READ`.
+const ROOM: usize = 8 * LARGE_READ;
+
+/// Watches reads.
+#[derive(Debug)]
+pub struct ReadCoalescer {
+    /// How many quick small reads there were in a row.
+    streak: u32,
+    /// How many it takes.
+    needed: u32,
+    rested: bool,
+    /// Whether the pipe has room enough, once it was asked for.
+    roomy: Option<bool>,
+}
+
+impl Default for ReadCoalescer {
+    fn default() -> Self {
+        Self {
+            streak: 0,
+            needed: MIN_STREAK,
+            rested: false,
+            roomy: None,
+        }
+    }
+}
+
+impl ReadCoalescer {
+    /// How long to rest after a read that gave `bytes` after waiting so long, if at all. `room`
+    /// makes room in the pipe and says how much that is; it is asked once, before the first rest.
+    pub fn after(
+        &mut self,
+        bytes: usize,
+        waited: Duration,
+        room: impl FnOnce() -> usize,
+    ) -> Option<Duration> {
+        let rested = std::mem::take(&mut self.rested);
+        if waited > SLOW {
+            self.streak = 0;
+            self.needed = MIN_STREAK;
+            return None;
+        }
+        if bytes > LARGE_READ {
+            self.streak = 0;
+            // The writer only drew breath, and may have had to wait for us: trust it less.
+            if rested {
+                self.needed = (self.needed * 2).min(LONG_STREAK);
+            }
+            return None;
+        }
+        self.streak = self.streak.saturating_add(1);
+        if self.streak < self.needed || !*self.roomy.get_or_insert_with(|| room() >= ROOM) {
+            return None;
+        }
+        self.rested = true;
+        // What came before the first rest says nothing of how much comes during one.
+        let comes_little = rested && bytes < LITTLE;
+        Some(if comes_little { LONG_REST } else { DELAY })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_micros(50);
+
+    fn rests(
+        calm: &mut ReadCoalescer,
+        reads: usize,
+        bytes: usize,
+        waited: Duration,
+        room: usize,
+    ) -> usize {
+        (0..reads)
+            .filter(|_| calm.after(bytes, waited, || room).is_some())
+            .count()
+    }
+
+    #[test]
+    fn many_small_reads_are_calmed() {
+        let mut calm = ReadCoalescer::default();
+        assert_eq!(
+            rests(&mut calm, MIN_STREAK as usize - 1, 100, SOON, 1 << 20),
+            0
+        );
+        assert_eq!(rests(&mut calm, 5, 20_000, SOON, 1 << 20), 5);
+    }
+
+    #[test]
+    fn slow_lines_full_reads_and_what_is_no_pipe_are_not() {
+        for (bytes, waited, room) in [
+            (100, SLOW * 2, 1 << 20),
+            (64 << 10, SOON, 1 << 20),
+            (100, SOON, 1 << 16),
+            (100, SOON, 0),
+        ] {
+            assert_eq!(
+                rests(&mut ReadCoalescer::default(), 100, bytes, waited, room),
+                0
+            );
+        }
+    }
+
+    #[test]
+    fn the_less_comes_the_longer_it_rests() {
+        let mut calm = ReadCoalescer::default();
+        assert_eq!(
+            rests(&mut calm, MIN_STREAK as usize - 1, 100, SOON, 1 << 20),
+            0
+        );
+        assert_eq!(calm.after(100, SOON, || 1 << 20), Some(DELAY));
+        assert_eq!(calm.after(100, SOON, || 0), Some(LONG_REST));
+        assert_eq!(calm.after(20_000, SOON, || 0), Some(DELAY));
+    }
+
+    #[test]
+    fn a_rest_that_was_wrong_is_taken_less_often() {
+        let mut calm = ReadCoalescer::default();
+        assert_eq!(rests(&mut calm, 8, 100, SOON, 1 << 20), 1);
+        assert_eq!(rests(&mut calm, 3, 64 << 10, SOON, 1 << 20), 0);
+        assert_eq!(rests(&mut calm, 15, 100, SOON, 1 << 20), 0);
+        assert_eq!(rests(&mut calm, 1, 100, SOON, 1 << 20), 1);
+    }
+
+    #[test]
+    fn a_rest_that_brought_nothing_is_the_last() {
+        let mut calm = ReadCoalescer::default();
+        assert_eq!(rests(&mut calm, 10, 100, SOON, 1 << 20), 3);
+        assert_eq!(rests(&mut calm, 1, 100, SLOW * 2, 1 << 20), 0);
+        assert_eq!(rests(&mut calm, 7, 100, SOON, 1 << 20), 0);
+    }
+}

@@ -1,0 +1,118 @@
+//! Entries handed in one by one, by threads that must not wait: what the library needs of the
+//! pipeline beyond what sources do.
+//!
+//! Knows how single entries share a chunk, and how a flush is asked for. Knows nothing of who logs.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use crate::entry::labels::Labels;
+use crate::entry::{Chunk, Entry, UNSTAMPED};
+use crate::pipeline::{EntrySender, Pipeline};
+use crate::process::clock::now;
+use crate::report::counters::Fate;
+use crate::sync::queue::{Denied, Pop};
+
+/// A chunk that holds so many bytes takes no more single entries.
+const FULL: usize = 64 * 1024;
+
+impl EntrySender {
+    /// Hands one entry in; it is stamped if it has no time. Without room it is dropped, unless the
+    /// caller `waits`.
+    ///
+    /// It joins the chunk that waits for the batch thread: a few copied bytes under a lock that
+    /// nobody holds for longer than that.
+    pub fn push_single(&self, labels: &Arc<Labels>, entry: Entry<'_>, waits: bool) {
+        self.counters.read(1, 0, entry.line.len());
+        let came = (entry.time == UNSTAMPED).then(now);
+        let waited = Cell::new(false);
+        let pushed = self.chunks.merge(
+            entry.cost(),
+            || {
+                waited.set(true);
+                waits
+            },
+            |newest| {
+                self.singles.fetch_add(1, Ordering::Relaxed);
+                // Stamped under the queue's lock, so that stamps rise along the queue. Who waited
+                // comes with a time long past, as if the clock had been set back.
+                let time = came.map_or(entry.time, |came| {
+                    self.clock.one(if waited.get() { now() } else { came })
+                });
+                if let Some(chunk) = newest.filter(|chunk| chunk.bytes() < FULL) {
+                    put(chunk, labels, time, entry);
+                    return None;
+                }
+                let mut chunk = Chunk::new(None, Instant::now());
+                put(&mut chunk, labels, time, entry);
+                Some(chunk)
+            },
+        );
+        let why = match pushed {
+            Ok(()) => return,
+            Err(Denied::Full(())) => "buffer full",
+            Err(Denied::Gone(())) => "stopped",
+        };
+        self.counters.settle(1, Fate::Dropped(why), false);
+    }
+}
+
+impl Pipeline {
+    /// Sends at once what was handed in one by one, and waits until all of that is settled: true
+    /// if it was before `until`.
+    pub fn flush(&self, until: Instant) -> bool {
+        let handed_in = self.intake.singles.load(Ordering::Relaxed);
+        let bell = self.backlog.settlement().bell(handed_in);
+        self.chunks.kick();
+        bell.pop(Some(until)) == Pop::Ended
+    }
+
+    /// How many batches left for shipping.
+    pub fn batches(&self) -> u64 {
+        self.backlog.settlement().shipments()
+    }
+}
+
+fn put(chunk: &mut Chunk, labels: &Arc<Labels>, time: i64, entry: Entry<'_>) {
+    let stream = chunk.stream(labels);
+    chunk.push(stream, time, 0, &[entry.line], entry.metadata);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::counters::Counters;
+    use crate::report::messages::{Reporter, Verbosity};
+    use crate::sync::queue::ByteQueue;
+    use crate::sync::shutdown::Shutdown;
+    use std::time::Duration;
+
+    #[test]
+    fn a_caller_that_waited_for_room_gets_no_stamp_from_before_others() {
+        let chunks = ByteQueue::new(1);
+        let (stop, counters) = (Arc::new(Shutdown::new()), Arc::new(Counters::new()));
+        let reporter = Reporter::new(Verbosity::Silent);
+        let intake = EntrySender::new(chunks.clone(), None, &stop, &counters, reporter);
+        let labels = Arc::new(Labels::new([("app", "x")]));
+        let entry = Entry {
+            time: UNSTAMPED,
+            line: "line",
+            metadata: "",
+        };
+        intake.push_single(&labels, entry, true);
+        std::thread::scope(|scope| {
+            scope.spawn(|| intake.push_single(&labels, entry, true));
+            // Longer than the clock may slip without being followed.
+            let later = Instant::now() + Duration::from_millis(1_100);
+            stop.wait(Some(later), stop.view());
+            let between = intake.clock.one(now());
+            assert!(matches!(chunks.pop(None), Pop::Item(_)));
+            let Pop::Item(chunk) = chunks.pop(None) else {
+                panic!("the other is gone");
+            };
+            assert!(chunk.entry(0).time > between);
+        });
+    }
+}

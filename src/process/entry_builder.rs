@@ -1,0 +1,385 @@
+//! Shaping: a line becomes an entry.
+//!
+//! Decides text, stream and time of an entry, and hands entries in by the chunk. Pure but for that
+//! hand-off: told the time, reads nothing. What a field, a level or a time looks like is known by
+//! `fields`, `level` and `time`.
+
+use crate::process::options::EntryOptions;
+use crate::process::options::TimeSource;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::entry::labels::Labels;
+use crate::entry::line::LineFragment;
+use crate::entry::{Chunk, FileId, SizeHint, UNSTAMPED};
+use crate::parse::ansi;
+use crate::parse::fields;
+use crate::parse::fields::{Field, Parse};
+use crate::parse::level;
+use crate::parse::level::Level;
+use crate::parse::timestamp;
+use crate::process::entry_sender::EntrySender;
+
+pub use crate::process::layout::{Layout, lay_out};
+pub use crate::process::options::{LabelField, StreamLimit};
+use crate::process::stream_labels::LabelSets;
+
+/// How many lines are held back while none has brought a time, …
+const HELD_LINES: usize = 10_000;
+/// … how many bytes of them, …
+const HELD_BYTES: usize = 1024 * 1024;
+/// … and for how long; then they take the time of their arrival.
+const HELD_TIME: Duration = Duration::from_secs(1);
+
+/// How many entries of one read are made before they are handed in.
+const FULL: usize = 8 * 1024;
+
+/// And how many bytes of what is appended to them.
+const FULL_BYTES: usize = 512 * 1024;
+
+/// Where in a line a time ends, with the colours around it.
+const PAINTED_TIME: usize = 128;
+
+/// What all pieces of one line share.
+struct LineContext {
+    labels: Arc<Labels>,
+    time: i64,
+    /// What is appended to the text of each piece.
+    tail: String,
+    /// Structured metadata of each piece, as a JSON object or empty.
+    metadata: String,
+}
+
+/// Shapes the lines of one source.
+pub struct EntryBuilder {
+    shape: Arc<EntryOptions>,
+    streams: LabelSets,
+    suffix: String,
+    file: Option<FileId>,
+    reading: LineContext,
+    last_level: Option<Level>,
+    last_time: Option<i64>,
+    /// Whether lines without a time no longer wait for the first one.
+    hurried: bool,
+    chunk: Option<Chunk>,
+    /// What the last chunk held.
+    usual: SizeHint,
+    filtered: usize,
+    bytes: usize,
+    read_to: u64,
+}
+
+impl EntryBuilder {
+    /// A shaper for a source whose entries carry these further labels (`stream`, `filename`), and
+    /// marks if it can be read again.
+    pub fn new(shape: &Arc<EntryOptions>, origin: &[(&str, &str)], file: Option<FileId>) -> Self {
+        let mut streams = LabelSets::new(shape, origin);
+        let labels = Arc::clone(streams.of_level(shape.level));
+        let reading = LineContext {
+            labels,
+            time: UNSTAMPED,
+            tail: String::new(),
+            metadata: String::new(),
+        };
+        Self {
+            shape: Arc::clone(shape),
+            streams,
+            suffix: shape.suffix(),
+            file,
+            reading,
+            last_level: shape.level,
+            last_time: None,
+            hurried: shape.time == TimeSource::Arrival,
+            chunk: None,
+            usual: SizeHint::default(),
+            filtered: 0,
+            bytes: 0,
+            read_to: 0,
+        }
+    }
+
+    /// How long a piece of a line may be so that it fits into an entry with what is appended.
+    pub fn room(&self) -> usize {
+        self.shape.max_line - self.suffix.len()
+    }
+
+    /// Makes an entry of a line, or of a part of one.
+    pub fn line(&mut self, piece: LineFragment<'_>, now: Instant) {
+        self.read_to = piece.end;
+        // The line's end came right behind the cut: there is nothing left of it.
+        if !piece.first && piece.bytes.is_empty() {
+            return;
+        }
+        let mut text = read_text(piece.bytes);
+        if self.shape.strip_ansi
+            && let Cow::Owned(stripped) = ansi::strip(&text)
+        {
+            text = Cow::Owned(stripped);
+        }
+        if !piece.first {
+            self.entries(&text, piece.end, now);
+        } else if self.shape.needs_fields() {
+            let plain =
+                crate::process::decoration::of_fields(&text, self.shape.parse, self.shape.layout);
+            let mut found = Vec::new();
+            let message = self.read_fields(&text, &plain, &mut found);
+            self.entries(&message, piece.end, now);
+        } else {
+            self.read_level_and_time(&text);
+            self.entries(&text, piece.end, now);
+        }
+    }
+
+    /// Whether lines are so short that what one read gave is to be handed in before it is all made:
+    /// an entry takes some memory however short it is.
+    pub fn is_full(&self) -> bool {
+        // What -k appends to each may be many times as long.
+        let full = FULL.min(FULL_BYTES / self.suffix.len().max(1));
+        self.chunk.as_ref().is_some_and(|chunk| chunk.len() >= full)
+    }
+
+    /// Counts a line, or a part of one, that is not to be shipped. The next one goes with its level
+    /// and its time all the same.
+    pub fn leave_out(&mut self, piece: LineFragment<'_>, now: Instant) {
+        self.read_to = piece.end;
+        if piece.first {
+            self.read_level_and_time(&read_text(piece.bytes));
+        }
+        if piece.first || !piece.bytes.is_empty() {
+            // As many entries as would have been made of it.
+            self.filtered += piece.bytes.len().div_ceil(self.room()).max(1);
+        }
+        // A file's mark moves over it all the same: a chunk, be it empty, bears it.
+        if self.file.is_some() {
+            let file = self.file;
+            self.chunk.get_or_insert_with(|| Chunk::new(file, now));
+        }
+    }
+
+    /// When lines that are held back for want of a time go on without one, if there are any.
+    pub fn due(&self) -> Option<Instant> {
+        if self.hurried || self.last_time.is_some() {
+            return None;
+        }
+        self.chunk.as_ref().map(|chunk| chunk.read_at + HELD_TIME)
+    }
+
+    /// The input is over: nothing is held back any longer.
+    pub fn end(&mut self) {
+        self.hurried = true;
+    }
+
+    /// Hands in what was made since the last time, of `bytes` of input. What nobody takes any more
+    /// is left, and counted so.
+    pub fn hand_in(&mut self, intake: &EntrySender, bytes: usize) {
+        self.bytes += bytes;
+        if self.is_held() {
+            return;
+        }
+        let (filtered, bytes) = (
+            std::mem::take(&mut self.filtered),
+            std::mem::take(&mut self.bytes),
+        );
+        let Some(mut chunk) = self.chunk.take() else {
+            intake.count(filtered, bytes);
+            return;
+        };
+        chunk.read_to(self.read_to);
+        // The next one will be much like it.
+        self.usual = chunk.fill();
+        intake.push(chunk, filtered, bytes);
+    }
+
+    /// The quick way, for lines that are shipped as they came.
+    fn read_level_and_time(&mut self, text: &str) {
+        let level = if self.shape.read_level {
+            fields::read_level(text, self.shape.parse)
+        } else {
+            None
+        };
+        let time = match &self.shape.time {
+            TimeSource::Arrival => None,
+            TimeSource::Prefix => time_at_start(text),
+            TimeSource::Field(name) => {
+                let plain =
+                    crate::process::decoration::of_fields(text, self.shape.parse, Layout::Keep);
+                fields::field(&plain, self.shape.parse, name)
+                    .and_then(|value| timestamp::from_value(&value))
+            }
+        };
+        let level = self.level_for(text, level);
+        let labels = self.streams.of_level(level);
+        // Lines of one level mostly follow one another: counting owners is not for free.
+        if !Arc::ptr_eq(&self.reading.labels, labels) {
+            self.reading.labels = Arc::clone(labels);
+        }
+        self.reading.time = self.time_for(time);
+        if self.reading.tail.len() != self.suffix.len() {
+            self.reading.tail.clone_from(&self.suffix);
+        }
+    }
+
+    /// Reads everything of a line, of which `plain` is what fields are read from; gives its message,
+    /// and leaves what goes beside it in `reading`.
+    fn read_fields<'a>(
+        &mut self,
+        text: &'a str,
+        plain: &'a str,
+        found: &mut Vec<Field<'a>>,
+    ) -> Cow<'a, str> {
+        let shape = Arc::clone(&self.shape);
+        let mut parsed = fields::parse(plain, shape.parse, found);
+        if shape.layout == Layout::Metadata && parsed.message.is_empty() && !parsed.json {
+            let is_label = |name: &str| shape.label_fields.iter().any(|label| label.field == name);
+            parsed.message = crate::process::layout::take_message(found, is_label);
+        }
+        let time = match &shape.time {
+            TimeSource::Arrival => None,
+            TimeSource::Prefix => time_at_start(text),
+            TimeSource::Field(name) => {
+                let field = found.iter().find(|field| field.name == *name);
+                field.and_then(|field| timestamp::from_value(&field.value))
+            }
+        };
+        self.reading.time = self.time_for(time);
+
+        let mut used = vec![false; found.len()];
+        let level = if shape.read_level && shape.parse != Parse::None {
+            match fields::level_index(found) {
+                Some((at, level)) => {
+                    used[at] = true;
+                    Some(level)
+                }
+                None => fields::level_field(text, shape.parse).or_else(|| level::from_text(text)),
+            }
+        } else {
+            None
+        };
+        let level = self.level_for(text, level);
+        self.reading.labels = self.streams.of_fields(level, found, &mut used);
+
+        let left = found
+            .iter()
+            .zip(&used)
+            .filter(|(_, used)| !**used)
+            .map(|(field, _)| field);
+        let pairs = left.map(|field| (field.name.as_ref(), field.value.as_ref()));
+        let laid = match shape.layout {
+            Layout::Keep => None,
+            layout => crate::process::layout::lay_out(layout, pairs.chain(shape.given_fields())),
+        };
+        // Fields that would fill most of an entry leave no room to cut a message in: such a line
+        // is shipped as it came.
+        match laid.filter(|laid| laid.tail.len() <= shape.max_line / 2) {
+            Some(laid) => {
+                self.reading.tail = laid.tail;
+                self.reading.metadata = laid.metadata;
+                parsed.message
+            }
+            None => {
+                self.reading.tail.clone_from(&self.suffix);
+                self.reading.metadata.clear();
+                Cow::Borrowed(text)
+            }
+        }
+    }
+
+    /// The level of a line in which `found` was read: a line that is indented and has none goes
+    /// with the line before, so that a stack trace stays with its error.
+    fn level_for(&mut self, text: &str, found: Option<Level>) -> Option<Level> {
+        let indented = text.starts_with([' ', '\t']);
+        let level = match found {
+            None if indented => self.last_level,
+            found => found.or(self.shape.level),
+        };
+        self.last_level = level;
+        level
+    }
+
+    /// The time of a line in which `found` was read: else that of the line before.
+    fn time_for(&mut self, found: Option<i64>) -> i64 {
+        if let (Some(first), None) = (found, self.last_time)
+            && !self.hurried
+            && let Some(held) = &mut self.chunk
+        {
+            held.stamp(|| first);
+        }
+        self.last_time = found.or(self.last_time);
+        self.last_time.unwrap_or(UNSTAMPED)
+    }
+
+    /// Adds a message, cut to what fits into an entry with its tail.
+    fn entries(&mut self, message: &str, end: u64, now: Instant) {
+        let LineContext {
+            labels,
+            time,
+            tail,
+            metadata,
+        } = &self.reading;
+        let file = self.file;
+        let usual = &self.usual;
+        let chunk = self.chunk.get_or_insert_with(|| {
+            let mut chunk = Chunk::new(file, now);
+            chunk.reserve(usual);
+            chunk
+        });
+        let stream = chunk.stream(labels);
+        let room = self.shape.max_line - tail.len();
+        // Fields that were taken out of a line and leave no message stand alone, with no bar before
+        // them. A blank line that is kept as it came gets the given ones like any other.
+        let alone = message.is_empty() && self.shape.layout != Layout::Keep;
+        let tail = if alone {
+            tail.trim_start_matches(" | ")
+        } else {
+            tail
+        };
+        let mut rest = message;
+        loop {
+            let (piece, behind) = rest.split_at(rest.floor_char_boundary(room));
+            chunk.push(stream, *time, end, &[piece, tail], metadata);
+            if behind.is_empty() {
+                return;
+            }
+            rest = behind;
+        }
+    }
+
+    /// Whether lines wait for the first time that can be read; in bounds.
+    fn is_held(&mut self) -> bool {
+        if self.hurried || self.last_time.is_some() {
+            return false;
+        }
+        let Some(chunk) = &self.chunk else {
+            return false;
+        };
+        let full = chunk.len() >= HELD_LINES
+            || chunk.bytes() >= HELD_BYTES
+            || chunk.read_at.elapsed() >= HELD_TIME;
+        self.hurried |= full;
+        !full
+    }
+}
+
+/// The time that begins the line; colour codes do not hide it, as they do not hide a level.
+fn time_at_start(text: &str) -> Option<i64> {
+    let text = text.strip_prefix(level::BOM).unwrap_or(text);
+    let start = &text[..text.floor_char_boundary(PAINTED_TIME)];
+    let found = match start.as_bytes().first() {
+        Some(b'\x1b') => timestamp::prefix(&ansi::strip(start)),
+        _ => timestamp::prefix(text),
+    };
+    found.map(|(time, _)| time)
+}
+
+/// The text of a line; what is no UTF-8 becomes U+FFFD. The check comes first because it looks at
+/// whole words of ASCII, which `from_utf8_lossy` does not.
+fn read_text(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
+    }
+}

@@ -1,0 +1,170 @@
+//! Layout: where the fields of a line go, into its text or into structured metadata. Pure.
+//!
+//! Knows Loki's limits on structured metadata. Knows nothing of labels, times or chunks.
+
+use std::borrow::Cow;
+
+use crate::entry::json::write_escaped;
+use crate::parse::fields;
+use crate::parse::fields::Field;
+
+/// The most names and values Loki takes as structured metadata of an entry
+/// (`max_structured_metadata_entries_count`), …
+const MAX_METADATA: usize = 128;
+/// … and their most bytes (`max_structured_metadata_size`).
+const MAX_METADATA_BYTES: usize = 64 * 1024;
+
+/// How an entry is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// The line as it came.
+    Keep,
+    /// `message | key=val key=val`.
+    Line,
+    /// The message, with the fields as structured metadata.
+    Metadata,
+}
+
+/// What goes beside a message.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Rendered {
+    /// What is appended to the text.
+    pub tail: String,
+    /// The structured metadata, as a JSON object; empty if there is none.
+    pub metadata: String,
+}
+
+/// Lays fields out beside a message; None where the line is kept as it came.
+pub fn lay_out<'a>(
+    layout: Layout,
+    fields: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Option<Rendered> {
+    let mut laid = Rendered::default();
+    match layout {
+        Layout::Keep => return None,
+        Layout::Line => append_fields(&mut laid.tail, fields),
+        Layout::Metadata => {
+            let (metadata, rest) = write_metadata(fields);
+            laid.metadata = metadata;
+            append_fields(&mut laid.tail, rest.into_iter());
+        }
+    }
+    Some(laid)
+}
+
+/// The message of a logfmt line that is nothing but fields: its `msg` or else its `message`, as of a
+/// JSON line. Taken out of `fields`; empty if there is none, or if it `is_taken` for something else.
+pub fn take_message<'a>(
+    fields: &mut Vec<Field<'a>>,
+    is_taken: impl Fn(&str) -> bool,
+) -> Cow<'a, str> {
+    let found = ["msg", "message"].into_iter().find_map(|name| {
+        let at = fields.iter().position(|field| field.name == name)?;
+        (!is_taken(name)).then_some(at)
+    });
+    found.map_or(Cow::Borrowed(""), |at| fields.remove(at).value)
+}
+
+/// Appends ` | key=val key=val`; nothing without fields.
+pub fn append_fields<'a>(out: &mut String, fields: impl Iterator<Item = (&'a str, &'a str)>) {
+    let mut separator = " | ";
+    for (name, value) in fields {
+        out.push_str(separator);
+        fields::write_field(out, name, value);
+        separator = " ";
+    }
+}
+
+/// Writes the metadata object. Gives back the fields that Loki would refuse there, or would take
+/// and lose: those whose name it cannot make safe (it would answer a 500 to the whole request,
+/// contract trap T4), those with an empty value, those above its limits, and of equal names all but
+/// the last.
+fn write_metadata<'a>(
+    fields: impl Iterator<Item = (&'a str, &'a str)>,
+) -> (String, Vec<(&'a str, &'a str)>) {
+    let (mut rest, mut bytes) = (Vec::new(), 0);
+    let mut safe: Vec<Named<'a>> = Vec::new();
+    for (name, value) in fields {
+        let Some(safe_name) = fields::metadata_name(name).filter(|_| !value.is_empty()) else {
+            rest.push((name, value));
+            continue;
+        };
+        // Of equal names Loki keeps one; the later one wins, as in JSON.
+        if let Some(twin) = safe.iter_mut().find(|known| known.safe == safe_name) {
+            bytes = bytes + value.len() - twin.value.len();
+            rest.push((twin.name, twin.value));
+            (twin.name, twin.value) = (name, value);
+            continue;
+        }
+        let size = safe_name.len() + value.len();
+        if safe.len() == MAX_METADATA || bytes + size > MAX_METADATA_BYTES {
+            rest.push((name, value));
+            continue;
+        }
+        bytes += size;
+        safe.push(Named {
+            safe: safe_name,
+            name,
+            value,
+        });
+    }
+    if safe.is_empty() {
+        return (String::new(), rest);
+    }
+    let mut json = Vec::with_capacity(bytes + 6 * safe.len() + 2);
+    for (n, field) in safe.iter().enumerate() {
+        json.extend_from_slice(if n == 0 { b"{\"" } else { b",\"" });
+        write_escaped(&mut json, &field.safe);
+        json.extend_from_slice(b"\":\"");
+        write_escaped(&mut json, field.value);
+        json.push(b'"');
+    }
+    json.push(b'}');
+    // What is escaped from text is text.
+    (String::from_utf8(json).unwrap_or_default(), rest)
+}
+
+/// A field whose name was made safe.
+struct Named<'a> {
+    safe: Cow<'a, str>,
+    name: &'a str,
+    value: &'a str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(fields: &[(&str, &str)]) -> (String, String) {
+        let laid = lay_out(Layout::Metadata, fields.iter().copied()).unwrap();
+        (laid.metadata, laid.tail)
+    }
+
+    #[test]
+    fn metadata_names_are_made_safe_and_what_is_not_stays_in_the_line() {
+        let (json, tail) = metadata(&[("a.b", "1\"2"), ("é", "x"), ("_", "y"), ("e", "")]);
+        assert_eq!(json, r#"{"a_b":"1\"2"}"#);
+        assert_eq!(tail, " | __=x _=y e=\"\"");
+    }
+
+    #[test]
+    fn of_names_that_fall_together_the_later_wins_and_the_others_stay_in_the_line() {
+        let (json, tail) = metadata(&[("a.b", "1"), ("c", "2"), ("a_b", "22"), ("a.b", "3")]);
+        assert_eq!(json, r#"{"a_b":"3","c":"2"}"#);
+        assert_eq!(tail, " | a.b=1 a_b=22");
+    }
+
+    #[test]
+    fn lokis_limits_are_kept_and_nothing_is_lost() {
+        let names: Vec<String> = (0..200).map(|n| format!("k{n}")).collect();
+        let fields: Vec<_> = names.iter().map(|name| (name.as_str(), "v")).collect();
+        let (json, tail) = metadata(&fields);
+        let object: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(object.as_object().unwrap().len(), 128);
+        assert_eq!(tail.matches("=v").count(), 72);
+        let large = "x".repeat(70_000);
+        let (json, tail) = metadata(&[("large", &large), ("small", "y")]);
+        assert_eq!(json, r#"{"small":"y"}"#);
+        assert!(tail.len() > 70_000);
+    }
+}

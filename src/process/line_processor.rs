@@ -1,0 +1,153 @@
+//! Gathering: from lines as they are read to entries as they are shaped.
+//!
+//! Joins lines that belong together, leaves out what was not asked for, and has the rest shaped.
+//! It stands before the shaper and has its form, so that every source can use it in its place.
+//! Told the time; a source that waits asks when it must be woken.
+
+use std::sync::{Arc, Once};
+use std::time::Instant;
+
+use crate::entry::line::LineFragment;
+use crate::process::entry_builder::EntryBuilder;
+use crate::process::entry_sender::EntrySender;
+use crate::process::filter::Filter;
+use crate::process::multiline::{Multiline, MultilineAggregator};
+use crate::report::messages::Message;
+
+/// How much of a line is read as one, in whole entries.
+const REACH: usize = 1024 * 1024;
+
+/// How lines become what is shaped; the same for all sources.
+#[derive(Debug, Clone)]
+pub struct LineOptions {
+    /// How lines are joined, if they are.
+    pub multiline: Option<Multiline>,
+    /// What is shipped.
+    pub filter: Filter,
+    said: Arc<Once>,
+}
+
+impl LineOptions {
+    /// Joins by these rules, if there are any, and ships what passes the filter.
+    pub fn new(multiline: Option<Multiline>, filter: Filter) -> Self {
+        Self {
+            multiline,
+            filter,
+            said: Arc::new(Once::new()),
+        }
+    }
+}
+
+/// How much of a line is read as one where an entry has so much room: the entries that are made of
+/// it have its labels and its fields, wherever in it these stand, and go or stay together. It is cut
+/// into full entries.
+pub fn reach(room: usize) -> usize {
+    room * (REACH / room).max(1)
+}
+
+/// Gathers the lines of one source.
+pub struct LineProcessor {
+    joiner: Option<MultilineAggregator>,
+    said: Arc<Once>,
+    sieve: Filtered,
+    /// Lines that began since the last time something was handed in.
+    lines: u64,
+}
+
+struct Filtered {
+    filter: Option<Filter>,
+    passing: bool,
+    shaper: EntryBuilder,
+}
+
+impl LineProcessor {
+    /// Gathers for this shaper.
+    pub fn new(rules: &LineOptions, shaper: EntryBuilder) -> Self {
+        let room = shaper.room();
+        let multiline = rules.multiline.clone();
+        Self {
+            joiner: multiline.map(|rules| MultilineAggregator::new(rules, room)),
+            said: Arc::clone(&rules.said),
+            sieve: Filtered {
+                filter: (!rules.filter.is_open()).then(|| rules.filter.clone()),
+                passing: true,
+                shaper,
+            },
+            lines: 0,
+        }
+    }
+
+    /// How long a piece of a line may be; see [`EntryBuilder::room`].
+    pub fn room(&self) -> usize {
+        self.sieve.shaper.room()
+    }
+
+    /// Takes a line, or a part of one, that was read now.
+    pub fn line(&mut self, piece: LineFragment<'_>, now: Instant) {
+        self.lines += u64::from(piece.first);
+        let sieve = &mut self.sieve;
+        match &mut self.joiner {
+            None => sieve.piece(piece, now),
+            Some(joiner) => joiner.line(piece, now, |entry, since| sieve.piece(entry, since)),
+        }
+    }
+
+    /// Whether to hand in what was made before more of the same read is taken in; see
+    /// [`EntryBuilder::is_full`].
+    pub fn is_full(&self) -> bool {
+        self.sieve.shaper.is_full()
+    }
+
+    /// When a pause ends what is held back, if something is: call [`LineProcessor::pause`] then, unless
+    /// more was read.
+    pub fn due(&self) -> Option<Instant> {
+        let joiner = self.joiner.as_ref().and_then(MultilineAggregator::due);
+        joiner.into_iter().chain(self.sieve.shaper.due()).min()
+    }
+
+    /// Nothing came for long enough: what waited for more lines goes on without. To be handed in
+    /// with [`LineProcessor::hand_in`].
+    pub fn pause(&mut self) {
+        let sieve = &mut self.sieve;
+        if let Some(joiner) = &mut self.joiner {
+            joiner.close(|entry, since| sieve.piece(entry, since));
+        }
+        sieve.shaper.end();
+    }
+
+    /// The input is over: nothing is held back any longer.
+    pub fn end(&mut self) {
+        self.pause();
+    }
+
+    /// Hands in what was made since the last time, of `bytes` of input.
+    pub fn hand_in(&mut self, intake: &EntrySender, bytes: usize) {
+        if self
+            .joiner
+            .as_mut()
+            .is_some_and(MultilineAggregator::take_burst)
+        {
+            let room = self.room();
+            self.said
+                .call_once(|| intake.reporter().say(&Message::EntryFull { room }));
+        }
+        intake.count_lines(std::mem::take(&mut self.lines));
+        self.sieve.shaper.hand_in(intake, bytes);
+    }
+}
+
+impl Filtered {
+    fn piece(&mut self, piece: LineFragment<'_>, now: Instant) {
+        if let Some(filter) = &self.filter {
+            // A line that is too long for one entry goes or stays as a whole.
+            if piece.first {
+                self.passing = filter.passes(piece.bytes);
+            }
+            if !self.passing {
+                self.shaper.leave_out(piece, now);
+                return;
+            }
+        }
+        self.shaper.line(piece, now);
+    }
+}

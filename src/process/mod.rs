@@ -1,0 +1,17 @@
+//! From lines to entries.
+
+pub mod clock;
+pub mod decoration;
+pub mod entry_builder;
+pub mod entry_sender;
+#[cfg(feature = "cli")]
+pub mod filter;
+pub mod layout;
+#[cfg(feature = "cli")]
+pub mod line_processor;
+#[cfg(feature = "cli")]
+pub mod multiline;
+pub mod options;
+pub mod stamp;
+pub mod stream_labels;
+pub mod throttle;

@@ -1,0 +1,166 @@
+//! The ledger: one place where every entry's fate is written down.
+//!
+//! Counts; knows nothing of why things happen or in what order.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::report::summary::Counts;
+use crate::sync::flush_deadline::AttemptTiming;
+
+/// What became of entries. What has no fate at the end is left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// Loki confirmed them.
+    Delivered,
+    /// Loki would not take them, for this reason.
+    Refused(String),
+    /// Given up by `--on-full` or `--max-retries`, for this reason.
+    Dropped(&'static str),
+    /// Safe in the spool for the next run.
+    Spooled,
+    /// Left out by request.
+    Filtered,
+}
+
+/// What holds up delivery.
+#[derive(Debug, Clone)]
+pub struct Wait {
+    /// The trouble, in a few words.
+    pub why: String,
+    /// When it is tried again.
+    pub until: Instant,
+}
+
+/// Counts that all stages share.
+#[derive(Debug, Default)]
+pub struct Counters {
+    counts: Mutex<Counts>,
+    wait: Mutex<Option<Wait>>,
+    accepted: Mutex<Option<Instant>>,
+    tries: Mutex<Option<AttemptTiming>>,
+    retrying: AtomicUsize,
+}
+
+impl Counters {
+    /// A ledger with nothing in it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Notes input: entries, of which some were filtered, and bytes.
+    pub fn read(&self, entries: usize, filtered: usize, bytes: usize) {
+        let mut counts = self.lock();
+        counts.read += entries as u64;
+        counts.filtered += filtered as u64;
+        counts.bytes_read += bytes as u64;
+    }
+
+    /// Notes a try to send a request of `bytes`.
+    pub fn tried(&self, bytes: usize, again: bool) {
+        let mut counts = self.lock();
+        counts.requests += 1;
+        counts.retries += u64::from(again);
+        counts.bytes_sent += bytes as u64;
+    }
+
+    /// Notes that delivery is held up.
+    pub fn waits(&self, wait: Wait) {
+        *self.wait.lock().unwrap_or_else(PoisonError::into_inner) = Some(wait);
+    }
+
+    /// What holds up delivery, if something does.
+    pub fn wait(&self) -> Option<Wait> {
+        let wait = self.wait.lock().unwrap_or_else(PoisonError::into_inner);
+        wait.clone()
+    }
+
+    /// Notes that Loki accepted something.
+    pub fn accepted(&self, now: Instant) {
+        *self.wait.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.accepted.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    }
+
+    /// When Loki last accepted something.
+    pub fn last_accepted(&self) -> Option<Instant> {
+        *self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes which tries are under way.
+    pub fn set_tries(&self, tries: Option<AttemptTiming>) {
+        *self.tries.lock().unwrap_or_else(PoisonError::into_inner) = tries;
+    }
+
+    /// The tries that are under way.
+    pub fn tries(&self) -> Option<AttemptTiming> {
+        *self.tries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes how many entries were tried in vain so far and will be tried again.
+    pub fn set_retrying(&self, entries: usize) {
+        self.retrying.store(entries, Ordering::Relaxed);
+    }
+
+    /// How many entries were tried in vain so far and will be tried again.
+    pub fn retrying(&self) -> usize {
+        self.retrying.load(Ordering::Relaxed)
+    }
+
+    /// Notes the fate of entries; `adopted` ones are those of an earlier run.
+    pub fn settle(&self, entries: usize, fate: Fate, adopted: bool) {
+        let entries = entries as u64;
+        let mut counts = self.lock();
+        let count = match (&fate, adopted) {
+            (Fate::Delivered, false) => &mut counts.delivered,
+            (Fate::Delivered, true) => &mut counts.adopted_delivered,
+            (Fate::Refused(_), false) => &mut counts.refused,
+            (Fate::Refused(_), true) => &mut counts.adopted_refused,
+            (Fate::Dropped(_), _) => &mut counts.dropped,
+            (Fate::Spooled, _) => &mut counts.spooled,
+            (Fate::Filtered, _) => &mut counts.filtered,
+        };
+        *count += entries;
+        let reason = match fate {
+            Fate::Refused(reason) => reason,
+            Fate::Dropped(reason) => reason.to_owned(),
+            _ => return,
+        };
+        *counts.reasons.entry(reason).or_default() += entries;
+    }
+
+    /// Notes entries taken over from an earlier run.
+    pub fn adopted(&self, entries: usize) {
+        self.lock().adopted += entries as u64;
+    }
+
+    /// The counts at this moment.
+    pub fn counts(&self) -> Counts {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fate_is_counted_once_and_adopted_ones_apart() {
+        let counters = Counters::new();
+        counters.read(10, 1, 99);
+        counters.adopted(5);
+        counters.settle(4, Fate::Delivered, false);
+        counters.settle(2, Fate::Refused("too old".into()), false);
+        counters.settle(1, Fate::Dropped("buffer full"), false);
+        counters.settle(3, Fate::Delivered, true);
+        counters.settle(1, Fate::Refused("too old".into()), true);
+        let counts = counters.counts();
+        assert_eq!((counts.left(), counts.adopted_left()), (2, 1));
+        assert_eq!(counts.reasons.get("too old"), Some(&3));
+        assert_eq!(counts.reasons.get("buffer full"), Some(&1));
+    }
+}

@@ -1,0 +1,40 @@
+//! Counts, sizes and durations as people read them.
+
+use std::time::Duration;
+
+/// `1 entry`, `2 entries`: a number with its noun.
+pub fn counted(n: u64, one: &str, more: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { more })
+}
+
+/// A number of bytes for people: `1.5 MiB`.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = "B";
+    for next in UNITS {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    if unit == "B" || value.fract() == 0.0 {
+        format!("{value:.0} {unit}")
+    } else {
+        format!("{value:.1} {unit}")
+    }
+}
+
+/// A duration for people: `850ms`, `12.3s`, `4m10s`.
+pub fn duration(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    if seconds < 1.0 {
+        format!("{}ms", time.as_millis())
+    } else if seconds < 60.0 {
+        let text = format!("{seconds:.1}");
+        format!("{}s", text.strip_suffix(".0").unwrap_or(&text))
+    } else {
+        format!("{}m{:02}s", time.as_secs() / 60, time.as_secs() % 60)
+    }
+}

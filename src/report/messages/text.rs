@@ -1,0 +1,376 @@
+//! The words of each message. Knows nothing of when or how loud they are said.
+
+use std::fmt;
+
+use crate::report::humanize::{counted, duration, size};
+use crate::report::messages::NO_SUCH_PATH;
+use crate::report::messages::{Message, Remedy, Sanitized};
+
+impl fmt::Display for Message<'_> {
+    #[allow(clippy::too_many_lines, reason = "a flat list, a message each")]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Terminal => f.write_str(
+                "reading from the terminal; end with Ctrl-D, or pipe a program in: app | loki-push",
+            ),
+            Self::TroubleBegan {
+                target,
+                why,
+                entries,
+            } => write!(
+                f,
+                "cannot deliver to {target}: {}; trying on{}",
+                Sanitized(why),
+                match entries {
+                    // Only entries of earlier runs wait, or those that did were given up.
+                    0 => String::new(),
+                    _ => format!(", {} waiting", count(*entries)),
+                }
+            ),
+            Self::TroubleEnded {
+                target,
+                after,
+                entries,
+            } => write!(
+                f,
+                "{target} takes entries again after {}; {} waited",
+                duration(*after),
+                count(*entries)
+            ),
+            Self::Denied {
+                target,
+                status,
+                text,
+            } => denied(f, target, *status, text),
+            Self::Barred { target, why } => write!(
+                f,
+                "cannot deliver to {target}: {} (trying on slowly)",
+                Sanitized(why)
+            ),
+            Self::Dropping {
+                place,
+                size: full,
+                which,
+            } => write!(
+                f,
+                "the {place} of {} is full: dropping the {which} entries until Loki takes some \
+                 ({}--on-full)",
+                size(*full),
+                if *place == "spool" {
+                    "--spool-size, "
+                } else {
+                    "--buffer, --spool, "
+                }
+            ),
+            Self::HeldUp { place, size: full } => write!(
+                f,
+                "the {place} of {} is full: the files are read on when Loki takes entries, however \
+                 long that is; a signal ends it, {} would hold more",
+                size(*full),
+                if *place == "spool" {
+                    "--spool-size"
+                } else {
+                    "--spool DIR or --buffer"
+                }
+            ),
+            Self::Refused {
+                entries,
+                status,
+                text,
+            } => {
+                write!(f, "Loki refused {} ({status})", count(*entries as u64))?;
+                behind_colon(f, text)
+            }
+            Self::RefusedLine { reason, line } => {
+                write!(f, "refused ({reason}): {}", Sanitized(line))
+            }
+            Self::NoPlace { stream, tried } => write!(
+                f,
+                "Loki has no place for the stream {} (its limit of active streams): trying it for \
+                 {}, the others go on",
+                Sanitized(stream),
+                duration(*tried)
+            ),
+            Self::TooManyStreams { most } => write!(
+                f,
+                "{} in use: from now on other values of --label-field stay fields (--max-streams)",
+                counted(*most as u64, "label set is", "label sets are")
+            ),
+            Self::GaveUp {
+                entries,
+                retries,
+                why,
+            } => write!(
+                f,
+                "gave {} up after {} (--max-retries): {}; until Loki takes some, more are only \
+                 counted",
+                count(*entries as u64),
+                counted(u64::from(*retries), "retry", "retries"),
+                Sanitized(why)
+            ),
+            Self::Retry { status, text, wait } => {
+                f.write_str("trying again in ")?;
+                f.write_str(&duration(*wait))?;
+                match status {
+                    Some(status) => behind_colon(f, &format!("{status} {text}")),
+                    None => behind_colon(f, text),
+                }
+            }
+            Self::Settled {
+                number,
+                requests,
+                entries,
+                bytes,
+                took,
+            } => write!(
+                f,
+                "batch {number}: {}, {}, {}, {}",
+                count(*entries as u64),
+                counted(*requests as u64, "request", "requests"),
+                size(*bytes as u64),
+                duration(*took)
+            ),
+            Self::ClockSetBack { by } => write!(
+                f,
+                "the clock was set back by {}; timestamps follow it, so entries may sort before \
+                 earlier ones",
+                duration(*by)
+            ),
+            Self::EntryFull { room } => write!(
+                f,
+                "a multi-line entry reached {} and was closed; what follows are entries of their \
+                 own (--multiline, --max-line-size)",
+                size(*room as u64)
+            ),
+            Self::SpawnError { command, why } => {
+                write!(f, "cannot run {}: {}", Sanitized(command), Sanitized(why))
+            }
+            Self::Unwatched { command, why } => write!(
+                f,
+                "cannot learn how {} ended: {}",
+                Sanitized(command),
+                Sanitized(why)
+            ),
+            Self::LeftRunning { command } => write!(
+                f,
+                "{} has not ended after a second signal: leaving without it",
+                Sanitized(command)
+            ),
+            Self::Unwritable { what, why } => write!(f, "cannot write {what}: {why}"),
+            Self::Unreadable { what, why } => {
+                write!(f, "cannot read {}: {}", Sanitized(what), Sanitized(why))
+            }
+            Self::Spoiled {
+                file,
+                why,
+                damaged: true,
+            } => write!(
+                f,
+                "a file of the spool is damaged: {}; it is not sent, and kept as {file}",
+                Sanitized(why)
+            ),
+            Self::Spoiled {
+                file,
+                why,
+                damaged: false,
+            } => write!(
+                f,
+                "cannot read {file} of the spool: {}; it stays there for the next run",
+                Sanitized(why)
+            ),
+            Self::Adopting { entries, spool } => write!(
+                f,
+                "taking over {} of earlier runs from {spool}",
+                count(*entries as u64)
+            ),
+            Self::SpoolFailing { spool, why } => write!(
+                f,
+                "cannot write to the spool {spool}: {}; entries wait in memory only (--buffer) \
+                 until it can be written to",
+                Sanitized(why)
+            ),
+            Self::SpoolMended { spool } => write!(f, "the spool {spool} takes entries again"),
+            Self::Spooled { entries, spool } => write!(
+                f,
+                "{} kept in {spool}; the next run with this spool, or loki-push --drain, delivers {}",
+                count(*entries),
+                if *entries == 1 { "it" } else { "them" }
+            ),
+            Self::LeftInFiles { entries } => write!(
+                f,
+                "{} left where {} read from; the next run with this --checkpoint goes on there",
+                count(*entries),
+                if *entries == 1 { "it was" } else { "they were" }
+            ),
+            Self::Elsewhere { destination, spool } => write!(
+                f,
+                "{spool} also keeps entries for {}: they stay there, and leave with that --url, \
+                 tenant and user",
+                Sanitized(destination)
+            ),
+            Self::DeadLetterFailing { file, why } => write!(
+                f,
+                "cannot write refused entries to {file}: {}; they are only counted now \
+                 (--dead-letter)",
+                Sanitized(why)
+            ),
+            Self::Missing {
+                target,
+                refused,
+                dropped,
+                left,
+                why,
+                remedy,
+            } => missing(f, target, [*refused, *dropped, *left], *why, *remedy),
+            Self::Summary { line } | Self::Progress { line } => f.write_str(line),
+            Self::Failed { why } => write!(f, "{}", Sanitized(why)),
+            Self::Warning { text } => f.write_str(text),
+            of_files => fmt_of_files(of_files, f),
+        }
+    }
+}
+
+/// What is said of followed files and their checkpoint.
+fn fmt_of_files(message: &Message<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match message {
+        Message::CheckpointFailed { what, why } => write!(
+            f,
+            "cannot write the checkpoint {}: {}; trying on, but until it can be written the \
+             next run would ship again what this one ships now",
+            Sanitized(what),
+            Sanitized(why)
+        ),
+        Message::Interrupted { what } => write!(
+            f,
+            "stopped before the end of {}; with --checkpoint the next run would go on there",
+            Sanitized(what)
+        ),
+        Message::Awaited { what } => write!(f, "waiting for {} to appear", Sanitized(what)),
+        Message::Replaced { what } => write!(f, "{} is a new file now", Sanitized(what)),
+        Message::Truncated { what } => {
+            write!(
+                f,
+                "{} was cut short: reading from its start",
+                Sanitized(what)
+            )
+        }
+        Message::PredecessorGone { what } => write!(
+            f,
+            "{} is not the file it was, and that one is nowhere beside it (removed or \
+             compressed?): lines it got after the last run are not read (with logrotate, \
+             `delaycompress` leaves it there)",
+            Sanitized(what)
+        ),
+        Message::PredecessorLost { what } => write!(
+            f,
+            "{} is not the file it was, and that one, which was not read to its end, is nowhere \
+             beside it (removed or compressed?): its other lines are lost; with logrotate, \
+             `delaycompress` leaves it there",
+            Sanitized(what)
+        ),
+        Message::CompressedUnread { what, file } => write!(
+            f,
+            "{} was compressed before it was read, while {} was rotated more than once: its lines \
+             are not shipped; ship it by itself, and let logrotate leave files uncompressed for \
+             longer (`delaycompress`)",
+            Sanitized(file),
+            Sanitized(what)
+        ),
+        Message::OwnOutput { what } => write!(
+            f,
+            "{} is where these messages go: each would be shipped, too. Send stderr elsewhere",
+            Sanitized(what)
+        ),
+        // All others have their words where this is called.
+        _ => Ok(()),
+    }
+}
+
+fn denied(f: &mut fmt::Formatter<'_>, target: &str, status: u16, text: &str) -> fmt::Result {
+    let remedy = match status {
+        401 if text.contains("no org id") => "Loki wants a tenant: give --org-id",
+        401 => "check --username and --password, or --bearer-token",
+        403 => "these credentials may not push: check them and --org-id",
+        407 => "the proxy wants credentials: check --proxy-url",
+        300..=399 => {
+            "a redirect is not followed, since it would lose the entries: give --url the \
+                      address it leads to"
+        }
+        400 if text.contains(NO_SUCH_PATH) => {
+            "for VictoriaLogs --url ends in /insert/loki/api/v1/push"
+        }
+        _ => "check --url: it takes the base address, or a whole one that ends in /push",
+    };
+    write!(f, "{target} answers {status}")?;
+    let text = Sanitized(text).to_string();
+    if !text.is_empty() {
+        write!(f, " ({text})")?;
+    }
+    write!(f, "; {remedy}. Trying on slowly")
+}
+
+fn missing(
+    f: &mut fmt::Formatter<'_>,
+    target: &str,
+    [refused, dropped, left]: [u64; 3],
+    why: Option<&str>,
+    remedy: Remedy,
+) -> fmt::Result {
+    let entries = count(refused + dropped + left);
+    let unsent = if remedy == Remedy::Output {
+        write!(f, "{entries} not printed:")?;
+        "left"
+    } else {
+        write!(f, "{entries} not delivered to {target}:")?;
+        "left unsent"
+    };
+    let mut comma = "";
+    for (n, what) in [
+        (refused, "refused by Loki"),
+        (dropped, "dropped"),
+        (left, unsent),
+    ] {
+        if n > 0 {
+            write!(f, "{comma} {n} {what}")?;
+            comma = ",";
+        }
+    }
+    if left > 0 {
+        if let Some(why) = why {
+            write!(f, " ({})", Sanitized(why))?;
+        }
+        f.write_str(match remedy {
+            Remedy::Reach => {
+                "; check that Loki runs and --url is right, give --flush-timeout more time, or \
+                 keep entries for the next run with --spool DIR"
+            }
+            Remedy::Mend => {
+                "; until that is mended, --spool DIR would keep entries for a later run"
+            }
+            Remedy::ByteSemaphore => {
+                "; check that Loki runs and --url is right, and give the spool more room \
+                 (--spool-size, or on its disk)"
+            }
+            Remedy::Output => "; see to what standard output goes to",
+        })?;
+    }
+    Ok(())
+}
+
+/// A reason to refuse an entry, where the request's entries that it holds for are a guess.
+pub fn guessed(reason: &str) -> String {
+    format!("{reason}, but which of the request's entries is not certain")
+}
+
+/// `1 entry`, `2 entries`.
+fn count(entries: u64) -> String {
+    counted(entries, "entry", "entries")
+}
+
+/// `: text`, or nothing if there is none.
+fn behind_colon(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    match Sanitized(text).to_string().as_str() {
+        "" => Ok(()),
+        text => write!(f, ": {text}"),
+    }
+}

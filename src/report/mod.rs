@@ -1,0 +1,8 @@
+//! What a run reports: messages, progress, counters, the summary and the exit status.
+
+pub mod counters;
+pub mod humanize;
+pub mod messages;
+#[cfg(feature = "cli")]
+pub mod progress;
+pub mod summary;

@@ -1,0 +1,119 @@
+//! Progress: a reader of the ledger's counts. A bar at the foot of a terminal, or now and then a
+//! line of text where one was asked for and there is nothing to draw on.
+//!
+//! Knows how it is told how far a run is. Knows nothing of what is read or sent; it is told the
+//! time.
+
+mod bar;
+mod lines;
+mod throughput;
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use crate::report::counters::Wait;
+use crate::report::humanize::{counted, duration, size};
+use crate::report::messages::{Reporter, Sanitized};
+use crate::report::progress::bar::Bar;
+use crate::report::progress::lines::PlainProgress;
+use crate::report::progress::throughput::Throughput;
+use crate::report::summary::Counts;
+
+/// Tells how far a run is, when its time has come.
+pub enum Progress {
+    /// At the foot of the terminal.
+    Bar(Box<Bar>),
+    /// On lines of their own, without a control character.
+    PlainProgress(PlainProgress),
+}
+
+impl Progress {
+    /// A bar for so many bytes, or a spinner. Messages are written above it.
+    pub fn bar(total: Option<u64>, now: Instant) -> Self {
+        Self::Bar(Box::new(Bar::start(total, now)))
+    }
+
+    /// Lines of text.
+    pub fn lines(total: Option<u64>, now: Instant, reporter: Reporter) -> Self {
+        Self::PlainProgress(PlainProgress::start(total, now, reporter))
+    }
+
+    /// When it is to be shown next.
+    pub fn due(&self) -> Instant {
+        match self {
+            Self::Bar(bar) => bar.due(),
+            Self::PlainProgress(lines) => lines.due(),
+        }
+    }
+
+    /// Shows it if its time has come. `look` gives the counts and what is waited for.
+    pub fn show(&mut self, now: Instant, look: impl FnOnce() -> (Counts, Option<Wait>)) {
+        if now < self.due() {
+            return;
+        }
+        let (counts, wait) = look();
+        match self {
+            Self::Bar(bar) => bar.draw(now, &counts, wait.as_ref()),
+            Self::PlainProgress(lines) => lines.say(now, &counts, wait.as_ref()),
+        }
+    }
+}
+
+/// What is said of the bytes.
+fn facts(speed: &Throughput, total: Option<u64>, bytes: u64) -> String {
+    let mut text = size(bytes);
+    if let Some(total) = total {
+        text = text + " of " + &size(total);
+    }
+    text = text + ", " + &size(speed.rate() as u64) + "/s";
+    let rest = total.map(|total| total.saturating_sub(bytes));
+    if let Some(left) = rest.and_then(|rest| speed.left(rest)) {
+        text = text + ", " + &duration(left) + " left";
+    }
+    text
+}
+
+/// What is said beside the bytes.
+fn message(counts: &Counts, wait: Option<&Wait>, now: Instant) -> String {
+    let left = counts.left() + counts.adopted_left();
+    let mut text = counted(counts.read, "line", "lines");
+    if left > 0 {
+        let _ = write!(text, ", {left} under way");
+    }
+    match wait {
+        Some(wait) if wait.until > now => {
+            let seconds = (wait.until - now).as_secs() + 1;
+            let next = duration(Duration::from_secs(seconds));
+            let why = Sanitized(&wait.why);
+            format!("waiting: {why}, next try in {next} ({text})")
+        }
+        Some(wait) => format!("trying again: {} ({text})", Sanitized(&wait.why)),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_tells_what_is_waited_for() {
+        let counts = Counts {
+            read: 12,
+            delivered: 10,
+            ..Counts::default()
+        };
+        let now = Instant::now();
+        assert_eq!(message(&counts, None, now), "12 lines, 2 under way");
+        let wait = Wait {
+            why: "503 busy\n".into(),
+            until: now + Duration::from_millis(3_100),
+        };
+        assert_eq!(
+            message(&counts, Some(&wait), now),
+            "waiting: 503 busy, next try in 4s (12 lines, 2 under way)"
+        );
+        let late = now + Duration::from_secs(5);
+        assert!(message(&counts, Some(&wait), late).starts_with("trying again: 503"));
+    }
+}

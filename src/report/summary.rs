@@ -1,0 +1,258 @@
+//! The report: what became of every entry, as numbers, a summary and an exit status. Pure.
+
+use crate::report::humanize::counted;
+use crate::report::humanize::size;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// Entries by fate, and what it took. The law: `read = delivered + refused + dropped + spooled +
+/// filtered + left`, where `left` is what no fate was found for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Entries read.
+    pub read: u64,
+    /// Entries that Loki confirmed (with `--dry-run`: printed).
+    pub delivered: u64,
+    /// Entries that Loki would not take.
+    pub refused: u64,
+    /// Entries given up by `--on-full` or `--max-retries`.
+    pub dropped: u64,
+    /// Entries that wait in the spool for the next run.
+    pub spooled: u64,
+    /// Entries left out by `--include` or `--exclude`.
+    pub filtered: u64,
+    /// HTTP requests made.
+    pub requests: u64,
+    /// Of those, repetitions.
+    pub retries: u64,
+    /// Bytes of input.
+    pub bytes_read: u64,
+    /// Bytes of request bodies, repetitions included.
+    pub bytes_sent: u64,
+    /// Why entries were refused or dropped, and how many for each reason.
+    pub reasons: BTreeMap<String, u64>,
+    /// Entries of earlier runs taken over from the spool; counted apart from all above.
+    pub adopted: u64,
+    /// Of those, the ones that Loki confirmed.
+    pub adopted_delivered: u64,
+    /// Of those, the ones that Loki would not take.
+    pub adopted_refused: u64,
+}
+
+impl Counts {
+    /// Entries read whose fate is not known: neither confirmed, nor given up, nor spooled.
+    pub fn left(&self) -> u64 {
+        let known = self.delivered + self.refused + self.dropped + self.spooled + self.filtered;
+        self.read.saturating_sub(known)
+    }
+
+    /// Adopted entries that are still in the spool.
+    pub fn adopted_left(&self) -> u64 {
+        self.adopted
+            .saturating_sub(self.adopted_delivered + self.adopted_refused)
+    }
+}
+
+/// What a run has to say for itself.
+#[derive(Debug, Clone, Default)]
+pub struct RunSummary {
+    /// The counts.
+    pub counts: Counts,
+    /// How long it took.
+    pub took: Duration,
+    /// The exit status of the command, in command mode.
+    pub command_exit: Option<u8>,
+    /// How many inputs could not be read.
+    pub unreadable: u64,
+    /// Whether what is left lies in files that a checkpoint covers: the next run goes on there.
+    pub left_is_safe: bool,
+    /// Entries that lie in damaged files of the spool, which no run delivers.
+    pub set_aside: u64,
+    /// Whether the checkpoint could not be written in the end: the next run would ship again what
+    /// this one shipped.
+    pub unsaved: bool,
+}
+
+impl RunSummary {
+    /// Entries that are lost or in doubt.
+    pub fn missing(&self) -> u64 {
+        let left = if self.left_is_safe {
+            0
+        } else {
+            self.counts.left()
+        };
+        self.counts.refused + self.counts.dropped + self.counts.adopted_refused + left
+    }
+
+    /// The exit status: the command's own in command mode; else 0 when every entry read is in
+    /// Loki, filtered, or safe, and 1 when not.
+    pub fn status(&self) -> u8 {
+        let own = u8::from(self.missing() > 0 || self.unreadable > 0 || self.unsaved);
+        self.command_exit.unwrap_or(own)
+    }
+
+    /// The summary as one line of text.
+    pub fn text(&self) -> String {
+        let c = &self.counts;
+        let mut text = format!(
+            "read {}, delivered {}, refused {}, dropped {}, spooled {}, filtered {}, left {}",
+            c.read,
+            c.delivered,
+            c.refused,
+            c.dropped,
+            c.spooled,
+            c.filtered,
+            c.left()
+        );
+        if c.adopted > 0 {
+            let _ = write!(
+                text,
+                "; adopted {} (delivered {}, refused {}, left {})",
+                c.adopted,
+                c.adopted_delivered,
+                c.adopted_refused,
+                c.adopted_left()
+            );
+        }
+        let _ = write!(
+            text,
+            "; {}, {}, {} read, {} sent, {:.3} s",
+            counted(c.requests, "request", "requests"),
+            counted(c.retries, "retry", "retries"),
+            size(c.bytes_read),
+            size(c.bytes_sent),
+            self.took.as_secs_f64()
+        );
+        for (reason, entries) in &c.reasons {
+            let _ = write!(text, "; {reason}: {entries}");
+        }
+        if let Some(status) = self.command_exit {
+            let _ = write!(text, "; command exit {status}");
+        }
+        text
+    }
+
+    /// The summary as a JSON object on one line.
+    pub fn json(&self) -> String {
+        let c = &self.counts;
+        let mut object = serde_json::json!({
+            "read": c.read, "delivered": c.delivered, "refused": c.refused, "dropped": c.dropped,
+            "spooled": c.spooled, "filtered": c.filtered, "left": c.left(),
+            "requests": c.requests, "retries": c.retries,
+            "bytes_read": c.bytes_read, "bytes_sent": c.bytes_sent,
+            "seconds": (self.took.as_secs_f64() * 1e6).round() / 1e6,
+            "reasons": c.reasons,
+            "adopted": c.adopted, "adopted_delivered": c.adopted_delivered,
+            "adopted_refused": c.adopted_refused, "adopted_left": c.adopted_left(),
+        });
+        if let Some(status) = self.command_exit {
+            object["command_exit"] = status.into();
+        }
+        object.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::humanize::duration;
+
+    fn report() -> RunSummary {
+        let counts = Counts {
+            read: 10,
+            delivered: 7,
+            filtered: 3,
+            ..Counts::default()
+        };
+        RunSummary {
+            counts,
+            ..RunSummary::default()
+        }
+    }
+
+    #[test]
+    fn status_tells_the_truth() {
+        assert_eq!(report().status(), 0);
+        let with = |change: fn(&mut RunSummary)| {
+            let mut report = report();
+            change(&mut report);
+            report.status()
+        };
+        assert_eq!(with(|r| r.counts.read += 1), 1, "left");
+        assert_eq!(
+            with(|r| (r.counts.read, r.left_is_safe) = (11, true)),
+            0,
+            "left but safe"
+        );
+        assert_eq!(
+            with(|r| (r.counts.delivered, r.counts.refused) = (6, 1)),
+            1,
+            "refused"
+        );
+        assert_eq!(
+            with(|r| (r.counts.delivered, r.counts.dropped) = (6, 1)),
+            1,
+            "dropped"
+        );
+        assert_eq!(
+            with(|r| (r.counts.delivered, r.counts.spooled) = (6, 1)),
+            0,
+            "spooled"
+        );
+        assert_eq!(
+            with(|r| (r.counts.adopted, r.counts.adopted_refused) = (1, 1)),
+            1,
+            "adopted"
+        );
+        assert_eq!(
+            with(|r| r.counts.adopted = 1),
+            0,
+            "adopted, still in the spool"
+        );
+        assert_eq!(with(|r| r.unreadable = 1), 1, "unreadable");
+        assert_eq!(with(|r| r.unsaved = true), 1, "unsaved");
+        assert_eq!(
+            with(|r| (r.command_exit, r.counts.read) = (Some(7), 99)),
+            7,
+            "the command's"
+        );
+    }
+
+    #[test]
+    fn the_json_has_every_key_and_obeys_the_law() {
+        let mut report = report();
+        report.counts.read = 12;
+        report.command_exit = Some(3);
+        let json: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
+        let n = |key: &str| json[key].as_u64().unwrap_or_else(|| panic!("no {key}"));
+        let fates = [
+            "delivered",
+            "refused",
+            "dropped",
+            "spooled",
+            "filtered",
+            "left",
+        ];
+        assert_eq!(n("read"), fates.iter().map(|fate| n(fate)).sum::<u64>());
+        for key in [
+            "requests",
+            "retries",
+            "bytes_read",
+            "bytes_sent",
+            "adopted",
+            "command_exit",
+        ] {
+            n(key);
+        }
+        assert!(json["reasons"].is_object() && json["seconds"].is_number());
+    }
+
+    #[test]
+    fn sizes_and_durations_read_well() {
+        let sizes = [0, 1023, 1024, 1536, 32 << 20].map(size);
+        assert_eq!(sizes, ["0 B", "1023 B", "1 KiB", "1.5 KiB", "32 MiB"]);
+        let times = [5, 1_000, 12_340, 250_000].map(|ms| duration(Duration::from_millis(ms)));
+        assert_eq!(times, ["5ms", "1s", "12.3s", "4m10s"]);
+    }
+}

@@ -1,0 +1,151 @@
+//! The checkpoint's file: one process has it at a time, and a crash leaves the old one or the new.
+//!
+//! Knows names, the lock and the frame of the format. Knows nothing of what stands in it.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::storage::lock::Lock;
+
+/// The key that says what the file is, with the version of its format.
+pub const KEY: &str = "loki_push_checkpoint";
+const VERSION: u64 = 1;
+
+/// Of a file that is replaced by renaming, the name beside it that is locked, and the one under
+/// which the next is written.
+const LOCK: &str = ".lock";
+const NEXT: &str = ".tmp";
+
+/// The file that a checkpoint is kept in.
+pub struct CheckpointFile {
+    path: PathBuf,
+    /// Held as long as the process lives; None if nothing is to be written.
+    lock: Option<Lock>,
+}
+
+impl CheckpointFile {
+    /// Takes the file, which need not be there yet. With `writable` unset it is only looked at.
+    ///
+    /// # Errors
+    /// If it is no file (`/dev/full` has no end), another process has it, or the lock beside it cannot
+    /// be written.
+    pub fn take(path: &Path, writable: bool) -> Result<Self> {
+        // Written by renaming: a link to the file must go on being one.
+        let path = fs::canonicalize(path)
+            .or_else(|_| std::path::absolute(path))
+            .unwrap_or_else(|_| path.to_owned());
+        if fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
+            bail!(
+                "--checkpoint: {} is no regular file; name another",
+                path.display()
+            );
+        }
+        let lock = writable.then(|| take_lock(&path)).transpose()?;
+        Ok(Self { path, lock })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it may be written.
+    pub fn is_writable(&self) -> bool {
+        self.lock.is_some()
+    }
+
+    /// When it was last written.
+    pub fn written(&self) -> Option<SystemTime> {
+        fs::metadata(&self.path)
+            .and_then(|meta| meta.modified())
+            .ok()
+    }
+
+    /// Whether `path` is it, or a file beside it that it is made of.
+    pub fn is(&self, path: &Path) -> bool {
+        let is_own = |path: &Path| {
+            let own = [LOCK, NEXT].map(|ending| beside(&self.path, ending));
+            path == self.path || own.iter().any(|own| path == own)
+        };
+        let named_alike = self.path.file_name().is_some_and(|own| {
+            let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+            name.starts_with(own.as_encoded_bytes())
+        });
+        named_alike && fs::canonicalize(path).is_ok_and(|path| is_own(&path))
+    }
+
+    /// What stands in it; None if there is no such file.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read(&self) -> Result<Option<Vec<u8>>> {
+        match fs::read(&self.path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error)
+                .with_context(|| format!("cannot read the checkpoint {}", self.path.display())),
+        }
+    }
+
+    /// Puts a new file in the place of the old one; a crash leaves the one or the other.
+    ///
+    /// # Errors
+    /// If it cannot be written; the old one stays.
+    pub fn replace(&self, mut content: Value) -> io::Result<()> {
+        content[KEY] = VERSION.into();
+        let new = beside(&self.path, NEXT);
+        let mut file = File::create(&new)?;
+        file.write_all(content.to_string().as_bytes())?;
+        file.write_all(b"\n")?;
+        file.sync_data()?;
+        fs::rename(&new, &self.path)?;
+        let dir = self.path.parent().filter(|dir| !dir.as_os_str().is_empty());
+        // Not every file system can sync a directory; without it only a power cut can bring back
+        // the state before.
+        let _ = File::open(dir.unwrap_or(Path::new("."))).and_then(|dir| dir.sync_all());
+        Ok(())
+    }
+}
+
+/// Reads the frame: what stands in a checkpoint of a version that this program knows.
+///
+/// # Errors
+/// If it is none.
+pub fn content(bytes: &[u8]) -> Result<Value> {
+    let json: Value = serde_json::from_slice(bytes)?;
+    match json.get(KEY).and_then(Value::as_u64) {
+        Some(VERSION) => Ok(json),
+        Some(version) => bail!("its version is {version}, this program knows {VERSION}"),
+        None => bail!("it does not say `{KEY}`"),
+    }
+}
+
+/// Takes the lock that keeps two processes from one checkpoint. It lies on a file beside, since
+/// the checkpoint itself is another file after each write; that file stays, since a name that is
+/// removed while another process opens it locks nothing.
+fn take_lock(path: &Path) -> Result<Lock> {
+    let beside = beside(path, LOCK);
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(&beside)
+        .with_context(|| format!("--checkpoint: cannot write {}", beside.display()))?;
+    match Lock::take(file).with_context(|| format!("cannot lock {}", beside.display()))? {
+        Some(lock) => Ok(lock),
+        None => bail!(
+            "--checkpoint: {} is in use by another loki-push; give each one of its own",
+            path.display()
+        ),
+    }
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}

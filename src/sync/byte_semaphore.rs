@@ -1,0 +1,195 @@
+//! Room: how many bytes may be in use at once, for things that are not all in one queue.
+//!
+//! Knows numbers only. With `queue` and `stop` the place where the program waits.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// A bounded number of bytes; clones share it.
+#[derive(Clone)]
+pub struct ByteSemaphore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    freed: Condvar,
+}
+
+struct State {
+    used: usize,
+    capacity: usize,
+    /// The least that one of those who wait wants; `usize::MAX` once they were woken.
+    wanted: usize,
+    closed: bool,
+}
+
+impl State {
+    fn has(&self, bytes: usize) -> bool {
+        self.used == 0 || self.used.saturating_add(bytes) <= self.capacity
+    }
+}
+
+/// What became of a wish for room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entered {
+    /// The bytes are in use until [`ByteSemaphore::release`].
+    In,
+    /// There is no room.
+    Full,
+    /// Nobody will ever make room again.
+    Closed,
+}
+
+impl ByteSemaphore {
+    /// Room for so many bytes. When none is in use, one thing of any size has room.
+    pub fn new(capacity: usize) -> Self {
+        let state = State {
+            used: 0,
+            capacity,
+            wanted: usize::MAX,
+            closed: false,
+        };
+        Self {
+            shared: Arc::new(Shared {
+                state: Mutex::new(state),
+                freed: Condvar::new(),
+            }),
+        }
+    }
+
+    /// Takes room, waiting for it as long as `patient` says so; it is asked again at every
+    /// [`ByteSemaphore::kick`].
+    pub fn enter_while(&self, bytes: usize, patient: impl Fn() -> bool) -> Entered {
+        let mut state = self.lock();
+        loop {
+            if state.has(bytes) {
+                state.used += bytes;
+                return Entered::In;
+            }
+            if state.closed {
+                return Entered::Closed;
+            }
+            if !patient() {
+                return Entered::Full;
+            }
+            state.wanted = state.wanted.min(bytes);
+            state = self
+                .shared
+                .freed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Takes room if there is some.
+    pub fn enter(&self, bytes: usize) -> bool {
+        self.enter_while(bytes, || false) == Entered::In
+    }
+
+    /// Takes room whether there is some or not, for what is there already.
+    pub fn occupy(&self, bytes: usize) {
+        self.lock().used += bytes;
+    }
+
+    /// Whether none is in use.
+    pub fn is_empty(&self) -> bool {
+        self.lock().used == 0
+    }
+
+    /// Gives room back. Who waits is woken once it is enough for one of them.
+    pub fn release(&self, bytes: usize) {
+        let mut state = self.lock();
+        state.used = state.used.saturating_sub(bytes);
+        if state.has(state.wanted) {
+            state.wanted = usize::MAX;
+            self.shared.freed.notify_all();
+        }
+    }
+
+    /// Changes how many bytes may be in use.
+    pub fn resize(&self, capacity: usize) {
+        self.lock().capacity = capacity;
+        self.shared.freed.notify_all();
+    }
+
+    /// Wakes whoever waits, to look at the world again.
+    pub fn kick(&self) {
+        // Under the lock, so that nobody is between looking and waiting.
+        let _state = self.lock();
+        self.shared.freed.notify_all();
+    }
+
+    /// Nobody makes room any more: who finds none does not wait for it.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.shared.freed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn room_is_bounded_but_one_thing_always_fits() {
+        let room = ByteSemaphore::new(10);
+        assert!(room.enter(25) && !room.enter(1));
+        room.release(25);
+        assert!(room.enter(4) && room.enter(6) && !room.enter(1));
+        room.resize(11);
+        assert!(room.enter(1));
+        room.close();
+        assert_eq!(room.enter_while(1, || true), Entered::Closed);
+    }
+
+    #[test]
+    fn who_waits_is_freed_by_room_by_a_change_of_mind_and_by_the_end() {
+        let room = ByteSemaphore::new(1);
+        let patient = AtomicBool::new(true);
+        let wait = || {
+            let patient = &patient;
+            room.enter_while(1, || patient.load(Ordering::SeqCst))
+        };
+        std::thread::scope(|scope| {
+            assert!(room.enter(1));
+            let waiting = scope.spawn(wait);
+            room.release(1);
+            assert_eq!(waiting.join().unwrap(), Entered::In);
+            let waiting = scope.spawn(wait);
+            patient.store(false, Ordering::SeqCst);
+            room.kick();
+            assert_eq!(waiting.join().unwrap(), Entered::Full);
+            patient.store(true, Ordering::SeqCst);
+            let waiting = scope.spawn(wait);
+            room.close();
+            assert_eq!(waiting.join().unwrap(), Entered::Closed);
+        });
+    }
+
+    #[test]
+    fn each_who_waits_is_woken_once_there_is_enough_for_it() {
+        let room = ByteSemaphore::new(10);
+        for _ in 0..200 {
+            assert!(room.enter(10));
+            std::thread::scope(|scope| {
+                let large = scope.spawn(|| room.enter_while(7, || true));
+                let small = scope.spawn(|| room.enter_while(2, || true));
+                // Not enough for either, then for the small one, then for both.
+                [1, 1, 7].into_iter().for_each(|freed| room.release(freed));
+                assert_eq!(small.join().unwrap(), Entered::In);
+                room.release(1);
+                assert_eq!(large.join().unwrap(), Entered::In);
+            });
+            room.release(9);
+            assert!(room.is_empty());
+        }
+    }
+}
