@@ -1,270 +1,95 @@
-_loki__push() {
-    local i cur prev opts cmd
-    COMPREPLY=()
-    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-        cur="$2"
+# bash completion for loki-push. Generated from the options of loki-push: UPDATE_DOCS=1 cargo test docs
+
+_loki_push_files() {
+    # Readline completes paths itself, with `~` and quotes, where bash can ask it to.
+    if [[ $1 == directory ]]; then
+        compopt -o dirnames -o filenames 2>/dev/null && return
     else
-        cur="${COMP_WORDS[COMP_CWORD]}"
+        compopt -o default -o filenames 2>/dev/null && return
     fi
-    prev="$3"
-    cmd=""
-    opts=""
-
-    for i in "${COMP_WORDS[@]:0:COMP_CWORD}"
-    do
-        case "${cmd},${i}" in
-            ",$1")
-                cmd="loki__push"
-                ;;
-            *)
-                ;;
-        esac
-    done
-
-    case "${cmd}" in
-        loki__push)
-            opts="-f -m -0 -a -e -l -k -u -t -q -v -h -V --follow --from --checkpoint --no-exit-entry --message --null --multiline --multiline-wait --max-line-size --include --exclude --strip-ansi --app --env --level --label --label-field --max-streams --field --parse --layout --time --batch-size --batch-bytes --flush-interval --gzip-level --buffer --on-full --max-retries --limit-rate --retry-backoff --max-backoff --timeout --connections --flush-timeout --linger --spool --spool-size --spool-sync --drain --dead-letter --url --username --password --password-file --bearer-token --bearer-token-file --auth-header --org-id --header --ca-cert --cert --key --tls-skip-verify --proxy-url --tee --dry-run --summary --progress --check --quiet --verbose --help --version"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --from)
-                    COMPREPLY=($(compgen -W "start end" -- "${cur}"))
-                    return 0
-                    ;;
-                --checkpoint)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --message)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -m)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --multiline)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --multiline-wait)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --max-line-size)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --include)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --exclude)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --app)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -a)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --env)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -e)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --level)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --label)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -l)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --label-field)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --max-streams)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --field)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -k)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --parse)
-                    COMPREPLY=($(compgen -W "auto logfmt json none" -- "${cur}"))
-                    return 0
-                    ;;
-                --layout)
-                    COMPREPLY=($(compgen -W "keep line metadata" -- "${cur}"))
-                    return 0
-                    ;;
-                --time)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --batch-size)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --batch-bytes)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --flush-interval)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --gzip-level)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --buffer)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --on-full)
-                    COMPREPLY=($(compgen -W "block drop-newest drop-oldest" -- "${cur}"))
-                    return 0
-                    ;;
-                --max-retries)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --limit-rate)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --retry-backoff)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --max-backoff)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --connections)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --flush-timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --linger)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --spool)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --spool-size)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --dead-letter)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --url)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -u)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --username)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --password)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --password-file)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --bearer-token)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --bearer-token-file)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --auth-header)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --org-id)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --header)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --ca-cert)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --cert)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --key)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --proxy-url)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --summary)
-                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
-                    return 0
-                    ;;
-                --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-    esac
+    local IFS=$'\n'
+    COMPREPLY=($(compgen -A "$1" -- "$cur"))
 }
 
-if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
-    complete -F _loki__push -o nosort -o bashdefault -o default loki-push
-else
-    complete -F _loki__push -o bashdefault -o default loki-push
-fi
+_loki_push() {
+    local cur=${COMP_WORDS[COMP_CWORD]} option=${COMP_WORDS[COMP_CWORD-1]} i
+    COMPREPLY=()
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        [[ ${COMP_WORDS[i]} == -- ]] || continue
+        if declare -F _comp_command_offset >/dev/null; then
+            _comp_command_offset $((i + 1))
+        elif declare -F _command_offset >/dev/null; then
+            _command_offset $((i + 1))
+        elif ((i + 1 == COMP_CWORD)); then
+            COMPREPLY=($(compgen -c -- "$cur"))
+        else
+            _loki_push_files file
+        fi
+        return
+    done
+    # Bash makes three words of --option=value.
+    if [[ $cur == = ]]; then
+        option+='=' cur=
+    elif [[ $option == = ]]; then
+        option=${COMP_WORDS[COMP_CWORD-2]}=
+    fi
+    case $option in
+        --from|--from=) COMPREPLY=($(compgen -W 'start end' -- "$cur")); return ;;
+        --checkpoint|--checkpoint=) _loki_push_files file; return ;;
+        -m|--message|--message=) :; return ;;
+        --multiline|--multiline=) COMPREPLY=($(compgen -W 'auto' -- "$cur")); return ;;
+        --multiline-wait|--multiline-wait=) :; return ;;
+        --max-line-size|--max-line-size=) :; return ;;
+        --include|--include=) :; return ;;
+        --exclude|--exclude=) :; return ;;
+        -a|--app|--app=) :; return ;;
+        -e|--env|--env=) :; return ;;
+        --level|--level=) COMPREPLY=($(compgen -W 'trace debug info warn error critical fatal' -- "$cur")); return ;;
+        -l|--label|--label=) :; return ;;
+        --label-field|--label-field=) :; return ;;
+        --max-streams|--max-streams=) :; return ;;
+        -k|--field|--field=) :; return ;;
+        --parse|--parse=) COMPREPLY=($(compgen -W 'auto logfmt json none' -- "$cur")); return ;;
+        --layout|--layout=) COMPREPLY=($(compgen -W 'keep line metadata' -- "$cur")); return ;;
+        --time|--time=) COMPREPLY=($(compgen -W 'arrival auto' -- "$cur")); return ;;
+        --batch-size|--batch-size=) :; return ;;
+        --batch-bytes|--batch-bytes=) :; return ;;
+        --flush-interval|--flush-interval=) :; return ;;
+        --gzip-level|--gzip-level=) COMPREPLY=($(compgen -W '0 1 2 3 4 5 6 7 8 9' -- "$cur")); return ;;
+        --buffer|--buffer=) :; return ;;
+        --on-full|--on-full=) COMPREPLY=($(compgen -W 'block drop-newest drop-oldest' -- "$cur")); return ;;
+        --max-retries|--max-retries=) :; return ;;
+        --limit-rate|--limit-rate=) :; return ;;
+        --retry-backoff|--retry-backoff=) :; return ;;
+        --max-backoff|--max-backoff=) :; return ;;
+        --timeout|--timeout=) :; return ;;
+        --connections|--connections=) :; return ;;
+        --flush-timeout|--flush-timeout=) :; return ;;
+        --linger|--linger=) :; return ;;
+        --spool|--spool=) _loki_push_files directory; return ;;
+        --spool-size|--spool-size=) :; return ;;
+        --dead-letter|--dead-letter=) _loki_push_files file; return ;;
+        -u|--url|--url=) :; return ;;
+        --username|--username=) :; return ;;
+        --password|--password=) :; return ;;
+        --password-file|--password-file=) _loki_push_files file; return ;;
+        --bearer-token|--bearer-token=) :; return ;;
+        --bearer-token-file|--bearer-token-file=) _loki_push_files file; return ;;
+        --auth-header|--auth-header=) :; return ;;
+        --org-id|--org-id=) :; return ;;
+        --header|--header=) :; return ;;
+        --ca-cert|--ca-cert=) _loki_push_files file; return ;;
+        --cert|--cert=) _loki_push_files file; return ;;
+        --key|--key=) _loki_push_files file; return ;;
+        --proxy-url|--proxy-url=) :; return ;;
+        --summary|--summary=) COMPREPLY=($(compgen -W 'text json' -- "$cur")); return ;;
+        --progress|--progress=) COMPREPLY=($(compgen -W 'auto always never' -- "$cur")); return ;;
+    esac
+    if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W '-f -F --follow --from --checkpoint --no-exit-entry -m --message -0 --null --multiline --multiline-wait --max-line-size --include --exclude --strip-ansi -a --app -e --env --level -l --label --label-field --max-streams -k --field --parse --layout --time --batch-size --batch-bytes --flush-interval --gzip-level --buffer --on-full --max-retries --limit-rate --retry-backoff --max-backoff --timeout --connections --flush-timeout --linger --spool --spool-size --spool-sync --drain --dead-letter -u --url --username --password --password-file --bearer-token --bearer-token-file --auth-header --org-id --header --ca-cert --cert --key --tls-skip-verify --proxy-url -t --tee --dry-run --summary --progress --check -q --quiet -v --verbose -h --help -V --version' -- "$cur"))
+    else
+        _loki_push_files file
+    fi
+}
+
+complete -F _loki_push loki-push

@@ -20,6 +20,7 @@ mod policies;
 mod progress;
 mod real;
 mod recipes;
+mod shells;
 mod spool;
 mod standin;
 mod support;

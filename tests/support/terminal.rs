@@ -82,7 +82,8 @@ impl Terminal {
         self.wait_until(&format!("{text:?} at last"), |shown| shown.ends_with(text));
     }
 
-    fn wait_until(&self, what: &str, so: impl Fn(&str) -> bool) {
+    /// Waits until this holds of what was written to the screen.
+    pub fn wait_until(&self, what: &str, so: impl Fn(&str) -> bool) {
         let deadline = Instant::now() + DEADLINE;
         let came = self.screen.wait(deadline, |seen| so(&shown(seen)));
         assert!(came, "no {what} on the screen: {:?}", self.shown());
