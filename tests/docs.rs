@@ -15,8 +15,11 @@ mod completions;
 
 const TEMPLATE: &str = include_str!("../man/template.1");
 
+/// A generator of completion scripts.
+type Script = fn(&Command) -> String;
+
 /// The completion scripts, and what generates them.
-const SHELLS: [(&str, fn(&Command) -> String); 3] = [
+const SHELLS: [(&str, Script); 3] = [
     ("loki-push.bash", completions::bash),
     ("_loki-push", completions::zsh),
     ("loki-push.fish", completions::fish),

@@ -62,7 +62,7 @@ impl Opt {
         let possible = arg.get_possible_values();
         let possible = possible.iter().filter(|value| !value.is_hide_set());
         let possible: Vec<_> = possible.map(|value| value.get_name().to_owned()).collect();
-        let value = match (value_name.map(|name| name.as_str()), suggested) {
+        let value = match (value_name.map(clap::builder::Str::as_str), suggested) {
             _ if !takes_value => Value::None,
             _ if !possible.is_empty() => Value::OneOf(possible),
             (_, Some((_, values))) => Value::OneOf(values.iter().map(|&v| v.to_owned()).collect()),
@@ -260,7 +260,7 @@ pub fn fish(command: &Command) -> String {
         }
         let help = option.help.replace('\\', r"\\").replace('\'', r"\'");
         _ = write!(line, " -d '{help}'");
-        line += &match &option.value {
+        let value = match &option.value {
             Value::None => String::new(),
             Value::OneOf(values) if option.optional => format!(" -f -a '{}'", values.join(" ")),
             Value::OneOf(values) => format!(" -x -a '{}'", values.join(" ")),
@@ -269,7 +269,7 @@ pub fn fish(command: &Command) -> String {
             Value::Own if option.optional => String::new(),
             Value::Own => " -x".into(),
         };
-        _ = writeln!(lines, "{line}");
+        _ = writeln!(lines, "{line}{value}");
     }
     format!(
         "# fish completion for loki-push. {HEAD}
