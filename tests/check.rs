@@ -280,12 +280,18 @@ fn an_entry_that_is_refused_comes_with_lokis_words() {
     let loki = tolerant();
     loki.faults([
         Fault::Pass,
-        Fault::Answer(Answer::error(400, "max label names")),
+        Fault::Answer(Answer::error(
+            400,
+            "entry for stream '{}' has 16 label names; limit 15",
+        )),
     ]);
     says(
         &check(LokiPush::new(&loki)),
         1,
-        &["✗ entry", "refused (400): max label names"],
+        &[
+            "✗ entry",
+            "refused (400): entry for stream '{}' has 16 label names",
+        ],
     );
     let loki = tolerant();
     loki.faults([Fault::Pass, Fault::Status(429)]);

@@ -297,7 +297,7 @@ fn of_a_gateways_page_only_its_title_is_shown() {
     let run = LokiPush::at(format!("http://127.0.0.1:{}", stranger(said)));
     let ended = impatient(run).run().expect(1);
     assert!(!ended.stderr.contains('<'), "{}", ended.report());
-    ended.expect_stderr(["answers 401 (Authorization Required); check --username"]);
+    ended.expect_stderr(["returned 401 (Authorization Required): check --username"]);
 }
 
 #[test]

@@ -318,7 +318,7 @@ fn refusals_are_errors_and_say_why() {
     struct No;
     impl Push for No {
         fn push(&self, _: &Request, _: Duration) -> Answer {
-            Answer::status(400).with_text("no such thing")
+            Answer::status(400).with_text("couldn't parse labels: no such thing")
         }
     }
     let loki = Loki::with_transport(Config::new("http://loki"), Arc::new(No)).unwrap();

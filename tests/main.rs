@@ -1,5 +1,6 @@
 //! Drives the real program against a strict stand-in for Loki.
 
+mod answers;
 mod check;
 mod command;
 mod connection;

@@ -14,7 +14,7 @@ fn faults() -> Vec<Fault> {
         Fault::LostAnswer,
         Fault::ResetMidBody,
         Fault::nginx_too_large(),
-        Fault::Answer(Answer::error(400, "something odd")),
+        Fault::Answer(Answer::error(400, "couldn't parse labels: something odd")),
         Fault::Answer(Answer::error(429, rate_limit_text(10_000_000, 5, 500))),
         Fault::Answer(Answer::error(429, stream_limit_text(&labels))),
         Fault::Status(401),

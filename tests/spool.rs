@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::loki::PATIENCE;
+use crate::support::loki::{Answer, PATIENCE};
 use crate::support::{Dir, Fault, Finished, Loki, LokiPush, Random, in_time, soon};
 
 /// A run with a spool that gives up soon where there is no Loki.
@@ -423,7 +423,8 @@ fn what_loki_refuses_goes_to_the_dead_letter_file() {
         .run()
         .expect(0);
     loki.restart();
-    loki.fault(Fault::Status(400));
+    let refusal = Answer::error(400, "couldn't parse labels: odd");
+    loki.fault(Fault::Answer(refusal));
     let run = with_spool(&loki, &dir)
         .arg("--dead-letter")
         .arg(dir.join("dead"))

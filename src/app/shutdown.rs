@@ -127,6 +127,7 @@ impl RunLoop<'_> {
         // What is not settled by now stays in the spool, or is left.
         self.pipeline.abandon();
         let mut report = self.report();
+        report.faulty = self.pipeline.is_hopeless();
         if let Some(checkpoint) = self.checkpoint {
             report.unsaved = checkpoint.save().is_err();
             // The next run would go on there, and end there just so.
@@ -333,6 +334,7 @@ impl RunLoop<'_> {
             set_aside: self.spool.map_or(0, Spool::set_aside),
             left_is_safe: false,
             unsaved: false,
+            faulty: false,
         }
     }
 }

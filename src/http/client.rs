@@ -229,6 +229,10 @@ impl Push for HttpTransport {
         }
     }
 
+    fn url(&self) -> Option<&str> {
+        Some(&self.url)
+    }
+
     fn break_off(&self, later_than: Instant) {
         self.wire.break_off(later_than);
     }

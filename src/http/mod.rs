@@ -27,6 +27,11 @@ pub trait Push: Send + Sync {
     /// Sends a request once and waits for the answer, at most for `timeout`.
     fn push(&self, request: &Request, timeout: Duration) -> Answer;
 
+    /// The URL that requests go to, without credentials, if there is one: messages name it.
+    fn url(&self) -> Option<&str> {
+        None
+    }
+
     /// If a request under way may take until after `later_than`, lets all that are fail now: the run
     /// ends before that. Without it they take what they take, and the run ends without them.
     fn break_off(&self, later_than: Instant) {

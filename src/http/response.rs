@@ -96,7 +96,12 @@ fn title(text: &str, status: u16) -> Option<String> {
     let to = from + lower[from..].find("</title>")?;
     let title = text[from..to].trim();
     let bare = title.strip_prefix(&status.to_string()).unwrap_or(title);
-    Some(bare.trim().to_owned())
+    let bare = bare.trim();
+    Some(match status {
+        // A title may say no more than Loki does when all is well.
+        200..300 => format!("an HTML page: {bare}"),
+        _ => bare.to_owned(),
+    })
 }
 
 /// `Retry-After`: seconds, or a date, which is counted from when the server says it is now (`Date`),

@@ -69,6 +69,9 @@ pub struct RunSummary {
     pub left_is_safe: bool,
     /// Entries that lie in damaged files of the spool, which no run delivers.
     pub set_aside: u64,
+    /// Whether a configuration fault stood at the end, which only a person can fix: no later run
+    /// delivers what is safe until then.
+    pub faulty: bool,
     /// Whether the checkpoint could not be written in the end: the next run would ship again what
     /// this one shipped.
     pub unsaved: bool,
@@ -88,7 +91,8 @@ impl RunSummary {
     /// The exit status: the command's own in command mode; else 0 when every entry read is in
     /// Loki, filtered, or safe, and 1 when not.
     pub fn status(&self) -> u8 {
-        let own = u8::from(self.missing() > 0 || self.unreadable > 0 || self.unsaved);
+        let own =
+            u8::from(self.missing() > 0 || self.unreadable > 0 || self.unsaved || self.faulty);
         self.command_exit.unwrap_or(own)
     }
 
@@ -212,6 +216,7 @@ mod tests {
         );
         assert_eq!(with(|r| r.unreadable = 1), 1, "unreadable");
         assert_eq!(with(|r| r.unsaved = true), 1, "unsaved");
+        assert_eq!(with(|r| r.faulty = true), 1, "a configuration fault");
         assert_eq!(
             with(|r| (r.command_exit, r.counts.read) = (Some(7), 99)),
             7,

@@ -24,10 +24,16 @@ fn a_request_that_got_its_success_never_comes_again() {
 fn a_request_refused_with_400_never_comes_again() {
     let loki = Loki::start();
     loki.fault(Fault::Status(400));
+    let refusal = Answer::error(400, "couldn't parse labels: odd");
+    loki.fault(Fault::Answer(refusal));
     push(&loki, lines(&[(T, "one")]));
-    assert!(loki.violations().is_empty());
     push(&loki, lines(&[(T, "one")]));
-    violated(&loki, "request 1 came again");
+    assert!(
+        loki.violations().is_empty(),
+        "the first was no refusal of Loki's"
+    );
+    push(&loki, lines(&[(T, "one")]));
+    violated(&loki, "request 2 came again");
 }
 
 #[test]

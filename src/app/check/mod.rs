@@ -125,7 +125,7 @@ impl Check<'_> {
             line: format!("loki-push check {:x}-{time:x}", std::process::id()),
         };
         let request = self.request(&[(pushed.time, &pushed.line)]);
-        let outcome = outcome::judge(self.http.push(&request, self.timeout()));
+        let outcome = outcome::classify(self.http.push(&request, self.timeout()));
         let delivered = outcome == Outcome::Delivered;
         self.sheet
             .say(&crate::app::check::messages::pushed(&outcome, &pushed));

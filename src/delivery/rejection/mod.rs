@@ -46,6 +46,7 @@
 mod infer;
 mod limits;
 mod loki_messages;
+mod loki_words;
 mod matching;
 mod rules;
 #[cfg(test)]
@@ -55,6 +56,7 @@ pub use crate::delivery::rejection::limits::{Limit, limit, too_large};
 use crate::delivery::rejection::loki_messages::{
     distributor_answer, ingester_answer, labels_refused,
 };
+pub use crate::delivery::rejection::loki_words::{is_from_loki, is_lokis_outage};
 use crate::delivery::rejection::matching::Verdict;
 
 /// Nanoseconds in a second.

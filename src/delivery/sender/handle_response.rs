@@ -49,9 +49,9 @@ impl Sender {
                     let ticket = self.ticket(trip.place);
                     self.fates.refused(&parcel.request, &ticket, status, text);
                 }
-                Outcome::Split { ref trouble } => self.split(trip.place, trouble),
-                Outcome::Later { ref trouble, after } => {
-                    let held = self.later(&trip, trouble, after);
+                Outcome::Split { ref error } => self.split(trip.place, error),
+                Outcome::Later { ref error, after } => {
+                    let held = self.later(&trip, error, after);
                     let longer =
                         |held: &BlockedBy| hold.as_ref().is_none_or(|hold| held.wait > hold.wait);
                     if let Some(held) = held.filter(longer) {
@@ -101,7 +101,7 @@ impl Sender {
                 return None;
             }
             Limit::Other => {
-                let lasting = trouble.lasting;
+                let lasting = trouble.permanent;
                 let backoff = self.delivery.backoff;
                 let wait = backoff.wait(self.attempt, after, lasting, random);
                 self.give_up_after_retries(trip.place, trouble);

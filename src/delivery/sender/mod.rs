@@ -99,13 +99,14 @@ impl SenderParts {
     pub fn run(self) {
         let backlog = Arc::clone(&self.backlog);
         let _abandon = Abandon(&backlog);
+        let url = self.push.url().unwrap_or(&self.target).to_owned();
         Sender {
             crew: ParallelSend::default(),
             desk: InFlight::default(),
             fates: RejectionRecorder::new(self.dead_letter, self.reporter),
             pace: RateLimiter::default(),
             vigil: RetryTimer::new(self.stop, Arc::clone(&self.counters), &self.delivery),
-            voice: OutageReporter::new(self.reporter, self.target, self.trouble),
+            voice: OutageReporter::new(self.reporter, self.target, url, self.trouble),
             attempt: 0,
             epoch: Instant::now(),
             delivery: self.delivery,
@@ -187,7 +188,7 @@ impl Sender {
             // However well it goes: after a signal the time is a total.
             return !self.vigil.is_late();
         };
-        let lasting = hold.trouble.lasting;
+        let lasting = hold.trouble.permanent;
         if lasting {
             self.backlog.set_hopeless(true);
         }
@@ -276,7 +277,7 @@ impl Sender {
                 self.counters
                     .tried(parcel.request.body.len(), parcel.tries > 0);
                 let sent = Instant::now();
-                let outcome = outcome::judge(self.push.push(&parcel.request, timeout));
+                let outcome = outcome::classify(self.push.push(&parcel.request, timeout));
                 Some(Attempt {
                     place,
                     outcome,

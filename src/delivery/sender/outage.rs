@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::delivery::outcome::DeliveryError;
+use crate::delivery::outcome::{self, DeliveryError};
 
 use crate::delivery::sender::schedule::PARKED_FOR;
 use crate::entry::labels::Labels;
@@ -28,7 +28,7 @@ pub struct BlockedBy {
 impl BlockedBy {
     /// The trouble as messages name it.
     pub fn why(&self) -> String {
-        words(&self.trouble)
+        self.trouble.describe()
     }
 }
 
@@ -54,8 +54,9 @@ impl LastError {
 /// Says what there is to say.
 pub struct OutageReporter {
     reporter: Reporter,
-    /// The destination as messages name it.
+    /// The destination as messages name it, and where requests go.
     target: String,
+    url: String,
     last: LastError,
     spell: Outage,
     /// Whether that was said, and with it that files are held up.
@@ -67,10 +68,11 @@ pub struct OutageReporter {
 
 impl OutageReporter {
     /// Has said nothing yet.
-    pub fn new(reporter: Reporter, target: String, last: LastError) -> Self {
+    pub fn new(reporter: Reporter, target: String, url: String, last: LastError) -> Self {
         Self {
             reporter,
             target,
+            url,
             last,
             spell: Outage::new(),
             said: false,
@@ -84,7 +86,8 @@ impl OutageReporter {
         let DeliveryError {
             status,
             text,
-            lasting,
+            permanent,
+            ..
         } = &hold.trouble;
         self.reporter.say(&Message::Retry {
             status: *status,
@@ -96,12 +99,13 @@ impl OutageReporter {
             self.said = true;
             let target = &self.target;
             self.reporter.say(&match status {
-                Some(status) if *lasting => Message::Denied {
-                    target,
+                Some(status) if *permanent => Message::Denied {
+                    url: &self.url,
                     status: *status,
-                    text,
+                    text: outcome::without_status(*status, text),
+                    remedy: outcome::remedy(*status, text),
                 },
-                None if *lasting => Message::Barred { target, why: text },
+                None if *permanent => Message::Barred { target, why: text },
                 _ => Message::TroubleBegan {
                     target,
                     why: &why,
@@ -143,7 +147,7 @@ impl OutageReporter {
             self.reporter.say(&Message::GaveUp {
                 entries,
                 retries,
-                why: &words(trouble),
+                why: &trouble.describe(),
             });
         }
     }
@@ -156,7 +160,7 @@ impl OutageReporter {
                 tried: PARKED_FOR,
             });
         }
-        self.last.set(Some(words(trouble)));
+        self.last.set(Some(trouble.describe()));
     }
 
     /// A shipment has its fate; so many requests, entries and bytes it began with.
@@ -169,14 +173,6 @@ impl OutageReporter {
             bytes,
             took,
         });
-    }
-}
-
-/// What is the matter, with the status if there was an answer.
-fn words(trouble: &DeliveryError) -> String {
-    match trouble.status {
-        Some(status) => format!("{status} {}", trouble.text).trim_end().to_owned(),
-        None => trouble.text.clone(),
     }
 }
 

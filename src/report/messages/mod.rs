@@ -49,9 +49,10 @@ pub enum Message<'a> {
     },
     /// An answer that only a person can mend.
     Denied {
-        target: &'a str,
+        url: &'a str,
         status: u16,
         text: &'a str,
+        remedy: &'a str,
     },
     /// No answer, for a reason that only a person can mend.
     Barred { target: &'a str, why: &'a str },
@@ -295,9 +296,6 @@ impl Drop for StatusLine {
     }
 }
 
-/// What VictoriaLogs says, with 400, to a path that it has nothing at: a 404 in other words.
-pub const NO_SUCH_PATH: &str = "unsupported path requested";
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -308,23 +306,6 @@ mod tests {
         let shown = Sanitized(&text).to_string();
         assert!(shown.starts_with("bad[31m request x"), "{shown}");
         assert!(shown.len() < 1_000 && !shown.contains('\n'));
-    }
-
-    #[test]
-    fn each_denial_names_its_remedy() {
-        let say = |status, text: &str| {
-            Message::Denied {
-                target: "http://loki",
-                status,
-                text,
-            }
-            .to_string()
-        };
-        assert!(say(401, "no org id\n").contains("--org-id"));
-        assert!(say(401, "").contains("--username"));
-        assert!(say(403, "").contains("may not push"));
-        assert!(say(404, "404 page not found").contains("--url"));
-        assert!(say(302, "/login").contains("redirect"));
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use crate::report::humanize::{counted, duration, size};
-use crate::report::messages::NO_SUCH_PATH;
 use crate::report::messages::{Message, Remedy, Sanitized};
 
 impl fmt::Display for Message<'_> {
@@ -38,10 +37,18 @@ impl fmt::Display for Message<'_> {
                 count(*entries)
             ),
             Self::Denied {
-                target,
+                url,
                 status,
                 text,
-            } => denied(f, target, *status, text),
+                remedy,
+            } => {
+                write!(f, "POST {url} returned {status}")?;
+                let text = Sanitized(text).to_string();
+                if !text.is_empty() {
+                    write!(f, " ({text})")?;
+                }
+                write!(f, ": {remedy}. Will keep retrying at long intervals")
+            }
             Self::Barred { target, why } => write!(
                 f,
                 "cannot deliver to {target}: {} (trying on slowly)",
@@ -284,29 +291,6 @@ fn fmt_of_files(message: &Message<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Resul
         // All others have their words where this is called.
         _ => Ok(()),
     }
-}
-
-fn denied(f: &mut fmt::Formatter<'_>, target: &str, status: u16, text: &str) -> fmt::Result {
-    let remedy = match status {
-        401 if text.contains("no org id") => "Loki wants a tenant: give --org-id",
-        401 => "check --username and --password, or --bearer-token",
-        403 => "these credentials may not push: check them and --org-id",
-        407 => "the proxy wants credentials: check --proxy-url",
-        300..=399 => {
-            "a redirect is not followed, since it would lose the entries: give --url the \
-                      address it leads to"
-        }
-        400 if text.contains(NO_SUCH_PATH) => {
-            "for VictoriaLogs --url ends in /insert/loki/api/v1/push"
-        }
-        _ => "check --url: it takes the base address, or a whole one that ends in /push",
-    };
-    write!(f, "{target} answers {status}")?;
-    let text = Sanitized(text).to_string();
-    if !text.is_empty() {
-        write!(f, " ({text})")?;
-    }
-    write!(f, "; {remedy}. Trying on slowly")
 }
 
 fn missing(

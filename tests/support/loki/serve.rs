@@ -12,6 +12,7 @@ use super::fault::Fault;
 use super::http::{Framing, Head, Headers, WireError, read_body, read_half, read_head};
 use super::query;
 use super::state::{Answered, Other, State, is_closed};
+use super::texts;
 use super::time;
 
 /// A connection to serve: plain, or with TLS around it.
@@ -301,7 +302,18 @@ impl Serving {
         number: usize,
         answer: &Answer,
     ) -> Result<Next, WireError> {
-        self.end(number, Answered::Status(answer.status));
+        let body = String::from_utf8_lossy(&answer.body);
+        let is_foreign = match answer.status {
+            200..=206 => !matches!(body.trim(), "" | "{}" | "ok"),
+            400 => !texts::is_refusal(&body),
+            _ => false,
+        };
+        let answered = if is_foreign {
+            Answered::Foreign(answer.status)
+        } else {
+            Answered::Status(answer.status)
+        };
+        self.end(number, answered);
         if let Err(error) = self.write(conn, answer, head.close) {
             self.shared.change(|state| state.unanswered(number));
             return Err(error.into());

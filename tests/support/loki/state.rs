@@ -47,6 +47,9 @@ pub enum Answered {
     NotYet,
     /// This status was written.
     Status(u16),
+    /// This status was written, with words that are not Loki's: nobody may take it for a success
+    /// or a refusal.
+    Foreign(u16),
     /// The connection was closed instead.
     Dropped,
     /// The connection was reset instead.
@@ -58,7 +61,7 @@ pub enum Answered {
 impl Answered {
     /// A success the client has surely been told: such a request must never come again.
     pub fn delivered(self) -> bool {
-        matches!(self, Answered::Status(200 | 204))
+        matches!(self, Answered::Status(200..=206))
     }
 
     /// An answer that says the same bytes will never do.

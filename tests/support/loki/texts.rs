@@ -7,6 +7,19 @@ use std::sync::Arc;
 use super::check::{Entry, Labels};
 use super::time;
 
+/// Whether the text of a 400 is one of those with which Loki refuses entries or streams.
+pub fn is_refusal(text: &str) -> bool {
+    let stems = [
+        "couldn't parse labels: ",
+        " has timestamp too ",
+        "max entry size '",
+        "structured metadata",
+        " label names; limit ",
+        " ignored, reason: '",
+    ];
+    stems.iter().any(|stem| text.contains(stem))
+}
+
 /// Loki's `GroupedErrors`: equal messages counted, different ones joined. (Loki's order is
 /// random; here it is the order of appearance.)
 pub fn grouped(errors: &[String]) -> String {

@@ -10,7 +10,7 @@ use crate::app::check::connect::ConnectResult;
 pub use crate::app::check::messages::push::probed;
 use crate::app::check::report::{ReportLine, Status};
 use crate::app::check::{Answered, Pushed};
-use crate::delivery::outcome::{DeliveryError, Outcome};
+use crate::delivery::outcome::{self, Outcome};
 use crate::http::client::{Endpoint, Step};
 use crate::report::humanize::{counted, duration};
 use crate::report::messages::Sanitized;
@@ -164,10 +164,6 @@ fn apart(seconds: u64) -> String {
 /// The entry that was pushed.
 pub fn pushed(outcome: &Outcome, pushed: &Pushed) -> ReportLine {
     const STEP: &str = "entry";
-    let status = |trouble: &DeliveryError| match trouble.status {
-        Some(status) => format!("{status} {}", Sanitized(&trouble.text)),
-        None => Sanitized(&trouble.text).to_string(),
-    };
     let behind_colon = |text: &str| match Sanitized(text).to_string() {
         text if text.is_empty() => text,
         text => format!(": {text}"),
@@ -183,10 +179,15 @@ pub fn pushed(outcome: &Outcome, pushed: &Pushed) -> ReportLine {
             format!("refused ({status}){}", behind_colon(text)),
             "Loki's words name the rule; its limits_config sets it",
         ),
-        Outcome::Later { trouble, .. } | Outcome::Split { trouble } => bad(
+        Outcome::Later { error, .. } | Outcome::Split { error } => bad(
             STEP,
-            format!("not accepted: {}", status(trouble).trim_end()),
-            "the server is there, but does not take entries now: see its log, and try again",
+            format!("not accepted: {}", Sanitized(&error.describe())),
+            match error.status.filter(|_| error.permanent) {
+                Some(status) => outcome::remedy(status, &error.text),
+                None => {
+                    "the server is up, but does not accept entries now: see its log, and try again"
+                }
+            },
         ),
     }
 }

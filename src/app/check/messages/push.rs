@@ -5,8 +5,8 @@
 use crate::app::check::Answered;
 use crate::app::check::messages::{bad, line};
 use crate::app::check::report::{ReportLine, Status};
+use crate::delivery::outcome::{self, Outcome};
 use crate::http::client::{HttpResponse, Step, TransportError};
-use crate::report::messages::NO_SUCH_PATH;
 use crate::report::messages::Sanitized;
 
 /// The push that stores nothing.
@@ -34,8 +34,9 @@ pub fn probed(answer: &Answered, headers: &[(String, String)]) -> Vec<ReportLine
         Err(failed) => return vec![unanswered(failed)],
     };
     let said = said(page);
+    let outcome = outcome::classify(page.clone().into());
     match page.status {
-        200 | 204 => vec![
+        _ if outcome == Outcome::Delivered => vec![
             line(Status::Good, "push address", "takes pushes"),
             if has_credentials {
                 line(Status::Good, "credentials", "accepted")
@@ -96,13 +97,12 @@ pub fn probed(answer: &Answered, headers: &[(String, String)]) -> Vec<ReportLine
                 "check what the credentials are allowed to do, and --org-id",
             ),
         ],
-        _ if page.text.contains(NO_SUCH_PATH) => vec![bad(
+        400 if matches!(outcome, Outcome::Refused { .. }) => vec![bad(
             "push address",
             said,
-            "that is how VictoriaLogs speaks; it takes pushes at /insert/loki/api/v1/push: give \
-             --url that path",
+            "Loki does not accept the labels of this run",
         )],
-        status => vec![bad("push address", said, probe_remedy(status))],
+        status => vec![bad("push address", said, probe_remedy(status, &page.text))],
     }
 }
 
@@ -118,25 +118,24 @@ fn unanswered(failed: &TransportError) -> ReportLine {
     bad("push address", Sanitized(&failed.text).to_string(), remedy)
 }
 
-fn probe_remedy(status: u16) -> &'static str {
+fn probe_remedy(status: u16, text: &str) -> &'static str {
     match status {
-        300..=399 => "a redirect is not followed: give --url the address it leads to",
         404 | 405 => {
             "something else listens there, or Loki has another base: check host, port and path in \
-             --url; it takes the base address, or a whole one that ends in /push"
+             --url (a base URL, or a full URL ending in /push)"
         }
-        407 => "the proxy wants credentials: check --proxy-url",
-        429 => "Loki is there, but this tenant is over its limits: see its limits_config",
+        413 => "something in front of Loki accepts no request of this size: see its configuration",
+        429 => "Loki is up, but this tenant is over its limits: see its limits_config",
         260 => "Loki blocks pushes of this tenant: see blocked_ingestion in its limits",
-        400 => "Loki does not take the labels of this run, or what is there is no Loki",
-        500..=599 => "the server is there, but not well: see its log, and try again",
-        _ => "that is no answer of a Loki: check --url",
+        408 | 500..=599 => "the server is up, but not well: see its log, and try again",
+        _ => outcome::remedy(status, text),
     }
 }
 
 /// The server's status and words.
 fn said(page: &HttpResponse) -> String {
-    let text = Sanitized(&page.text).to_string();
+    let text = outcome::without_status(page.status, &page.text);
+    let text = Sanitized(text).to_string();
     // What a proxy in front says in HTML is not for reading.
     if text.is_empty() || text.starts_with('<') {
         format!("answers {}", page.status)
