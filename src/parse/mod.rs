@@ -3,4 +3,6 @@
 pub mod ansi;
 pub mod fields;
 pub mod level;
+#[cfg(feature = "cli")]
+pub mod stack_trace;
 pub mod timestamp;

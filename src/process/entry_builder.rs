@@ -18,9 +18,10 @@ use crate::entry::line::LineFragment;
 use crate::entry::{Chunk, FileId, SizeHint, UNSTAMPED};
 use crate::parse::ansi;
 use crate::parse::fields;
-use crate::parse::fields::{Field, Parse};
+use crate::parse::fields::{Field, Form};
 use crate::parse::level;
 use crate::parse::level::Level;
+use crate::parse::stack_trace::{TraceLine, TraceReader};
 use crate::parse::timestamp;
 use crate::process::entry_sender::EntrySender;
 
@@ -62,6 +63,7 @@ pub struct EntryBuilder {
     file: Option<FileId>,
     reading: LineContext,
     last_level: Option<Level>,
+    trace: TraceReader,
     last_time: Option<i64>,
     /// Whether lines without a time no longer wait for the first one.
     hurried: bool,
@@ -92,6 +94,7 @@ impl EntryBuilder {
             file,
             reading,
             last_level: shape.level,
+            trace: TraceReader::default(),
             last_time: None,
             hurried: shape.time == TimeSource::Arrival,
             chunk: None,
@@ -233,7 +236,7 @@ impl EntryBuilder {
     ) -> Cow<'a, str> {
         let shape = Arc::clone(&self.shape);
         let mut parsed = fields::parse(plain, shape.parse, found);
-        if shape.layout == Layout::Metadata && parsed.message.is_empty() && !parsed.json {
+        if shape.layout == Layout::Metadata && parsed.form == Form::Logfmt {
             let is_label = |name: &str| shape.label_fields.iter().any(|label| label.field == name);
             parsed.message = crate::process::layout::take_message(found, is_label);
         }
@@ -248,14 +251,12 @@ impl EntryBuilder {
         self.reading.time = self.time_for(time);
 
         let mut used = vec![false; found.len()];
-        let level = if shape.read_level && shape.parse != Parse::None {
-            match fields::level_index(found) {
-                Some((at, level)) => {
-                    used[at] = true;
-                    Some(level)
-                }
-                None => fields::level_field(text, shape.parse).or_else(|| level::from_text(text)),
+        let level = if shape.read_level {
+            let (level, field) = fields::level_of(text, shape.parse, parsed.form, found);
+            if let Some(at) = field {
+                used[at] = true;
             }
+            level
         } else {
             None
         };
@@ -265,7 +266,7 @@ impl EntryBuilder {
         let left = found
             .iter()
             .zip(&used)
-            .filter(|(_, used)| !**used)
+            .filter(|(field, used)| !**used && !field.twin)
             .map(|(field, _)| field);
         let pairs = left.map(|field| (field.name.as_ref(), field.value.as_ref()));
         let laid = match shape.layout {
@@ -278,6 +279,15 @@ impl EntryBuilder {
             Some(laid) => {
                 self.reading.tail = laid.tail;
                 self.reading.metadata = laid.metadata;
+                let no_text = match shape.layout {
+                    Layout::Metadata => parsed.message.is_empty(),
+                    _ => parsed.message.is_empty() && self.reading.tail.is_empty(),
+                };
+                if no_text {
+                    // Nobody could read it: the line goes as it came, its fields beside it.
+                    self.reading.tail.clear();
+                    return Cow::Borrowed(text);
+                }
                 parsed.message
             }
             None => {
@@ -288,16 +298,23 @@ impl EntryBuilder {
         }
     }
 
-    /// The level of a line in which `found` was read: a line that is indented and has none goes
-    /// with the line before, so that a stack trace stays with its error.
+    /// The level of a line in which `found` was read. One that has none and continues what stands
+    /// before it has the level of that, so that a stack trace stays with its error.
     fn level_for(&mut self, text: &str, found: Option<Level>) -> Option<Level> {
-        let indented = text.starts_with([' ', '\t']);
-        let level = match found {
-            None if indented => self.last_level,
-            found => found.or(self.shape.level),
-        };
-        self.last_level = level;
-        level
+        if let Some(level) = found {
+            self.trace = TraceReader::default();
+            self.last_level = found;
+            return Some(level);
+        }
+        match self.trace.read(text.as_bytes()) {
+            TraceLine::Continuation | TraceLine::Exception => self.last_level,
+            // A trace may go on after it.
+            TraceLine::Blank => self.shape.level,
+            TraceLine::Other => {
+                self.last_level = self.shape.level;
+                self.shape.level
+            }
+        }
     }
 
     /// The time of a line in which `found` was read: else that of the line before.

@@ -64,7 +64,8 @@ impl LabelSets {
         let mut key = String::new();
         let mut chosen = Vec::new();
         for wanted in &self.label_fields {
-            let found = fields.iter().rposition(|field| field.name == wanted.field);
+            let is_wanted = |field: &Field<'_>| field.name == wanted.field && !field.twin;
+            let found = fields.iter().rposition(is_wanted);
             let fit = found.filter(|&at| {
                 !fields[at].value.is_empty() && check_value(&fields[at].value).is_ok()
             });

@@ -10,7 +10,7 @@ use crate::parse::fields::Field;
 use crate::parse::fields::quoted::{QuotedText, quoted};
 
 /// The line without white space around it, if it begins and ends as a JSON object does.
-pub(super) fn braced(line: &str) -> Option<&str> {
+pub(super) fn trim_to_object(line: &str) -> Option<&str> {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
     let start = line.bytes().position(|byte| !is_space(&byte))?;
     // Most lines are turned away here.
@@ -26,6 +26,23 @@ pub(super) fn braced(line: &str) -> Option<&str> {
 pub(super) fn is_json(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
+
+/// The members that may hold the line's message, the likeliest first, in any case.
+const MESSAGES: [&str; 13] = [
+    "msg",
+    "message",
+    "event",
+    "log",
+    "short_message",
+    "@m",
+    "@mt",
+    "RenderedMessage",
+    "textPayload",
+    "body",
+    "MessageTemplate",
+    "log.message",
+    "fields.message",
+];
 
 /// The most bytes that the joined names of nested objects may take. Without a bound a long name
 /// around many members would be copied for each of them.
@@ -91,11 +108,14 @@ impl<'a> Members<'a> {
     }
 
     /// The place of a member among those that may be the line's message; the least one is.
-    fn message_rank(&self, key: QuotedText<'a>) -> Option<u8> {
-        match (self.open.len(), self.prefix.as_str(), &*key.text()) {
-            (0, _, "msg") => Some(0),
-            (0, _, "message") => Some(1),
-            (0, _, "log.message") | (1, "log_", "message") => Some(2),
+    fn message_rank(&self, key: QuotedText<'a>) -> Option<usize> {
+        let key = key.text();
+        let is = |name: &str| name.eq_ignore_ascii_case(&key);
+        match (self.open.len(), self.prefix.as_str()) {
+            (0, _) => MESSAGES.iter().position(|name| is(name)),
+            (1, "log_" | "fields_") if is("message") => Some(MESSAGES.len()),
+            // OTLP's, in place of a plain `body`.
+            (1, "body_") if is("stringValue") => Some(MESSAGES.len()),
             _ => None,
         }
     }
@@ -172,19 +192,48 @@ impl<'a> Members<'a> {
     }
 }
 
+impl QuotedText<'_> {
+    /// The rank as the line's message of a value under a name of this rank: any string, after all
+    /// strings also a number under one of the first names.
+    fn rank_as_message(self, rank: usize) -> Option<usize> {
+        let is_list = self.raw.starts_with(['[', '{']);
+        match rank {
+            _ if self.is_quoted => Some(rank),
+            0 | 1 if !is_list => Some(MESSAGES.len() + 1 + rank),
+            _ => None,
+        }
+    }
+}
+
+/// Reads the members of an object into `fields`. Returns its message, which is not among them;
+/// empty if it has none.
 pub(super) fn parse_json<'a>(object: &'a str, fields: &mut Vec<Field<'a>>) -> Cow<'a, str> {
-    let mut message: Option<(u8, usize)> = None;
+    let mut message: Option<(usize, usize)> = None;
     let mut members = Members::new(object);
     while let Some((key, value)) = members.next() {
+        let name = members.name(key);
         if let Some(rank) = members.message_rank(key)
+            && let Some(rank) = value.rank_as_message(rank)
             && message.is_none_or(|(best, _)| rank < best)
+            && !value.text().trim_ascii().is_empty()
         {
             message = Some((rank, fields.len()));
         }
         fields.push(Field {
-            name: members.name(key),
+            name,
             value: value.text(),
+            twin: false,
         });
     }
-    message.map_or(Cow::Borrowed(""), |(_, index)| fields.remove(index).value)
+    let Some((_, at)) = message else {
+        return Cow::Borrowed("");
+    };
+    // Docker's and others' keep the line's end.
+    match fields.remove(at).value {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim_end_matches(['\n', '\r'])),
+        Cow::Owned(mut text) => {
+            text.truncate(text.trim_end_matches(['\n', '\r']).len());
+            Cow::Owned(text)
+        }
+    }
 }

@@ -1,97 +1,179 @@
-//! The level of a line, from its level field or else its text.
-//!
-//! Knows which field holds a level, `MongoDB`'s odd one too, and what a container runtime writes
-//! before it. What its value means is [`level`]'s.
+//! The level of a line: from its level field, or from its text.
 
 use std::borrow::Cow;
 
-use memchr::memchr;
+use memchr::{memchr, memmem};
 
 use crate::parse::ansi;
-use crate::parse::fields::{Field, Parse, first, is_json};
-use crate::parse::level;
-use crate::parse::level::Level;
+use crate::parse::fields::json::{Members, is_json, trim_to_object};
+use crate::parse::fields::logfmt::{Tokens, begins_with_key, is_logfmt, may_have_token};
+use crate::parse::fields::{Field, Form, Parse};
+use crate::parse::level::{self, Framework, Level, LevelName};
 
 const BOM_START: u8 = level::BOM.as_bytes()[0];
 
 const ESC: u8 = 0x1b;
 
-/// The level of a line: from a level field, else from the text by [`level::from_text`] (a syslog
-/// priority, then a level word). With [`Parse::None`] no level is read.
+/// The level of a line. It comes from the first there is of: a level field of a JSON or logfmt line;
+/// what the text shows ([`level::from_text`]: a syslog priority, then a level word); a level field in
+/// the text. With [`Parse::None`] no level is read.
 ///
-/// This is the entry point for callers who want nothing else of the line. A field in a line with
-/// colour codes is found too.
+/// Neither colours nor a byte order mark hide it, nor what a container runtime puts around a line.
 #[must_use]
 pub fn read_level(line: &str, how: Parse) -> Option<Level> {
     if how == Parse::None {
         return None;
     }
-    let level = read_field(line, how);
-    if level.is_some() {
-        return level;
-    }
     if memchr(ESC, line.as_bytes()).is_some() {
-        return read_coloured(line, how).or_else(|| level::from_text(line));
+        return read_coloured(line, how);
     }
-    level::from_plain_text(line)
+    read_plain(line, how)
 }
 
-/// The level that the first level field with a readable value gives.
-///
-/// Level fields are those of [`level::is_joined_level_name`]; in a line of `MongoDB`'s JSON log also `s`.
-/// Neither colours nor a byte order mark hide them, nor what a container runtime puts before JSON.
-///
-/// A line in braces that has no `=`, and so no other field, gives the level among its members even if
-/// what follows makes it no JSON (`{"level":"error","user":None}`): to ask `serde_json` of each line
-/// took a quarter of the time that levels cost.
-#[must_use]
-pub fn level_field(line: &str, how: Parse) -> Option<Level> {
-    let level = read_field(line, how);
-    if level.is_some() || memchr(ESC, line.as_bytes()).is_none() {
-        return level;
-    }
-    read_coloured(line, how)
-}
-
-/// Apart, so that what every line goes through is in one piece.
+/// Apart, so that the code that all lines go through is in one piece.
 #[cold]
 fn read_coloured(line: &str, how: Parse) -> Option<Level> {
-    read_field(&ansi::strip(line), how)
+    read_plain(&ansi::strip(line), how)
 }
 
 #[inline]
-fn read_field(line: &str, how: Parse) -> Option<Level> {
+fn read_plain(line: &str, how: Parse) -> Option<Level> {
     let line = match line.as_bytes() {
         [BOM_START, ..] => line.strip_prefix(level::BOM).unwrap_or(line),
         // The last byte turns nearly all away.
         [b'0'..=b'9', .., b'}'] if how.reads_json() => cri_json(line),
         _ => line,
     };
-    let mut levels = LevelFields::default();
-    let is_sound = |object: &str| memchr(b'=', object.as_bytes()).is_none() || is_json(object);
-    first(
-        line,
-        how,
-        is_sound,
-        level::ends_level_name,
-        |prefix, key, value| levels.read(prefix, &key.text(), || value.text()),
-    )
+    if how.reads_json()
+        && let Some(object) = trim_to_object(line)
+    {
+        if let Some(level) = json_level(object) {
+            return Some(level);
+        }
+        if let Some(inner) = docker_line(object) {
+            return text_level(&inner, how);
+        }
+    }
+    text_level(line, how)
 }
 
-/// Which of `fields`, as [`parse`](crate::parse::fields::parse) gave them, is the line's level field, and its level: the same
-/// as [`level_field`] finds.
+/// The level of a line that is not JSON.
+fn text_level(line: &str, how: Parse) -> Option<Level> {
+    if let Some(shown) = level::from_plain_text(line) {
+        let logfmt = how.reads_logfmt() && begins_with_key(line) && is_logfmt(line);
+        let field = if logfmt { field_level(line) } else { None };
+        return field.or(Some(shown));
+    }
+    let field = if how.reads_logfmt() {
+        field_level(line)
+    } else {
+        None
+    };
+    field.or_else(|| {
+        let is_prefixed = how.reads_json() && line.ends_with('}');
+        is_prefixed.then(|| prefixed_json(line)).flatten()
+    })
+}
+
+/// The level in the first `key=val` token that holds one. A bare number is a level only where all of
+/// the line is fields.
+fn field_level(line: &str) -> Option<Level> {
+    if !may_have_token(line, level::ends_level_name) {
+        return None;
+    }
+    let mut logfmt = None;
+    Tokens::new(line).find_map(|token| {
+        let name = level::level_name("", token.key(line))?;
+        let value = token.value(line).text();
+        level::from_word(name, &value).or_else(|| {
+            let number = level::from_number(&value)?;
+            let logfmt = *logfmt.get_or_insert_with(|| is_logfmt(line));
+            logfmt.then_some(number)
+        })
+    })
+}
+
+/// The level that the first level member with a readable value holds.
+///
+/// A line in braces that has no `=`, and so no other field, gives the level among its members even if
+/// what follows makes it no JSON (`{"level":"error","user":None}`): to ask `serde_json` of each line
+/// took a quarter of the time that levels cost.
+fn json_level(object: &str) -> Option<Level> {
+    let mut levels = LevelMembers::default();
+    let mut members = Members::new(object);
+    let level = loop {
+        let (key, value) = members.next()?;
+        let frameworks = || frameworks_of(object);
+        let level = levels.read(&members.prefix, &key.text(), || value.text(), frameworks);
+        if let Some(level) = level {
+            break level;
+        }
+    };
+    let is_sound = memchr(b'=', object.as_bytes()).is_none() || is_json(object);
+    is_sound.then_some(level)
+}
+
+/// Which frameworks may have written an object, told by its members.
+fn frameworks_of(object: &str) -> Framework {
+    let mut members = Members::new(object);
+    let mut framework = Framework::default();
+    while let Some((key, _)) = members.next() {
+        if members.prefix.is_empty() {
+            framework.note(&key.text());
+        }
+    }
+    framework
+}
+
+/// Which of `fields`, as [`parse`](super::parse) read them from a line of this form, is the line's
+/// level field, and its level.
 #[must_use]
-pub fn level_index(fields: &[Field<'_>]) -> Option<(usize, Level)> {
-    let mut levels = LevelFields::default();
+pub fn level_index(fields: &[Field<'_>], form: Form) -> Option<(usize, Level)> {
+    let mut levels = LevelMembers::default();
+    let frameworks = || {
+        let mut framework = Framework::default();
+        fields.iter().for_each(|field| framework.note(&field.name));
+        framework
+    };
     fields.iter().enumerate().find_map(|(index, field)| {
+        if form != Form::Json {
+            let name = level::level_name("", &field.name)?;
+            let number = || (form == Form::Logfmt).then(|| level::from_number(&field.value));
+            let level = level::from_word(name, &field.value).or_else(|| number()?)?;
+            return Some((index, level));
+        }
         let (prefix, key) = match &field.name {
-            // An owned name was joined: only of a nested object is `log_level` the level.
-            Cow::Owned(name) if name.as_bytes().get(3) == Some(&b'_') => name.split_at(4),
-            name => ("", &**name),
+            // An owned name was joined.
+            Cow::Owned(name) => level::split_joined(name),
+            Cow::Borrowed(name) => ("", *name),
         };
-        let level = levels.read(prefix, key, || Cow::Borrowed(&field.value))?;
+        let value = || Cow::Borrowed(&*field.value);
+        let level = levels.read(prefix, key, value, frameworks)?;
         Some((index, level))
     })
+}
+
+/// The level of a line whose fields were read, and which of them it comes from, if from one.
+/// The same level as [`read_level`] returns.
+#[must_use]
+pub fn level_of(
+    line: &str,
+    how: Parse,
+    form: Form,
+    fields: &[Field<'_>],
+) -> (Option<Level>, Option<usize>) {
+    if how == Parse::None {
+        return (None, None);
+    }
+    let field = level_index(fields, form).filter(|(at, _)| !fields[*at].twin);
+    let level = match field {
+        Some((_, level)) if form != Form::Text => Some(level),
+        _ => read_level(line, how),
+    };
+    let at = field.filter(|(_, own)| {
+        form != Form::Text || (level == Some(*own) && level::from_text(line).is_none())
+    });
+    (level, at.map(|(at, _)| at))
 }
 
 /// The object in a line that ends as one, if a container runtime (CRI) wrote it down:
@@ -103,63 +185,73 @@ fn cri_json(line: &str) -> &str {
     let Some(end) = memchr(b' ', &bytes[..bytes.len().min(TIME + 1)]) else {
         return line;
     };
-    match &bytes[end..] {
-        [
-            b' ',
-            b's',
-            b't',
-            b'd',
-            b'o',
-            b'u',
-            b't',
-            b' ',
-            b'F' | b'P',
-            b' ',
-            b'{',
-            ..,
-        ]
-        | [
-            b' ',
-            b's',
-            b't',
-            b'd',
-            b'e',
-            b'r',
-            b'r',
-            b' ',
-            b'F' | b'P',
-            b' ',
-            b'{',
-            ..,
-        ] => &line[end + " stdout F ".len()..],
+    let rest = &bytes[end..];
+    let stream = rest.starts_with(b" stdout ") || rest.starts_with(b" stderr ");
+    match rest.get(" stdout ".len()..) {
+        Some([b'F' | b'P', b' ', b'{', ..]) if stream => &line[end + " stdout F ".len()..],
         _ => line,
     }
 }
 
-/// Tells level fields from others while the fields of one line go by.
+/// The line in an object of docker's json-file log, which has no level of its own.
+fn docker_line(object: &str) -> Option<String> {
+    if !object.starts_with(r#"{"log":""#) {
+        return None;
+    }
+    let mut members = Members::new(object);
+    let (_, line) = members.next()?;
+    let mut streams = 0;
+    while let Some((key, _)) = members.next() {
+        match (&*members.prefix, &*key.text()) {
+            ("", "stream") => streams += 1,
+            ("", "time") | ("attrs_", _) => {}
+            _ => return None,
+        }
+    }
+    (streams == 1 && is_json(object)).then(|| line.text().into_owned())
+}
+
+/// The level of the object that ends a line of text: of `web-1  | {…}`, `Jan  1 h app[1]: {…}`,
+/// `@cee: {…}`.
+fn prefixed_json(line: &str) -> Option<Level> {
+    /// How much may stand before it.
+    const PREFIX: usize = 256;
+    let head = &line.as_bytes()[..line.len().min(PREFIX)];
+    let object = &line[memmem::find(head, b" {\"")? + 1..];
+    json_level(object).filter(|_| is_json(object))
+}
+
+/// Tells level members from others while the members of one object go by.
 #[derive(Default)]
-struct LevelFields {
+struct LevelMembers {
     /// Whether the line's time is written as `MongoDB` does: `{"t":{"$date":"…"},"s":"I",…}`. Only
     /// there is `s` the severity.
     mongodb: bool,
+    frameworks: Option<Framework>,
 }
 
-impl LevelFields {
-    /// The level, if the field called `prefix` + `key` is one that holds a level.
+impl LevelMembers {
+    /// The level, if the member called `prefix` + `key` is one that holds a level.
     fn read<'v>(
         &mut self,
         prefix: &str,
         key: &str,
         value: impl FnOnce() -> Cow<'v, str>,
+        frameworks: impl FnOnce() -> Framework,
     ) -> Option<Level> {
-        let is_severity = self.mongodb && prefix.is_empty() && key == "s";
-        if is_severity || level::is_joined_level_name(prefix, key) {
-            let read = if key.starts_with('@') {
-                level::from_serilog
-            } else {
-                level::from_value
-            };
-            return read(&value());
+        let name = if self.mongodb && prefix.is_empty() && key == "s" {
+            Some(LevelName::Any)
+        } else {
+            level::level_name(prefix, key)
+        };
+        if let Some(name) = name {
+            let value = value();
+            return level::from_word(name, &value).or_else(|| {
+                let number = value.trim_ascii();
+                level::from_json_number(name, number, || {
+                    *self.frameworks.get_or_insert_with(frameworks)
+                })
+            });
         }
         self.mongodb |=
             (prefix == "t_" && key == "$date") || (prefix.is_empty() && key == "t_$date");

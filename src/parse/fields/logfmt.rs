@@ -1,48 +1,115 @@
-//! The `key=val` tokens of a line, and what is left of it without them.
+//! The `key=val` tokens of a text line, and the message beside them.
 //!
-//! Knows logfmt's grammar. Must not know what a field means.
+//! Must not know what a field means.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 use crate::parse::fields::Field;
 use crate::parse::fields::quoted::{QuotedText, quoted};
 
-/// What parts tokens: ASCII white space.
+/// The longest key, in bytes. What is longer is not a name, but a blob that happens to end in `=`.
+const KEY_MAX: usize = 64;
+
+const ESC: u8 = 0x1b;
+
 fn is_space(byte: u8) -> bool {
     byte.is_ascii_whitespace()
 }
 
-/// A `key=val` token and where in the line it stands.
-pub(super) struct Token<'a> {
-    start: usize,
-    end: usize,
-    pub(super) key: &'a str,
-    pub(super) value: QuotedText<'a>,
+pub(super) fn is_key_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
 }
 
-impl<'a> Token<'a> {
-    pub(super) fn field(&self) -> Field<'a> {
-        Field {
-            name: Cow::Borrowed(self.key),
-            value: self.value.text(),
+/// What a byte means to the search for tokens.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Plain,
+    Equals,
+    Quote,
+    Open,
+    Close,
+}
+
+static CLASSES: [Class; 256] = {
+    let mut classes = [Class::Plain; 256];
+    classes[b'=' as usize] = Class::Equals;
+    classes[b'"' as usize] = Class::Quote;
+    classes[b'`' as usize] = Class::Quote;
+    classes[b'\'' as usize] = Class::Quote;
+    classes[b'(' as usize] = Class::Open;
+    classes[b'[' as usize] = Class::Open;
+    classes[b'{' as usize] = Class::Open;
+    classes[b')' as usize] = Class::Close;
+    classes[b']' as usize] = Class::Close;
+    classes[b'}' as usize] = Class::Close;
+    classes
+};
+
+fn class(byte: u8) -> Class {
+    CLASSES[usize::from(byte)]
+}
+
+/// Whether the byte ends a word in quotes: nothing follows it but white space or punctuation.
+fn ends_quoted(next: Option<&u8>) -> bool {
+    next.is_none_or(|byte| is_space(*byte) || matches!(byte, b',' | b';' | b')' | b']' | b'}'))
+}
+
+/// A `key=val` token, by its offsets in the line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Token {
+    start: usize,
+    equals: usize,
+    end: usize,
+    quoted: bool,
+}
+
+impl Token {
+    pub(super) fn key(self, line: &str) -> &str {
+        &line[self.start..self.equals]
+    }
+
+    pub(super) fn value(self, line: &str) -> QuotedText<'_> {
+        let start = self.equals + 1;
+        if self.quoted {
+            // It was found to be closed.
+            return quoted(line, start).map_or(QuotedText::plain(""), |(text, _)| text);
         }
+        QuotedText::plain(&line[start..self.end])
     }
 }
 
-/// The `key=val` tokens of a line, found by their equals signs.
+/// A bracket that is not closed yet.
+#[derive(Clone, Copy)]
+struct Bracket {
+    kind: u8,
+    at: usize,
+    /// How many tokens stand before it.
+    tokens: usize,
+}
+
+/// The `key=val` tokens of a line, in order.
 ///
-/// Linear, for two reasons. Looking back for a key stops at any equals sign, so no byte is looked
-/// back at twice. And of a quoted value that turns out to be none, no later key can open a quote
-/// inside: a quote that opens stands behind `=`, a quote that was passed over stands behind `\`. So
-/// no byte is searched for a closing quote twice.
+/// A token in quotes or in brackets is text, so that nobody whose words are logged can add a field.
+/// A quote or bracket that is never closed opens nothing: which it is, is known when a bracket
+/// closes, and then the tokens inside are dropped again. A bare value that opens a bracket or quote
+/// reaches to where that is closed (`args=[a b]`).
+///
+/// Linear: a key has a bounded length, each bracket is opened and closed once, a quote that closes
+/// is passed over, and once a search for a closing quote has failed there is no other.
 pub(super) struct Tokens<'a> {
     line: &'a str,
-    /// Where to look for the next equals sign.
     at: usize,
-    /// Where the last token ended.
-    floor: usize,
+    tokens: Vec<Token>,
+    /// How many of them were handed out.
+    given: usize,
+    open: Vec<Bracket>,
+    /// How many of each kind are open, to pass over a closing bracket without an opening one.
+    open_kinds: [usize; 3],
+    /// Of which quotes no other closes: `"`, a backquote and `'`.
+    unclosed: [bool; 3],
 }
 
 impl<'a> Tokens<'a> {
@@ -50,153 +117,331 @@ impl<'a> Tokens<'a> {
         Self {
             line,
             at: 0,
-            floor: 0,
+            tokens: Vec::new(),
+            given: 0,
+            open: Vec::new(),
+            open_kinds: [0; 3],
+            unclosed: [false; 3],
         }
+    }
+
+    /// Moves on to the next byte that means something; `false` at the end of the line.
+    fn step(&mut self) -> bool {
+        let bytes = self.line.as_bytes();
+        let rest = &bytes[self.at..];
+        let Some(plain) = rest.iter().position(|byte| class(*byte) != Class::Plain) else {
+            self.at = bytes.len();
+            return false;
+        };
+        let at = self.at + plain;
+        self.at = match class(bytes[at]) {
+            Class::Equals => self.equals(at),
+            Class::Quote => match self.quote(at) {
+                Some(end) => {
+                    self.extend(at, end);
+                    end
+                }
+                None => at + 1,
+            },
+            // A colour code.
+            Class::Open if at > 0 && bytes[at - 1] == ESC => at + 1,
+            Class::Open => {
+                let (kind, tokens) = (bytes[at], self.tokens.len());
+                self.open_kinds[kind_of(kind)] += 1;
+                self.open.push(Bracket { kind, at, tokens });
+                at + 1
+            }
+            Class::Close => {
+                self.close(at);
+                at + 1
+            }
+            Class::Plain => at + 1,
+        };
+        true
+    }
+
+    /// Adds the token whose `=` this is, if it is one. Returns where to look further.
+    fn equals(&mut self, equals: usize) -> usize {
+        let bytes = self.line.as_bytes();
+        let Some(start) = self.key_start(equals) else {
+            return equals + 1;
+        };
+        let mut token = Token {
+            start,
+            equals,
+            end: equals + 1,
+            quoted: false,
+        };
+        match bytes.get(equals + 1) {
+            Some(b'"') => {
+                let Some(end) = self.quote(equals + 1) else {
+                    return equals + 2;
+                };
+                let next = bytes.get(end);
+                if next.is_none_or(|byte| is_space(*byte) || matches!(byte, b',' | b';' | b']')) {
+                    (token.end, token.quoted) = (end, true);
+                    self.tokens.push(token);
+                }
+                return end;
+            }
+            Some(b'=') => return equals + 2,
+            Some(byte) if !is_space(*byte) => token.end = self.word_end(equals + 1),
+            _ if is_base64_tail(&bytes[start..equals]) => return equals + 1,
+            _ => {}
+        }
+        self.tokens.push(token);
+        // The value may open a bracket.
+        equals + 1
     }
 
     /// Where the key that ends at `equals` begins, if it is one.
     fn key_start(&self, equals: usize) -> Option<usize> {
+        let bytes = &self.line.as_bytes()[..equals];
+        let key = bytes.iter().rev().take(KEY_MAX + 1);
+        let length = key.take_while(|byte| is_key_byte(**byte)).count();
+        let start = equals - length;
+        let first = *bytes.get(start)?;
+        let begins = first.is_ascii_alphabetic() || first == b'_';
+        (begins && length <= KEY_MAX && (start == 0 || is_space(bytes[start - 1]))).then_some(start)
+    }
+
+    fn word_end(&self, start: usize) -> usize {
         let bytes = self.line.as_bytes();
-        let mut start = equals;
-        while start > self.floor && is_key_byte(bytes[start - 1]) {
-            start -= 1;
-        }
-        let begins = start < equals && (bytes[start].is_ascii_alphabetic() || bytes[start] == b'_');
-        (begins && (start == 0 || is_space(bytes[start - 1]))).then_some(start)
+        let length = bytes[start..].iter().position(|byte| is_space(*byte));
+        length.map_or(bytes.len(), |length| start + length)
     }
 
-    /// The value that begins at `start`, if it is one, and where it ends.
-    fn value(&self, start: usize) -> Option<(QuotedText<'a>, usize)> {
+    /// The offset after the quote that closes the one at `open`, if that opens anything.
+    fn quote(&mut self, open: usize) -> Option<usize> {
         let bytes = self.line.as_bytes();
-        match bytes.get(start) {
-            Some(b'"') => {
-                let (value, end) = quoted(self.line, start)?;
-                bytes
-                    .get(end)
-                    .is_none_or(|byte| is_space(*byte))
-                    .then_some((value, end))
-            }
-            Some(b'=') => None,
-            _ => {
-                let length = bytes[start..].iter().position(|byte| is_space(*byte));
-                let end = length.map_or(bytes.len(), |length| start + length);
-                Some((QuotedText::plain(&self.line[start..end]), end))
-            }
-        }
-    }
-}
-
-pub(super) fn is_key_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
-}
-
-impl<'a> Tokens<'a> {
-    /// The next token whose key is `wanted`, asked of the line up to its `=`. Others are passed over with as
-    /// little work as possible: in a bare value nothing can be a token, so only a quoted one, which
-    /// may hold what looks like tokens, needs to be read to its end.
-    pub(super) fn next_ending(&mut self, wanted: impl Fn(&[u8]) -> bool) -> Option<Token<'a>> {
-        let bytes = self.line.as_bytes();
-        loop {
-            let equals = self.at + memchr(b'=', &bytes[self.at..])?;
-            self.at = equals + 1;
-            let is_wanted = wanted(&bytes[..equals]);
-            if !is_wanted && bytes.get(equals + 1) != Some(&b'"') {
-                continue;
-            }
-            let Some(start) = self.key_start(equals) else {
-                continue;
-            };
-            let Some((value, end)) = self.value(equals + 1) else {
-                continue;
-            };
-            self.at = end;
-            self.floor = end;
-            if is_wanted {
-                return Some(Token {
-                    start,
-                    end,
-                    key: &self.line[start..equals],
-                    value,
-                });
-            }
-        }
-    }
-}
-
-impl<'a> Iterator for Tokens<'a> {
-    type Item = Token<'a>;
-
-    fn next(&mut self) -> Option<Token<'a>> {
-        self.next_ending(|_| true)
-    }
-}
-
-pub(super) fn parse_logfmt<'a>(line: &'a str, fields: &mut Vec<Field<'a>>) -> Cow<'a, str> {
-    let mut message = MessageParts::default();
-    let mut end = 0;
-    for token in Tokens::new(line) {
-        message.push(&line[end..token.start]);
-        end = token.end;
-        fields.push(token.field());
-    }
-    if fields.is_empty() {
-        return Cow::Borrowed(line);
-    }
-    let tail = &line[end..];
-    message.push(tail);
-    message.finish(tail.trim_ascii().is_empty())
-}
-
-/// The text between fields, put together: borrowed as long as it is one piece.
-#[derive(Default)]
-struct MessageParts<'a> {
-    text: Cow<'a, str>,
-    /// Whether the line's own start has gone by.
-    begun: bool,
-    /// The white space behind `text`, which stays if more text comes.
-    gap: &'a str,
-}
-
-impl<'a> MessageParts<'a> {
-    /// Adds what stood before, between or behind fields.
-    fn push(&mut self, piece: &'a str) {
-        // The line's own indentation stays; behind a field the white space goes.
-        let piece = if self.begun {
-            piece.trim_ascii_start()
-        } else {
-            piece
+        let before = open.checked_sub(1).map_or(b' ', |at| bytes[at]);
+        let (kind, close): (_, fn(&str, usize) -> Option<usize>) = match bytes[open] {
+            // Inches, and a quote within quotes of which only one end is seen.
+            b'"' if before.is_ascii_digit() || before == b'\\' => return None,
+            b'"' => (0, |line, open| quoted(line, open).map(|(_, end)| end)),
+            b'`' => (1, |line, open| {
+                let length = memchr(b'`', &line.as_bytes()[open + 1..])?;
+                Some(open + length + 2)
+            }),
+            // An apostrophe follows a letter.
+            _ if before.is_ascii_alphanumeric() || !before.is_ascii() => return None,
+            _ => (2, |line, open| {
+                let bytes = line.as_bytes();
+                let mut at = open + 1;
+                loop {
+                    at += memchr(b'\'', &bytes[at..])? + 1;
+                    if ends_quoted(bytes.get(at)) {
+                        return Some(at);
+                    }
+                }
+            }),
         };
-        self.begun = true;
-        let text = piece.trim_ascii_end();
-        if text.is_empty() {
+        if self.unclosed[kind] {
+            return None;
+        }
+        let end = close(self.line, open);
+        self.unclosed[kind] = end.is_none();
+        end
+    }
+
+    /// Closes a bracket: the tokens in it were text.
+    fn close(&mut self, at: usize) {
+        let kind = match self.line.as_bytes()[at] {
+            b')' => b'(',
+            b']' => b'[',
+            _ => b'{',
+        };
+        if self.open_kinds[kind_of(kind)] == 0 {
             return;
         }
-        if self.text.is_empty() {
-            self.text = Cow::Borrowed(text);
-        } else {
-            let whole = self.text.to_mut();
-            whole.push_str(self.gap);
-            whole.push_str(text);
+        while let Some(bracket) = self.open.pop() {
+            self.open_kinds[kind_of(bracket.kind)] -= 1;
+            if bracket.kind == kind {
+                self.tokens.truncate(bracket.tokens);
+                self.extend(bracket.at, at + 1);
+                return;
+            }
         }
-        self.gap = &piece[text.len()..];
     }
 
-    /// The message; `fields_trail` says that the line ended in fields.
-    fn finish(self, fields_trail: bool) -> Cow<'a, str> {
-        if !fields_trail {
-            return self.text;
-        }
-        match self.text {
-            Cow::Borrowed(text) => Cow::Borrowed(without_separator(text)),
-            Cow::Owned(mut text) => {
-                text.truncate(without_separator(&text).len());
-                Cow::Owned(text)
+    /// A bare value that opens what stands from `start` to `end` reaches behind it.
+    fn extend(&mut self, start: usize, end: usize) {
+        if let Some(last) = self.tokens.last()
+            && !last.quoted
+            && last.equals < start
+            && start < last.end
+            && last.end < end
+        {
+            let end = self.word_end(end);
+            if let Some(last) = self.tokens.last_mut() {
+                last.end = end;
             }
         }
     }
 }
 
-/// A message without the lone `|` that parts it from the fields behind it.
+fn kind_of(bracket: u8) -> usize {
+    match bracket {
+        b'(' => 0,
+        b'[' => 1,
+        _ => 2,
+    }
+}
+
+impl Iterator for Tokens<'_> {
+    type Item = Token;
+
+    fn next(&mut self) -> Option<Token> {
+        let mut more = true;
+        loop {
+            if let Some(token) = self.tokens.get(self.given)
+                && (!more || self.open.is_empty() && self.at >= token.end)
+            {
+                let mut token = *token;
+                self.given += 1;
+                // The comma or semicolon belongs to the sentence.
+                if !token.quoted && token.end > token.equals + 1 {
+                    let last = self.line.as_bytes()[token.end - 1];
+                    token.end -= usize::from(matches!(last, b',' | b';'));
+                }
+                return Some(token);
+            }
+            if !more {
+                return None;
+            }
+            more = self.step();
+        }
+    }
+}
+
+/// Whether the text before a `=` that has no value is the last piece of base64 (`eyJhb…30=`): its
+/// length is right for that, and its letters and digits are mixed as in no name.
+fn is_base64_tail(key: &[u8]) -> bool {
+    let mixed = |pair: &[u8]| {
+        pair[0].is_ascii_digit() != pair[1].is_ascii_digit()
+            || (pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase())
+    };
+    key.len() % 4 == 3
+        && key.iter().all(u8::is_ascii_alphanumeric)
+        && key.windows(2).filter(|pair| mixed(pair)).count() > key.len() / 4
+}
+
+/// Whether a line may be logfmt: it begins with a key and its `=`.
+pub(super) fn begins_with_key(line: &str) -> bool {
+    let text = line.trim_ascii_start().as_bytes();
+    let key = text.iter().take(KEY_MAX + 1);
+    let length = key.take_while(|byte| is_key_byte(**byte)).count();
+    length > 0 && text.get(length) == Some(&b'=')
+}
+
+/// Whether the line has a `=` after what `ending` accepts: most lines are turned away here.
+pub(super) fn may_have_token(line: &str, ending: impl Fn(&[u8]) -> bool) -> bool {
+    let bytes = line.as_bytes();
+    memchr_iter(b'=', bytes).any(|equals| ending(&bytes[..equals]))
+}
+
+/// Whether nothing stands between two fields: white space, or what people part fields with.
+fn is_gap(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| is_space(byte) || matches!(byte, b',' | b';' | b'|'))
+}
+
+/// Whether all of the line's text is in its tokens, and there are some.
+pub(super) fn is_logfmt(line: &str) -> bool {
+    let mut end = 0;
+    for token in Tokens::new(line) {
+        if !is_gap(&line[end..token.start]) {
+            return false;
+        }
+        end = token.end;
+    }
+    end > 0 && is_gap(&line[end..])
+}
+
+/// Reads the tokens of a text line into `fields`. Returns the message, and whether the line is
+/// logfmt: whether it is nothing but fields.
+pub(super) fn parse_logfmt<'a>(line: &'a str, fields: &mut Vec<Field<'a>>) -> (Cow<'a, str>, bool) {
+    let mut end = 0;
+    // The fields that end the line, as far as is known.
+    let mut run: Vec<Token> = Vec::new();
+    let mut first = 0;
+    for token in Tokens::new(line) {
+        if !is_gap(&line[end..token.start]) {
+            run.clear();
+            first = fields.len();
+        }
+        end = token.end;
+        fields.push(Field {
+            name: Cow::Borrowed(token.key(line)),
+            value: token.value(line).text(),
+            twin: false,
+        });
+        run.push(token);
+    }
+    mark_twins(fields);
+    let Some(start) = run.first().map(|token| token.start) else {
+        return (Cow::Borrowed(line), false);
+    };
+    let text = line[..start].trim_ascii_end();
+    let closed = line[end..]
+        .bytes()
+        .all(|byte| is_space(byte) || matches!(byte, b',' | b';'));
+    if !closed || is_code(text) {
+        return (Cow::Borrowed(line), false);
+    }
+    let is_logfmt = first == 0 && is_gap(text);
+    let mut message = Cow::Borrowed(without_separator(text));
+    let twins = run
+        .iter()
+        .zip(&fields[first..])
+        .filter(|(_, field)| field.twin);
+    for (token, _) in twins {
+        let message = message.to_mut();
+        if !message.is_empty() {
+            message.push(' ');
+        }
+        message.push_str(&line[token.start..token.end]);
+    }
+    (message, is_logfmt)
+}
+
+/// Marks the fields whose key the line has twice.
+fn mark_twins(fields: &mut [Field<'_>]) {
+    /// Up to here comparing all with all is faster than a table.
+    const FEW: usize = 16;
+    if fields.len() <= FEW {
+        for at in 1..fields.len() {
+            let (before, rest) = fields.split_at_mut(at);
+            if let Some(twin) = before.iter_mut().find(|field| field.name == rest[0].name) {
+                (twin.twin, rest[0].twin) = (true, true);
+            }
+        }
+        return;
+    }
+    let mut counts: HashMap<&str, usize> = HashMap::with_capacity(fields.len());
+    for field in &*fields {
+        *counts.entry(&field.name).or_default() += 1;
+    }
+    let twins: Vec<bool> = fields
+        .iter()
+        .map(|field| counts[&*field.name] > 1)
+        .collect();
+    for (field, twin) in fields.iter_mut().zip(twins) {
+        field.twin = twin;
+    }
+}
+
+/// Whether what follows this text is a condition or an assignment of a language (`WHERE id=5`,
+/// `export A=b`): part of a sentence, though it may be read as a field.
+fn is_code(text: &str) -> bool {
+    const WORDS: [&str; 10] = [
+        "where", "and", "or", "set", "having", "export", "let", "var", "const", "declare",
+    ];
+    let word = text.rsplit(|c: char| c.is_ascii_whitespace()).next();
+    word.is_some_and(|last| WORDS.iter().any(|word| word.eq_ignore_ascii_case(last)))
+}
+
+/// A message without the lone `|` between it and the fields after it.
 fn without_separator(message: &str) -> &str {
     let Some(before) = message.strip_suffix('|') else {
         return message;

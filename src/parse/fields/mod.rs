@@ -1,9 +1,5 @@
-//! The fields of a line: `key=val` tokens (logfmt) and the members of a one-object JSON line; and
+//! The fields of a line: the `key=val` tokens of text (logfmt) and the members of a JSON object; and
 //! how fields are written.
-//!
-//! Knows the two grammars, our own written form (`message | key=val key=val`) and what Loki does to
-//! names. Knows no labels, streams or entries: which field becomes what is decided elsewhere.
-//! Whether a text is JSON is `serde_json`'s word; the walk over its members then need not judge.
 //!
 //! Every function here is total (any text, any depth of nesting; nothing recurses) and linear in
 //! the length of the line.
@@ -21,9 +17,9 @@ use std::borrow::Cow;
 #[cfg(test)]
 use std::ops::ControlFlow;
 
-use crate::parse::fields::json::{Members, braced, is_json, parse_json};
-pub use crate::parse::fields::level_field::{level_field, level_index, read_level};
-use crate::parse::fields::logfmt::{Tokens, parse_logfmt};
+use crate::parse::fields::json::{Members, is_json, parse_json, trim_to_object};
+pub use crate::parse::fields::level_field::{level_of, read_level};
+use crate::parse::fields::logfmt::{Tokens, may_have_token, parse_logfmt};
 pub use crate::parse::fields::loki_names::{label_name, metadata_name};
 use crate::parse::fields::quoted::QuotedText;
 pub use crate::parse::fields::write::write_field;
@@ -57,64 +53,75 @@ impl Parse {
 /// One field of a line, borrowed from it where nothing had to be unescaped or joined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
-    /// The key; for a member of a nested object the keys on the way to it, joined by `_`.
+    /// The key; for a member of a nested object, the joined keys of the objects around it and its
+    /// own.
     pub name: Cow<'a, str>,
     /// The value; of a JSON array or number the JSON text exactly as it stood in the line.
     pub value: Cow<'a, str>,
+    /// Whether a text line has the key twice. Which one is meant nobody knows: both stay in the
+    /// message, and neither is laid out or made a label.
+    pub twin: bool,
 }
 
-/// What is left of a line beside its fields.
+/// How a line was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As one JSON object.
+    Json,
+    /// As nothing but `key=val` tokens.
+    Logfmt,
+    /// As text, which may have `key=val` tokens in it.
+    Text,
+}
+
+/// A line apart from its fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parsed<'a> {
-    /// The line without its fields; of a JSON line the member `msg`, `message` or `log.message`,
-    /// and empty if it has none of them.
+    /// The text without the fields that end it; of a JSON line the member that holds the message.
+    /// Empty if there is none.
     pub message: Cow<'a, str>,
-    /// Whether the line was read as a JSON object.
-    pub json: bool,
+    /// How the line was read.
+    pub form: Form,
 }
 
-/// Reads a line's fields into `fields`, in order of appearance, and gives what is left of it.
+/// Reads a line's fields into `fields`, in order of appearance, and returns its message.
 ///
-/// `fields` is emptied first, so that one vector serves all lines of a chunk. Of fields with equal
-/// names all are kept: who must choose takes the last, as JSON parsers do.
+/// `fields` is emptied first, so that one vector serves all lines of a chunk.
 ///
 /// **JSON.** A line that is, but for white space around it, exactly one JSON object gives its
 /// members. Nested objects are joined by `_`; arrays, numbers and empty objects are given as their
 /// JSON text, `null` is left out. An object nested so deep that the joined names would pass 256
 /// bytes is given as its JSON text, which keeps the cost linear. A lone surrogate (`\ud800`)
-/// becomes U+FFFD. The message is the first there is of `msg`, `message` and `log.message` (flat, or
-/// nested as `log` → `message`), if it is no object.
+/// becomes U+FFFD. The message is the first non-blank string there is of the members that usually
+/// hold one (`msg`, `message`, `event`, `log`, …).
 ///
-/// **logfmt.** A field is `key=value` with a key `[A-Za-z_][A-Za-z0-9_.-]*` that begins the line or
-/// follows white space. The value is quoted (`"`, with the escapes of JSON; anything else behind a
-/// backslash stands for itself, backslash and all) or bare, up to white space; `key=` has an
+/// **Text.** A field is `key=value` with a key `[A-Za-z_][A-Za-z0-9_.-]*` of at most 64 bytes that
+/// begins the line or follows white space, outside of quotes and brackets that close. The value is
+/// quoted (`"`, with the escapes of JSON; anything else after a backslash stands for itself,
+/// backslash and all) or bare, up to white space and without a `,` or `;` at its end; `key=` has an
 /// empty value. Where go-logfmt refuses a line we read on: a bare value may hold `"` and `=`
 /// (`token=YWJj==`), but not begin with `=` (`a==b` is a comparison). A quote that is never closed,
 /// or closed right before more text, makes no field.
 ///
-/// All other text is the message: what stood between fields keeps its white space, what is beside
-/// them loses it. The ` | ` before trailing fields, which the layout `line` puts there, goes.
+/// The fields that end the line are taken out of it, with the ` | ` before them, which the layout
+/// `line` puts there. Those before other text are copied: the message keeps its text.
 pub fn parse<'a>(line: &'a str, how: Parse, fields: &mut Vec<Field<'a>>) -> Parsed<'a> {
     fields.clear();
     if how.reads_json()
-        && let Some(object) = braced(line)
+        && let Some(object) = trim_to_object(line)
         && is_json(object)
     {
         let message = parse_json(object, fields);
-        return Parsed {
-            message,
-            json: true,
-        };
+        let form = Form::Json;
+        return Parsed { message, form };
     }
-    let message = if how.reads_logfmt() {
-        parse_logfmt(line, fields)
-    } else {
-        Cow::Borrowed(line)
-    };
-    Parsed {
-        message,
-        json: false,
+    if !how.reads_logfmt() {
+        let (message, form) = (Cow::Borrowed(line), Form::Text);
+        return Parsed { message, form };
     }
+    let (message, is_logfmt) = parse_logfmt(line, fields);
+    let form = if is_logfmt { Form::Logfmt } else { Form::Text };
+    Parsed { message, form }
 }
 
 /// Shows `visit` the fields of a line in order of appearance, the message member of a JSON line
@@ -126,7 +133,7 @@ pub fn scan<'a, B>(
     mut visit: impl FnMut(Field<'a>) -> ControlFlow<B>,
 ) -> ControlFlow<B> {
     if how.reads_json()
-        && let Some(object) = braced(line)
+        && let Some(object) = trim_to_object(line)
         && is_json(object)
     {
         let mut members = Members::new(object);
@@ -134,11 +141,16 @@ pub fn scan<'a, B>(
             visit(Field {
                 name: members.name(key),
                 value: value.text(),
+                twin: false,
             })?;
         }
     } else if how.reads_logfmt() {
         for token in Tokens::new(line) {
-            visit(token.field())?;
+            visit(Field {
+                name: Cow::Borrowed(token.key(line)),
+                value: token.value(line).text(),
+                twin: false,
+            })?;
         }
     }
     ControlFlow::Continue(())
@@ -150,7 +162,7 @@ pub fn scan<'a, B>(
 #[must_use]
 pub fn field<'a>(line: &'a str, how: Parse, name: &str) -> Option<Cow<'a, str>> {
     let last = name.as_bytes().last().copied();
-    first(
+    find_first(
         line,
         how,
         is_json,
@@ -164,18 +176,22 @@ pub fn field<'a>(line: &'a str, how: Parse, name: &str) -> Option<Cow<'a, str>> 
 
 /// What `pick` makes of the first field for which it makes something, given the joined names of
 /// the objects around it (each with its `_`), its key and its value. `ending` says of the
-/// line up to the end of a name whether `pick` may take it.
+/// line up to the end of a name whether `pick` may accept it.
 ///
 /// JSON members are read before it is known that the line is JSON, and only of a find is it asked
 /// whether its object `is_sound`: most lines are thus decided by one short walk.
-fn first<'a, T>(
+fn find_first<'a, T>(
     line: &'a str,
     how: Parse,
     is_sound: impl Fn(&str) -> bool,
     ending: impl Fn(&[u8]) -> bool,
     mut pick: impl FnMut(&str, QuotedText<'a>, QuotedText<'a>) -> Option<T>,
 ) -> Option<T> {
-    let object = if how.reads_json() { braced(line) } else { None };
+    let object = if how.reads_json() {
+        trim_to_object(line)
+    } else {
+        None
+    };
     if let Some(object) = object {
         let mut members = Members::new(object);
         while let Some((key, value)) = members.next() {
@@ -187,16 +203,13 @@ fn first<'a, T>(
             }
         }
     }
-    if !how.reads_logfmt() {
+    if !how.reads_logfmt() || !may_have_token(line, ending) {
         return None;
     }
-    let mut tokens = Tokens::new(line);
-    let found = loop {
-        let token = tokens.next_ending(&ending)?;
-        if let Some(found) = pick("", QuotedText::plain(token.key), token.value) {
-            break found;
-        }
-    };
+    let found = Tokens::new(line).find_map(|token| {
+        let key = QuotedText::plain(token.key(line));
+        pick("", key, token.value(line))
+    })?;
     // A string in a JSON line may hold `key=val`: that is no field of the line.
     match object {
         Some(object) if is_json(object) => None,

@@ -1,15 +1,16 @@
-//! Pieces of a line in quotes, and what their escapes stand for.
-//!
-//! Knows the escapes of JSON and of logfmt, which are the same. Must not know what a piece is for.
+//! Strings in quotes, with the escapes of JSON, which logfmt shares.
 
 use std::borrow::Cow;
 
 use memchr::{memchr, memchr2};
 
-/// A piece of the line that may hold escapes.
+/// A value as it stands in the line.
 #[derive(Clone, Copy)]
 pub(super) struct QuotedText<'a> {
+    /// Without its quotes, and not unescaped.
     pub(super) raw: &'a str,
+    /// Whether it stands in quotes.
+    pub(super) is_quoted: bool,
     escaped: bool,
 }
 
@@ -17,6 +18,7 @@ impl<'a> QuotedText<'a> {
     pub(super) fn plain(raw: &'a str) -> Self {
         Self {
             raw,
+            is_quoted: false,
             escaped: false,
         }
     }
@@ -30,8 +32,8 @@ impl<'a> QuotedText<'a> {
     }
 }
 
-/// The text that stands in quotes at `open` (the offset of the opening quote) and the offset behind
-/// the closing one.
+/// The text in quotes at `open` (the offset of the opening quote), and the offset after the closing
+/// one.
 pub(super) fn quoted(line: &str, open: usize) -> Option<(QuotedText<'_>, usize)> {
     // Most strings are shorter than a vector search is worth.
     const SHORT: usize = 16;
@@ -50,6 +52,7 @@ pub(super) fn quoted(line: &str, open: usize) -> Option<(QuotedText<'_>, usize)>
             return Some((
                 QuotedText {
                     raw: &line[start..at],
+                    is_quoted: true,
                     escaped,
                 },
                 at + 1,

@@ -1,5 +1,6 @@
 //! Fields read from lines, and written and read again.
 
+use crate::parse::fields::level_field::level_index;
 use crate::parse::fields::*;
 use crate::parse::level::Level;
 
@@ -10,7 +11,11 @@ pub(super) fn parsed(line: &str, how: Parse) -> (String, Vec<(String, String)>, 
     let pairs = fields
         .into_iter()
         .map(|f| (f.name.into_owned(), f.value.into_owned()));
-    (parsed.message.into_owned(), pairs.collect(), parsed.json)
+    (
+        parsed.message.into_owned(),
+        pairs.collect(),
+        parsed.form == Form::Json,
+    )
 }
 
 #[track_caller]
@@ -101,7 +106,7 @@ const LINES: [&str; 40] = [
 const MODES: [Parse; 4] = [Parse::Auto, Parse::Logfmt, Parse::Json, Parse::None];
 
 #[test]
-fn tokens_are_fields_and_the_rest_is_the_message() {
+fn the_fields_that_end_a_line_are_taken_out_of_it() {
     check(
         "user login level=error user_id=42 ip=1.2.3.4",
         "user login",
@@ -109,22 +114,149 @@ fn tokens_are_fields_and_the_rest_is_the_message() {
     );
     check("a=1", "", &[("a", "1")]);
     check("a=1 b=2", "", &[("a", "1"), ("b", "2")]);
-    check("x a=1 y", "x y", &[("a", "1")]);
-    check("a=1 x", "x", &[("a", "1")]);
-    check("x  a=1\t b=2   y z", "x  y z", &[("a", "1"), ("b", "2")]);
+    check("  at x a=1  ", "  at x", &[("a", "1")]);
+    check("_a.b-C9=x", "", &[("_a.b-C9", "x")]);
+    check("a=", "", &[("a", "")]);
     check(
-        "x a=1 y b=2 z c=3",
-        "x y z",
+        "x a=1, b=2; c=\"3\", d=4;",
+        "x",
+        &[("a", "1"), ("b", "2"), ("c", "3"), ("d", "4")],
+    );
+    check(
+        "x a=1 , b=2 | c=3",
+        "x",
         &[("a", "1"), ("b", "2"), ("c", "3")],
     );
-    check("  at x a=1  ", "  at x", &[("a", "1")]);
-    check("  a=1  x", "x", &[("a", "1")]);
-    check("a=1\nb=2\nc", "c", &[("a", "1"), ("b", "2")]);
-    check("é a=é", "é", &[("a", "é")]);
-    check("_a.b-C9=x", "", &[("_a.b-C9", "x")]);
-    check("a= b", "b", &[("a", "")]);
-    check("a=", "", &[("a", "")]);
-    check("a=1 a=2", "", &[("a", "1"), ("a", "2")]);
+}
+
+#[test]
+fn fields_before_other_text_are_copied() {
+    for (line, fields) in [
+        ("x a=1 y", &[("a", "1")][..]),
+        ("a=1 x", &[("a", "1")]),
+        ("  a=1  x", &[("a", "1")]),
+        ("a= b", &[("a", "")]),
+        ("a=1\nb=2\nc", &[("a", "1"), ("b", "2")]),
+        ("a=1, then b=\"2\"] x", &[("a", "1"), ("b", "2")]),
+        ("m=\"a\"] ", &[("m", "a")]),
+        (
+            "x WHERE id=5 AND role='admin'",
+            &[("id", "5"), ("role", "'admin'")],
+        ),
+        ("set x=5", &[("x", "5")]),
+    ] {
+        check(line, line, fields);
+    }
+    check(
+        "x a=1 y b=2 z c=3",
+        "x a=1 y b=2 z",
+        &[("a", "1"), ("b", "2"), ("c", "3")],
+    );
+    check(
+        "x  a=1\t b=2   y z ",
+        "x  a=1\t b=2   y z ",
+        &[("a", "1"), ("b", "2")],
+    );
+}
+
+#[test]
+fn what_stands_in_quotes_or_brackets_is_text() {
+    for line in [
+        "[LocalLog partition=a-2, dir=/x] Rolled",
+        "got User{id=1, name=bob}",
+        "\"GET /?q=a b=c\" 200",
+        "[ex@1 iut=\"3\" eventID=\"1011\"] x",
+        "ran `a b=c d` twice",
+        "said 'a b=c'",
+        "f(a b=c [ d=e) g",
+        "\"curl \\\" level=fatal x\"",
+        "(a (b=1 c=2) d=3) e",
+        "] ) } x ( a=1 )",
+    ] {
+        check(line, line, &[]);
+    }
+    check("[ x a=1", "[ x", &[("a", "1")]);
+    check("x ] a=1", "x ]", &[("a", "1")]);
+    check("\"x a=1", "\"x", &[("a", "1")]);
+    check("6\" pipe 3\" a=1", "6\" pipe 3\"", &[("a", "1")]);
+    check(
+        "the dogs' a=1 cats' b=2",
+        "the dogs' a=1 cats'",
+        &[("a", "1"), ("b", "2")],
+    );
+    check("(x a=1) b=2", "(x a=1)", &[("b", "2")]);
+    check(
+        "[x a=1 (b=2) c=3",
+        "[x a=1 (b=2)",
+        &[("a", "1"), ("c", "3")],
+    );
+}
+
+#[test]
+fn a_bare_value_reaches_to_where_its_bracket_closes() {
+    check("x a=[b c] d=1", "x", &[("a", "[b c]"), ("d", "1")]);
+    check(
+        "x a={b=1, c={d=2 e=3}}, f=1",
+        "x",
+        &[("a", "{b=1, c={d=2 e=3}}"), ("f", "1")],
+    );
+    check("a=f(x=1 y=2)z b=1", "", &[("a", "f(x=1 y=2)z"), ("b", "1")]);
+    check("x a='b c=d' e=1", "x", &[("a", "'b c=d'"), ("e", "1")]);
+    check("a=b\"c d\"e f", "a=b\"c d\"e f", &[("a", "b\"c d\"e")]);
+    check("x a=[b c=1", "x", &[("a", "[b"), ("c", "1")]);
+}
+
+#[test]
+fn a_key_that_occurs_twice_stays_in_the_message() {
+    for (line, message) in [
+        ("a=1 a=2", "a=1 a=2"),
+        ("x a=1 a=2 b=3", "x a=1 a=2"),
+        ("x a=1 y a=2", "x a=1 y a=2"),
+        ("x b=3 a=1 | c=4 a=2", "x a=1 a=2"),
+    ] {
+        let mut fields = Vec::new();
+        assert_eq!(parse(line, Parse::Auto, &mut fields).message, message);
+        for field in fields {
+            assert_eq!(field.twin, field.name == "a", "{line}");
+        }
+    }
+    let many: Vec<String> = (0..50).map(|n| format!("k{}={n}", n % 49)).collect();
+    let (line, mut fields) = (many.join(" "), Vec::new());
+    parse(&line, Parse::Auto, &mut fields);
+    assert_eq!(fields.iter().filter(|field| field.twin).count(), 2);
+}
+
+#[test]
+fn what_is_no_name_is_no_key() {
+    let long = format!("{}=1", "k".repeat(65));
+    for line in [
+        &*long,
+        "Basic dXNlcjpwYXNzd29yZDE=",
+        "x eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9AAA=",
+    ] {
+        check(line, line, &[]);
+    }
+    check(&long[1..], "", &[(&long[1..65], "1")]);
+    check("userName=", "", &[("userName", "")]);
+    check("requestId12= x", "requestId12= x", &[("requestId12", "")]);
+}
+
+#[test]
+fn a_line_of_nothing_but_fields_is_logfmt() {
+    for (line, form) in [
+        ("a=1", Form::Logfmt),
+        (" a=1, b=\"x\"; c= ", Form::Logfmt),
+        ("a=1 | b=2", Form::Logfmt),
+        ("a=1 x", Form::Text),
+        ("x a=1", Form::Text),
+        ("a=1 (b=2)", Form::Text),
+        ("x", Form::Text),
+        ("{}", Form::Json),
+    ] {
+        let mut fields = Vec::new();
+        assert_eq!(parse(line, Parse::Auto, &mut fields).form, form, "{line}");
+        assert_eq!(logfmt::is_logfmt(line), form == Form::Logfmt, "{line}");
+    }
 }
 
 #[test]
@@ -159,7 +291,7 @@ fn a_line_without_fields_is_its_message() {
 
 #[test]
 fn quoted_values() {
-    check(r#"m="a b" x"#, "x", &[("m", "a b")]);
+    check(r#"m="a b" x"#, r#"m="a b" x"#, &[("m", "a b")]);
     check(r#"m="""#, "", &[("m", "")]);
     check(
         r#"m="\"\\\n\t\rA\/\b\f\'""#,
@@ -193,7 +325,6 @@ fn what_is_no_quoted_value_stays_in_the_message() {
         &[("a", "1")],
     );
     check(r#"m="a b"c d=1"#, r#"m="a b"c"#, &[("d", "1")]);
-    check(r#"m="a b", d=1"#, r#"m="a b","#, &[("d", "1")]);
     check(r#"m=""#, r#"m=""#, &[]);
     check(r#"m="\"#, r#"m="\"#, &[]);
     check(r#"m="\""#, r#"m="\""#, &[]);
@@ -202,8 +333,8 @@ fn what_is_no_quoted_value_stays_in_the_message() {
 #[test]
 fn bare_values_run_to_white_space() {
     check("a=b=c", "", &[("a", "b=c")]);
-    check("token=YWJj== x", "x", &[("token", "YWJj==")]);
-    check(r#"a=b"c d"#, "d", &[("a", "b\"c")]);
+    check("x token=YWJj==", "x", &[("token", "YWJj==")]);
+    check(r#"d a=b"c"#, "d", &[("a", "b\"c")]);
     check(r"a=C:\x\n", "", &[("a", r"C:\x\n")]);
 }
 
@@ -217,11 +348,15 @@ fn our_own_form_gives_back_the_message() {
     check("a | b | key=val", "a | b", &[("key", "val")]);
     check("| key=val", "", &[("key", "val")]);
     check("a=1 | key=val", "", &[("a", "1"), ("key", "val")]);
-    check("x a=1 y | key=val", "x y", &[("a", "1"), ("key", "val")]);
+    check(
+        "x a=1 y | key=val",
+        "x a=1 y",
+        &[("a", "1"), ("key", "val")],
+    );
     check("message| key=val", "message|", &[("key", "val")]);
     check(
         "message | key=val more",
-        "message | more",
+        "message | key=val more",
         &[("key", "val")],
     );
     check("message | no field", "message | no field", &[]);
@@ -291,6 +426,35 @@ fn the_message_of_a_json_line() {
     check(r#"{"msg":null,"message":"2"}"#, "2", &[]);
     check(r#"{"msg":{"a":1},"message":"2"}"#, "2", &[("msg_a", "1")]);
     check(r#"{"msg":1.0}"#, "1.0", &[]);
+    check(r#"{"msg":1.0,"log":"x\n"}"#, "x", &[("msg", "1.0")]);
+    check(
+        r#"{"msg":" ","event":[1],"Body":"b"}"#,
+        "b",
+        &[("msg", " "), ("event", "[1]")],
+    );
+    check(r#"{"body":{"stringValue":"b"}}"#, "b", &[]);
+    check(
+        r#"{"fields":{"message":"m","a":1}}"#,
+        "m",
+        &[("fields_a", "1")],
+    );
+    check(r#"{"log":"\n"}"#, "", &[("log", "\n")]);
+    for name in [
+        "MESSAGE",
+        "Event",
+        "log",
+        "short_message",
+        "@m",
+        "@mt",
+        "renderedmessage",
+        "textPayload",
+        "Body",
+        "MessageTemplate",
+        "log.message",
+        "fields.message",
+    ] {
+        check(&format!(r#"{{"a":1,"{name}":"m"}}"#), "m", &[("a", "1")]);
+    }
     check(r#"{"\u006dsg":"x"}"#, "x", &[]);
 }
 
@@ -337,11 +501,7 @@ fn only_one_whole_object_is_json() {
 fn the_modes() {
     let json = r#"{"msg":"m a=1"}"#;
     assert_eq!(parsed(json, Parse::Json), ("m a=1".into(), vec![], true));
-    let token = vec![("a".to_string(), "1\"}".to_string())];
-    assert_eq!(
-        parsed(json, Parse::Logfmt),
-        ("{\"msg\":\"m".into(), token, false)
-    );
+    assert_eq!(parsed(json, Parse::Logfmt), (json.into(), vec![], false));
     assert_eq!(parsed(json, Parse::None), (json.into(), vec![], false));
     assert_eq!(
         parsed("m a=1", Parse::Json),
@@ -362,7 +522,7 @@ fn nothing_is_copied_that_needs_no_change() {
     let mut fields = Vec::new();
     for line in [
         "m a=1 b=\"x y\"",
-        "a=1 m",
+        "a=1 m b=2",
         r#"{"msg":"m","a":1,"b":"x","c":[1]}"#,
         "no field",
     ] {
@@ -489,6 +649,37 @@ fn what_is_written_is_read() {
     }
 }
 
+/// Asserts that a text line is its message and fields, in its order, up to what may stand between
+/// fields.
+fn rebuild(line: &str, message: &str, fields: &[Field<'_>]) {
+    let text = |text: &str| -> String {
+        let parts = |c: char| c.is_whitespace() || matches!(c, '"' | '\\' | ',' | ';' | '|');
+        text.chars().filter(|c| !parts(*c)).collect()
+    };
+    if message == line {
+        return;
+    }
+    let twin = |field: &&Field<'_>| field.twin;
+    // Twins of the fields that end the line stand behind the message in their order.
+    let moved: String = (0..=fields.len())
+        .map(|at| {
+            let run = &fields[at..];
+            let own = run.iter().filter(|field| !twin(field));
+            let rest = own.map(|field| format!("{}={}", field.name, field.value));
+            rest.collect::<String>()
+        })
+        .find(|run| {
+            let escaped = line.contains('\\');
+            let mut all: Vec<char> = text(&format!("{message}{run}")).chars().collect();
+            let mut whole: Vec<char> = text(line).chars().collect();
+            all.sort_unstable();
+            whole.sort_unstable();
+            escaped || all == whole
+        })
+        .unwrap_or_else(|| panic!("{line:?}: {message:?} and {fields:?}"));
+    let _ = moved;
+}
+
 #[test]
 fn any_line_is_taken_and_no_text_is_lost() {
     let mut random = Random(0x2545_f491_4f6c_dd1d);
@@ -499,15 +690,9 @@ fn any_line_is_taken_and_no_text_is_lost() {
         let line = String::from_utf8_lossy(torn);
         for how in MODES {
             let mut fields = Vec::new();
-            let message = parse(&line, how, &mut fields).message;
-            if !how.reads_json() {
-                let kept = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).count();
-                let escaped = line.contains('\\');
-                let all = fields
-                    .iter()
-                    .map(|field| kept(&field.name) + kept(&field.value))
-                    .sum::<usize>();
-                assert!(escaped || kept(&line) == kept(&message) + all, "{line:?}");
+            let Parsed { message, form } = parse(&line, how, &mut fields);
+            if form != Form::Json {
+                rebuild(&line, &message, &fields);
             }
             let mut scanned = Vec::new();
             let _ = scan(&line, how, |field| {
@@ -515,11 +700,8 @@ fn any_line_is_taken_and_no_text_is_lost() {
                 ControlFlow::<()>::Continue(())
             });
             assert!(scanned.len() - fields.len() <= 1, "{line:?}");
-            let level = level_index(&fields).map(|(_, level)| level);
-            assert!(
-                line.contains('\x1b') || level_field(&line, how) == level,
-                "{line:?}"
-            );
+            let level = level_of(&line, how, form, &fields).0;
+            assert_eq!(read_level(&line, how), level, "{line:?}");
             for field_name in ["a", "key", "level", "a_key"] {
                 let scanned = scanned.iter().find(|field| field.name == field_name);
                 let expected = scanned.map(|field| field.value.clone());
@@ -533,7 +715,22 @@ fn any_line_is_taken_and_no_text_is_lost() {
 fn levels_come_from_fields_first() {
     let cases = [
         ("x level=warn", Some(Level::Warn)),
-        ("ERROR x level=info", Some(Level::Info)),
+        ("ERROR x level=info", Some(Level::Error)),
+        ("<3>x level=info", Some(Level::Error)),
+        ("INFO game started level=1", Some(Level::Info)),
+        ("game started level=1", None),
+        ("a=1 level=3", Some(Level::Error)),
+        ("\"curl level=fatal x\"", None),
+        ("[a level=fatal] x", None),
+        ("x level=info y level=debug", Some(Level::Info)),
+        ("web-1  | {\"level\":\"error\"}", Some(Level::Error)),
+        ("@cee: {\"level\":\"error\"}", Some(Level::Error)),
+        ("x {\"level\":\"error\"", None),
+        (
+            r#"{"log":"ERROR x\n","stream":"stderr","time":"2024-05-01T10:00:00Z"}"#,
+            Some(Level::Error),
+        ),
+        (r#"{"log":"ERROR x\n","stream":"stderr","b":1}"#, None),
         ("ERROR x level=what", Some(Level::Error)),
         ("a=1 level=what lvl=debug", Some(Level::Debug)),
         (r#"{"log":{"level":"ERROR"}}"#, Some(Level::Error)),
@@ -544,23 +741,20 @@ fn levels_come_from_fields_first() {
         (r#"{"a":"x level=info y"}"#, None),
         (r#"{"a":{"level":"info"}}"#, None),
         (r#"{"s":"E"}"#, None),
-        ("{worker-1} ERROR x level=info", Some(Level::Info)),
+        ("{worker-1} ERROR x level=info", Some(Level::Error)),
         ("{worker-1} level=info {x}", Some(Level::Info)),
         (r#"{"level":"error"} level=info"#, Some(Level::Info)),
-        (r#"{"level":"error" level=info }"#, Some(Level::Info)),
+        (r#"{"level":"error" level=info }"#, None),
     ];
     for (line, level) in cases {
         assert_eq!(read_level(line, Parse::Auto), level, "{line}");
     }
     assert_eq!(read_level("ERROR level=info", Parse::None), None);
-    assert_eq!(
-        read_level("ERROR level=info", Parse::Json),
-        Some(Level::Error)
-    );
+    assert_eq!(read_level("x level=info", Parse::Json), None);
     assert_eq!(read_level(r#"{"level":"info"}"#, Parse::Logfmt), None);
     let mut fields = Vec::new();
     parse("x a=1 level=warn b=2", Parse::Auto, &mut fields);
-    assert_eq!(level_index(&fields), Some((1, Level::Warn)));
+    assert_eq!(level_index(&fields, Form::Text), Some((1, Level::Warn)));
 }
 
 #[test]

@@ -1,6 +1,4 @@
 //! How fields are written: `message | key=val key=val`.
-//!
-//! Knows what must be quoted so that it is read as the same field again. Must not know who reads it.
 
 use std::fmt::Write as _;
 
@@ -8,21 +6,46 @@ use crate::parse::fields::logfmt::is_key_byte;
 
 /// Appends `key=val` as `--layout line` writes it.
 ///
-/// The value is quoted if it is empty or holds white space, `|`, `=`, `"` or a control character.
-/// In quotes `"` and `\` are escaped by a backslash, control characters as `\n`, `\t`, `\r` or
+/// The value is quoted if it would not be read as it stands: if it is empty, holds white space, a
+/// quote, `|`, `=` or a control character, opens a bracket that it does not close (or the other way
+/// round), or ends in `,` or `;`. In quotes `"` and `\` are escaped by a backslash, control characters as `\n`, `\t`, `\r` or
 /// `\u00XX`. In the name each character that cannot stand in a key becomes `_`, and one that cannot
 /// begin a key gets a `_` before it, so that what is written is always read as a field again.
 pub fn write_field(out: &mut String, name: &str, value: &str) {
     write_key(out, name);
     out.push('=');
-    let quotes = |byte: &u8| matches!(byte, 0..=b' ' | b'|' | b'=' | b'"' | 0x7f);
-    if value.is_empty() || value.bytes().any(|byte| quotes(&byte)) {
+    if needs_quotes(value) {
         out.push('"');
         write_escaped(out, value);
         out.push('"');
     } else {
         out.push_str(value);
     }
+}
+
+fn needs_quotes(value: &str) -> bool {
+    /// More brackets within brackets are not worth counting.
+    const DEEP: usize = 8;
+    let (mut open, mut depth) = ([0; DEEP], 0);
+    for byte in value.bytes() {
+        match byte {
+            0..=b' ' | b'|' | b'=' | b'"' | b'`' | b'\'' | 0x7f => return true,
+            b'(' | b'[' | b'{' if depth == DEEP => return true,
+            b'(' | b'[' | b'{' => {
+                open[depth] = byte;
+                depth += 1;
+            }
+            b')' | b']' | b'}' => {
+                // In ASCII each closing bracket comes one or two after its opening one.
+                if depth == 0 || !matches!(byte.wrapping_sub(open[depth - 1]), 1 | 2) {
+                    return true;
+                }
+                depth -= 1;
+            }
+            _ => {}
+        }
+    }
+    value.is_empty() || depth != 0 || value.ends_with([',', ';'])
 }
 
 /// Appends the message, ` | ` and the fields; without a message only the fields, without fields
@@ -100,6 +123,12 @@ mod tests {
             ("a", "x=y", "a=\"x=y\""),
             ("a", "x\"y", "a=\"x\\\"y\""),
             ("a", "C:\\x", "a=C:\\x"),
+            ("a", "f(x)[1]{}", "a=f(x)[1]{}"),
+            ("a", "f(x", "a=\"f(x\""),
+            ("a", ")(", "a=\")(\""),
+            ("a", "x,y", "a=x,y"),
+            ("a", "x,", "a=\"x,\""),
+            ("a", "it's", "a=\"it's\""),
             ("a", "C:\\x y", "a=\"C:\\\\x y\""),
             ("a", "x\ny\t\r\0\x1b", "a=\"x\\ny\\t\\r\\u0000\\u001b\""),
             ("a b", "1", "a_b=1"),

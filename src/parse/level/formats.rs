@@ -142,6 +142,21 @@ pub(super) fn ruby(text: &[u8]) -> Option<Level> {
     }
 }
 
+/// `In(14) hostd[1]: …` of ESXi, two letters of the severity and the priority it belongs to.
+#[inline(never)]
+pub(super) fn esxi(text: &[u8]) -> Option<Level> {
+    const SEVERITIES: [&[u8]; 8] = [b"Em", b"Al", b"Cr", b"Er", b"Wa", b"No", b"In", b"Db"];
+    let (letters, rest) = text.split_at_checked(2)?;
+    let severity = SEVERITIES.iter().position(|word| *word == letters)?;
+    let digits = run(rest.strip_prefix(b"(")?, u8::is_ascii_digit);
+    let closes = (1..=3).contains(&digits) && rest.get(1 + digits) == Some(&b')');
+    let priority = rest[1..1 + digits]
+        .iter()
+        .fold(0, |number, digit| number * 10 + usize::from(digit - b'0'));
+    let severity = u8::try_from(severity).ok()?;
+    (closes && priority & 7 == usize::from(severity)).then(|| Level::from_syslog(severity))
+}
+
 /// `E0102 …`, glog's letter and date without a time; gives the letter's level if `text` begins so.
 pub(super) fn glog_date(text: &[u8]) -> Option<Level> {
     match text {

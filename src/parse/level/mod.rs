@@ -103,8 +103,46 @@ impl std::fmt::Display for Level {
     }
 }
 
-/// The level that a level field's value means, in any case and with white space or a comma around
-/// it; colours do not hide it.
+/// What the name of a level field says of its values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LevelName {
+    /// Words, and numbers of which the framework must be known.
+    Any,
+    /// Serilog's `@l`, whose verbose is below debug, where others have it in place of debug.
+    Serilog,
+    /// Syslog's severities, 0 (emergency) to 7 (debug).
+    Syslog,
+    /// OTLP's numbers, 1 to 24.
+    Otlp,
+}
+
+/// What the other members of a JSON object say of the framework that wrote it, and so of its
+/// numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Framework {
+    gelf: bool,
+    request: bool,
+    app: bool,
+    time: bool,
+    msg: bool,
+}
+
+impl Framework {
+    /// Notes a member of the outermost object.
+    pub(crate) fn note(&mut self, key: &str) {
+        match key {
+            "short_message" => self.gelf = true,
+            "reqId" => self.request = true,
+            "app" => self.app = true,
+            "time" => self.time = true,
+            "msg" => self.msg = true,
+            _ => {}
+        }
+    }
+}
+
+/// The level that a word in a level field means, in any case and with white space or a comma around
+/// it; colours do not hide it. A number in tens is a word, too: it is a level to whoever writes it.
 ///
 /// - The words `trace debug info warn error critical fatal` and the usual others: `trc`, `silly`,
 ///   `finer` and `finest` are trace; `dbg`, `verbose`, `config` and `fine` debug; `inf`,
@@ -112,43 +150,33 @@ impl std::fmt::Display for Level {
 ///   `warning` warn; `err`, `severe` and `fail` error; `crit` and `alert` critical; `ftl`, `panic`,
 ///   `emerg` and
 ///   `emergency` fatal.
-/// - The numbers of pino and bunyan, 10 (trace) to 60 (fatal) in tens, and of syslog, 0 (emergency)
-///   to 7 (debug).
 /// - slog's levels between, `WARN+2`, as the one they count from; log15's `eror`.
 /// - A single letter, as in `MongoDB`'s log; its `D1` to `D5` are debug.
 #[must_use]
-pub fn from_value(value: &str) -> Option<Level> {
+pub(crate) fn from_word(name: LevelName, value: &str) -> Option<Level> {
+    if name == LevelName::Serilog && value.eq_ignore_ascii_case("verbose") {
+        return Some(Level::Trace);
+    }
     // `level=error, code=3`: the comma belongs to the sentence, not to the value.
     let value = value.trim_ascii().trim_end_matches([',', ';']);
     match value.as_bytes() {
-        [digit @ b'0'..=b'7'] => Some(Level::from_syslog(digit - b'0')),
-        [ten @ b'1'..=b'6', b'0'] => match ten {
-            b'1' => Some(Level::Trace),
-            b'2' => Some(Level::Debug),
-            b'3' => Some(Level::Info),
-            b'4' => Some(Level::Warn),
-            b'5' => Some(Level::Error),
-            _ => Some(Level::Fatal),
-        },
         [b'D' | b'd', b'1'..=b'5'] => Some(Level::Debug),
         [letter] => Level::from_letter(*letter),
         word => lookup(word)
             .map(|(level, _)| level)
-            .or_else(|| from_odd_value(value)),
+            .or_else(|| from_odd_word(name, value)),
     }
 }
 
 /// The level of a value that is no level word as it stands.
-fn from_odd_value(value: &str) -> Option<Level> {
+fn from_odd_word(name: LevelName, value: &str) -> Option<Level> {
     match value.as_bytes() {
         // Colours, which winston puts into the JSON too. What is left holds none.
-        bytes if bytes.contains(&ESC) => from_value(&ansi::strip(value)),
+        bytes if bytes.contains(&ESC) => from_word(name, &ansi::strip(value)),
         // Quotes that are none to logfmt: `level='error'`.
         [b'\'', word @ .., b'\''] => lookup(word).map(|(level, _)| level),
         // log15 writes words of four letters.
         b"eror" | b"EROR" => Some(Level::Error),
-        // Numbers of a program that has only floating ones.
-        [_, b'0', b'.', b'0'] => from_value(&value[..2]),
         // `WARN+2`: a level that slog has no word for, by its distance from one that it has.
         [.., b'0'..=b'9'] => {
             let word = value.trim_end_matches(|byte: char| byte.is_ascii_digit());
@@ -164,41 +192,160 @@ fn from_odd_value(value: &str) -> Option<Level> {
     }
 }
 
-/// Whether a field of this name, not nested, holds a level.
-#[cfg(test)]
-pub fn is_level_name(name: &str) -> bool {
-    is_joined_level_name("", name)
+/// The level that a person means: a word or a number.
+#[must_use]
+pub fn from_value(value: &str) -> Option<Level> {
+    from_word(LevelName::Any, value).or_else(|| from_number(value))
+}
+
+/// The level of a number in a logfmt line: of pino or of syslog.
+#[must_use]
+pub(crate) fn from_number(value: &str) -> Option<Level> {
+    from_pino(value).or_else(|| from_severity(value))
+}
+
+/// The level of a number in a JSON line, by the framework that wrote it.
+pub(crate) fn from_json_number(
+    name: LevelName,
+    number: &str,
+    framework: impl FnOnce() -> Framework,
+) -> Option<Level> {
+    match name {
+        LevelName::Syslog => return from_severity(number),
+        LevelName::Otlp => return from_otlp(number),
+        LevelName::Any | LevelName::Serilog => {}
+    }
+    if let Some(level) = from_pino(number) {
+        return Some(level);
+    }
+    if !matches!(number.as_bytes(), [b'0'..=b'8'] | b"-4") {
+        return None;
+    }
+    match (framework(), number) {
+        (Framework { gelf: true, .. }, _) => from_severity(number),
+        // Nextcloud's.
+        (
+            Framework {
+                request: true,
+                app: true,
+                ..
+            },
+            _,
+        ) => match number {
+            "0" => Some(Level::Debug),
+            "1" => Some(Level::Info),
+            "2" => Some(Level::Warn),
+            "3" => Some(Level::Error),
+            "4" => Some(Level::Fatal),
+            _ => None,
+        },
+        // The numbers of Go's slog.
+        (
+            Framework {
+                time: true,
+                msg: true,
+                ..
+            },
+            _,
+        ) => match number {
+            "-4" => Some(Level::Debug),
+            "0" => Some(Level::Info),
+            "4" => Some(Level::Warn),
+            "8" => Some(Level::Error),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The level of pino's and bunyan's numbers, 10 (trace) to 60 (fatal) in tens.
+fn from_pino(number: &str) -> Option<Level> {
+    // Some programs have only floating numbers.
+    match number.strip_suffix(".0").unwrap_or(number) {
+        "10" => Some(Level::Trace),
+        "20" => Some(Level::Debug),
+        "30" => Some(Level::Info),
+        "40" => Some(Level::Warn),
+        "50" => Some(Level::Error),
+        "60" => Some(Level::Fatal),
+        _ => None,
+    }
+}
+
+fn from_severity(number: &str) -> Option<Level> {
+    match number.as_bytes() {
+        [digit @ b'0'..=b'7'] => Some(Level::from_syslog(digit - b'0')),
+        _ => None,
+    }
+}
+
+fn from_otlp(number: &str) -> Option<Level> {
+    match number.parse() {
+        Ok(1..=4) => Some(Level::Trace),
+        Ok(5..=8) => Some(Level::Debug),
+        Ok(9..=12) => Some(Level::Info),
+        Ok(13..=16) => Some(Level::Warn),
+        Ok(17..=20) => Some(Level::Error),
+        Ok(21..=24) => Some(Level::Fatal),
+        _ => None,
+    }
 }
 
 /// Whether a field holds a level that is called `key` and stands in objects whose joined names are
-/// `prefix` (each with its `_`): `level`, `lvl`, `severity`, `log.level`, `SeverityText`,
-/// `severity_text`, `levelname` (Python), `level_name` (Monolog), `@level` (hclog) and `@l` (Serilog) in any case, and
-/// `LogLevel` (.NET).
+/// `prefix` (each with its `_`), and what it says of the values: `level`, `lvl`, `severity`,
+/// `log.level`, `fields.level`, `SeverityText`, `severity_text`, `levelname` (Python), `level_name`
+/// (Monolog), `record.level.name` (loguru), `@level` (hclog) and `@l` (Serilog) in any case,
+/// `LogLevel` (.NET) and `logLevel`; and with numbers `severityNumber` (OTLP), `severity_code`,
+/// `syslog.severity` and journald's `PRIORITY`.
 ///
 /// `log.level` may be nested; a flat `log_level` is no level but a setting, as `loglevel` is: of
 /// the program's log, not of this line.
-///
-/// Source: `--parse` in our manual, and Loki's own list (`pkg/validation/limits.go`, the default of
-/// `log_level_fields`), which differs in case only.
-pub(crate) fn is_joined_level_name(prefix: &str, key: &str) -> bool {
-    let (prefix, key) = (prefix.as_bytes(), key.as_bytes());
-    let is = |name: &[u8]| {
-        let (start, end) = name.split_at(prefix.len());
-        start.eq_ignore_ascii_case(prefix) && end.eq_ignore_ascii_case(key)
+pub(crate) fn level_name(prefix: &str, key: &str) -> Option<LevelName> {
+    let (whole, nested) = (prefix.is_empty(), prefix.as_bytes());
+    let is = |name: &str| {
+        name.split_at_checked(prefix.len())
+            .is_some_and(|(start, end)| {
+                start.eq_ignore_ascii_case(prefix) && end.eq_ignore_ascii_case(key)
+            })
     };
-    match prefix.len() + key.len() {
-        2 => is(b"@l"),
-        3 => is(b"lvl"),
-        5 => is(b"level"),
-        6 => is(b"@level"),
-        8 => is(b"severity") || key == b"LogLevel",
-        9 if prefix.is_empty() => is(b"log.level") || is(b"levelname"),
-        9 => prefix.eq_ignore_ascii_case(b"log_") && key.eq_ignore_ascii_case(b"level"),
-        10 => is(b"level_name"),
-        12 => is(b"severitytext"),
-        13 => is(b"severity_text"),
+    let below = |object: &str, name: &str| {
+        nested.eq_ignore_ascii_case(object.as_bytes()) && key.eq_ignore_ascii_case(name)
+    };
+    let any = match prefix.len() + key.len() {
+        2 if is("@l") => return Some(LevelName::Serilog),
+        3 => is("lvl"),
+        5 => is("level"),
+        6 => is("@level"),
+        8 if key == "PRIORITY" => return Some(LevelName::Syslog),
+        8 => is("severity") || matches!(key, "LogLevel" | "logLevel"),
+        9 if whole => is("log.level") || is("levelname"),
+        9 => below("log_", "level"),
+        10 => is("level_name"),
+        12 if whole => is("severitytext") || is("fields.level"),
+        12 => is("severitytext") || below("fields_", "level"),
+        13 if is("severity_code") => return Some(LevelName::Syslog),
+        13 => is("severity_text"),
+        14 if is("severitynumber") => return Some(LevelName::Otlp),
+        15 if (whole && is("syslog.severity")) || below("syslog_", "severity") => {
+            return Some(LevelName::Syslog);
+        }
+        17 if whole => is("record.level.name"),
+        17 => below("record_level_", "name"),
         _ => false,
-    }
+    };
+    any.then_some(LevelName::Any)
+}
+
+/// The name of a member of a nested object, split as [`level_name`] expects it.
+pub(crate) fn split_joined(name: &str) -> (&str, &str) {
+    const OBJECTS: [&str; 4] = ["log_", "fields_", "syslog_", "record_level_"];
+    let objects = OBJECTS
+        .iter()
+        .filter_map(|object| name.split_at_checked(object.len()));
+    let mut split = objects
+        .zip(OBJECTS)
+        .filter(|((start, _), object)| start.eq_ignore_ascii_case(object));
+    split.next().map_or(("", name), |(split, _)| split)
 }
 
 /// Whether what ends a key may end a level field's name: a quick look that turns most names away.
@@ -213,17 +360,8 @@ pub(crate) fn ends_level_name(key: &[u8]) -> bool {
         b't' => before == b'x',
         b'e' => matches!(
             key,
-            [.., b'l' | b'L', _, _, _, _] | [.., b'l' | b'L', b'_', _, _, _, _]
+            [.., b'l' | b'L', _, _, _, _] | [.., b'l' | b'L', b'_' | b'.', _, _, _, _]
         ),
         _ => false,
     }
-}
-
-/// The level that Serilog means by the value of `@l`: its verbose is below debug, where others have
-/// it in place of debug.
-pub(crate) fn from_serilog(value: &str) -> Option<Level> {
-    if value.eq_ignore_ascii_case("verbose") {
-        return Some(Level::Trace);
-    }
-    from_value(value)
 }

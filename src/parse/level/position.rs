@@ -22,7 +22,8 @@ impl Scanner<'_> {
         } else if word[1..].iter().all(u8::is_ascii_lowercase) {
             self.is_enclosed(start, end, usage)
                 || self.is_before_colon(start, end, level, usage)
-                || (usage == WordContext::Plain && self.is_column(start, end, level))
+                || ((usage == WordContext::Plain || word == b"verbose")
+                    && self.is_column(start, end, level))
                 || (usage == WordContext::Weak && self.is_npm(end))
         } else {
             false
@@ -79,17 +80,29 @@ impl Scanner<'_> {
         let boxed = matches!(before, b'[' | b'<' | b'|') || matches!(next, b']' | b'|');
         let fits = match usage {
             WordContext::Plain => true,
-            WordContext::Weak => boxed || next == b':' || behind_time || behind_colon,
+            WordContext::Weak => {
+                boxed
+                    || next == b':'
+                    || behind_time
+                    || behind_colon
+                    || (self.columns > 1 && next == b' ')
+            }
             WordContext::Capitals => next == b':' || behind_time,
             WordContext::Cut => {
                 (next == b'[' && then.is_ascii_digit()) || behind_time || behind_arrow
             }
+            WordContext::Columns => self.columns > 0 && next == b' ',
             WordContext::Column => self.after == Preceding::Column && self.is_before_bar(end),
             WordContext::Bracketed => before == b'[' && next == b']',
             WordContext::Lower | WordContext::Value => false,
         };
+        // `request.NOTICE: …` of Monolog, whose channel was counted as a word.
+        let behind_channel = before == b'.'
+            && self.words < 2
+            && matches!(usage, WordContext::Plain | WordContext::Weak);
         fits && match self.words {
             0 => true,
+            _ if behind_channel => true,
             _ if self.bracket || behind_arrow => true,
             1 if usage != WordContext::Plain => self.last == b"PHP",
             1 if self.is_program() && !self.is_negated() => true,
@@ -221,6 +234,11 @@ impl Scanner<'_> {
         }
         match (self.words, self.after) {
             (0, Preceding::Time) => self.is_column_behind_time(start, end, level),
+            (0, Preceding::Colon) => {
+                self.text[start].is_ascii_lowercase()
+                    && self.is_behind_tag(start)
+                    && self.is_said_of_line(end, level)
+            }
             (0, Preceding::Column) => self.is_before_bar(end),
             (0, Preceding::Start) => self.is_before_bar(end) || self.behind_blanks(end).1 == b'[',
             // `npm error code ENOENT`
@@ -258,7 +276,37 @@ impl Scanner<'_> {
             || behind_bracket
             || gap(&self.text[start - blanks..start])
             || self.is_before_bar(end)
-            || (self.iso_time && !matches!(level, Level::Trace | Level::Critical | Level::Fatal))
+            || (self.dated_time && self.is_said_of_line(end, level))
+    }
+
+    /// Whether a syslog tag with its process ends before `start`: `hostd[123]: `.
+    fn is_behind_tag(&self, start: usize) -> bool {
+        let [tag @ .., b']', b':', b' '] = &self.text[..start] else {
+            return false;
+        };
+        let process = tag
+            .iter()
+            .rev()
+            .take_while(|byte| byte.is_ascii_alphanumeric())
+            .count();
+        let name = &tag[..tag.len() - process];
+        process > 0 && matches!(name, [.., last, b'['] if last.is_ascii_alphanumeric())
+    }
+
+    /// Whether the word that ends at `end`, where a level may stand, is said of the line: not if it
+    /// begins a phrase (`error rate`, `info desk`). A word that is rare as a level must stand before
+    /// a name (`exim[8003]:`, `Server:`).
+    fn is_said_of_line(&self, end: usize, level: Level) -> bool {
+        let (at, _) = self.behind_blanks(end);
+        let rest = &self.text[at..];
+        let word = &rest[..rest
+            .iter()
+            .position(|byte| *byte == b' ')
+            .unwrap_or(rest.len())];
+        if matches!(level, Level::Trace | Level::Critical | Level::Fatal) {
+            return word.ends_with(b":") || word.contains(&b'[');
+        }
+        !PHRASES.contains(&word)
     }
 
     /// Where the blanks at `at` end, and what byte stands there.
@@ -277,6 +325,31 @@ impl Scanner<'_> {
         next == b'|' || (next == b'-' && class(self.byte(at + 1)) == ByteClass::Blank)
     }
 }
+
+/// What follows a level word that is none: `error rate`, `debug mode`.
+const PHRASES: [&[u8]; 21] = [
+    b"budget",
+    b"code",
+    b"codes",
+    b"count",
+    b"counter",
+    b"desk",
+    b"handler",
+    b"handling",
+    b"id",
+    b"level",
+    b"log",
+    b"logs",
+    b"margin",
+    b"message",
+    b"messages",
+    b"mode",
+    b"page",
+    b"path",
+    b"rate",
+    b"rates",
+    b"signs",
+];
 
 /// Whether `text` begins with an error's code (`E0308`, `CS1002`, `TS2304`) and then `end`.
 fn is_code(text: &[u8], end: &[u8]) -> bool {

@@ -4,7 +4,7 @@
 //! level word stands where logs put levels is [`crate::parse::level::position`]'s to say.
 
 use crate::parse::level::Level;
-use crate::parse::level::formats::{glog, glog_date, lone_letter};
+use crate::parse::level::formats::{esxi, glog, glog_date, lone_letter};
 use crate::parse::level::words::lookup;
 
 /// What a byte means to the search.
@@ -79,8 +79,69 @@ pub(super) struct Scanner<'a> {
     /// Whether a square bracket is open, and whether a time stands in it.
     pub(super) bracket: bool,
     pub(super) bracket_time: bool,
-    /// Whether the last time was one that no person writes: `2024-01-02T03:04:05Z`.
-    pub(super) iso_time: bool,
+    /// Whether the last time had its date with it, as only programs write it:
+    /// `2024-01-02T03:04:05Z`, `2024-01-02 03:04:05`.
+    pub(super) dated_time: bool,
+    /// Where the last date ended.
+    date_end: usize,
+    /// Words in capitals since the line last showed structure: columns, not prose.
+    pub(super) columns: u32,
+}
+
+/// Words that are prose in capitals, too.
+const SHOUTED: [&[u8]; 41] = [
+    b"ALL",
+    b"AN",
+    b"AND",
+    b"ANY",
+    b"ARE",
+    b"AT",
+    b"DELETE",
+    b"DROP",
+    b"FOR",
+    b"FROM",
+    b"GET",
+    b"HEAD",
+    b"IF",
+    b"IGNORE",
+    b"IGNORING",
+    b"IN",
+    b"INSERT",
+    b"IS",
+    b"LAST",
+    b"LEVEL",
+    b"LOG",
+    b"NO",
+    b"NOT",
+    b"OF",
+    b"ON",
+    b"OPTIONS",
+    b"OR",
+    b"PATCH",
+    b"POST",
+    b"PREVIOUS",
+    b"PUT",
+    b"SELECT",
+    b"SET",
+    b"THE",
+    b"THIS",
+    b"TO",
+    b"UPDATE",
+    b"WITH",
+    b"WITHOUT",
+    b"YOUR",
+    b"ZERO",
+];
+
+/// Whether a token is a date in numbers: `2024-01-02`, `02/01/2024`, `24/01/02`.
+fn is_date(token: &[u8]) -> bool {
+    let mark = |at: usize| matches!(token[at], b'-' | b'/' | b'.');
+    let digits = token.iter().filter(|byte| byte.is_ascii_digit()).count();
+    match token.len() {
+        10 => digits == 8 && (mark(4) && mark(7) || mark(2) && mark(5)),
+        8 => digits == 6 && mark(2) && mark(5),
+        _ => false,
+    }
 }
 
 /// More words of prose than this, and the message has begun.
@@ -97,7 +158,9 @@ impl<'a> Scanner<'a> {
             after: Preceding::Start,
             bracket: false,
             bracket_time: false,
-            iso_time: false,
+            dated_time: false,
+            date_end: 0,
+            columns: 0,
         }
     }
 
@@ -197,7 +260,10 @@ impl<'a> Scanner<'a> {
         if is_time {
             self.structure(Preceding::Time);
             self.bracket_time |= self.bracket;
-            self.iso_time = token.get(10) == Some(&b'T');
+            let behind_date = self.date_end != 0 && self.date_end + 1 == start;
+            self.dated_time = behind_date || token.get(10) == Some(&b'T');
+        } else if is_date(token) {
+            self.date_end = end;
         }
         end
     }
@@ -239,6 +305,7 @@ impl<'a> Scanner<'a> {
     fn structure(&mut self, after: Preceding) {
         self.after = after;
         self.words = 0;
+        self.columns = 0;
     }
 
     /// The level that the letters from `start` to `end` show; if they show none, they are counted.
@@ -275,6 +342,12 @@ impl<'a> Scanner<'a> {
                 return None;
             }
             _ => {}
+        }
+        if word.len() == 2 && next == b'(' && self.words == 0 && self.is_behind_time(start) {
+            let level = esxi(&self.text[start..]);
+            if level.is_some() {
+                return level;
+            }
         }
         if word.len() == 1 && self.words == 0 && self.is_behind_time(start) {
             let level = lone_letter(&self.text[start - 1..], self.after == Preceding::Colon);
@@ -320,6 +393,11 @@ impl<'a> Scanner<'a> {
             _ => false,
         };
         if neutral && self.after == Preceding::Time {
+            return;
+        }
+        let shouted = word.len() > 1 && word.iter().all(u8::is_ascii_uppercase);
+        if shouted && !SHOUTED.contains(&word) && lookup(word).is_none() {
+            self.columns += 1;
             return;
         }
         self.words += 1;

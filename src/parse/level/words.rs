@@ -20,6 +20,8 @@ pub(super) enum WordContext {
     Cut,
     /// Counts only in capitals in a column between bars: `| SUCCESS  |` of loguru.
     Column,
+    /// Counts only in capitals behind other words in capitals: `BGLMASTER FAILURE`.
+    Columns,
     /// Counts only in lower case, before a colon that no prose precedes: `fail:` of .NET.
     Lower,
     /// Counts only as the value of a field.
@@ -65,6 +67,7 @@ pub(super) const WORDS: &[(&str, Level, WordContext)] = &[
     ("notice", Level::Info, WordContext::Weak),
     ("severe", Level::Error, WordContext::Weak),
     ("system", Level::Info, WordContext::Bracketed),
+    ("failure", Level::Error, WordContext::Columns),
     ("success", Level::Info, WordContext::Column),
     ("verbose", Level::Debug, WordContext::Weak),
     ("warning", Level::Warn, WordContext::Plain),

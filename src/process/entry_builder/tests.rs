@@ -1,5 +1,6 @@
 //! What becomes of lines, by table.
 
+use crate::parse::fields::Parse;
 use crate::process::entry_builder::*;
 use crate::report::messages::Verbosity;
 

@@ -271,7 +271,8 @@ pub(super) const LINES: &[(Level, &str)] = &[
     (I, "2024-01-02T03:04:05Z info starting"),
     (I, "web_1  | INFO ready"),
     (W, "MyApp Server [WARN] disk almost full"),
-    (E, "WARN retrying level=error attempt=2"),
+    (W, "WARN retrying level=error attempt=2"),
+    (E, "retrying level=error attempt=2"),
     (W, "\x1b[33mlevel\x1b[0m=\x1b[33mwarn\x1b[0m \x1b[33mmsg\x1b[0m=x"),
     (E, "msg=\"level=info\" lvl=ERR"),
     (I, "severity=5 msg=x"),
@@ -399,4 +400,15 @@ pub(super) const NONE: &[&str] = &[
     "a -> SUCCESS b", "SUCCESS", "backup SUCCESS", "| SUCCESS", "error from server",
     "10:00:00,info,x y", "trace3]", "[trace3]",
     "| id | name |",
+    // numbers of no known framework
+    r#"{"level":3}"#, r#"{"level":"3"}"#, r#"{"level":0,"msg":"x"}"#, r#"{"level":5,"time":"x","msg":"y"}"#, r#"{"level":300}"#,
+    r#"{"level":5,"reqId":"x","app":"y"}"#, r#"{"severityNumber":25}"#, r#"{"severityNumber":0}"#, r#"{"PRIORITY":"8"}"#, r#"{"priority":3}"#,
+    r#"{"level":-4}"#, r#"{"severity":3}"#,
+    "game started level=1", "x level=50 y", "THE ERROR IS IN THE LOG", "SELECT ERROR FROM x",
+    // what a visitor writes
+    "1.2.3.4 - - [02/Jan/2024:03:04:05 +0000] \"GET / HTTP/1.1\" 200 1 \"-\" \"curl level=fatal x\"",
+    "[client level=fatal x] y", "x (level=fatal y) z", "x {level=fatal y} z", "x `a level=fatal y` z", "x 'a level=fatal y' z",
+    // nearly ESXi
+    "2024-01-02T03:04:05.678Z In(3) x", "2024-01-02T03:04:05.678Z In(x) y", "2024-01-02T03:04:05.678Z In() y", "2024-01-02T03:04:05.678Z Er(3", "In(14) x",
+    "Jan  2 03:04:05 host app[1]: warning signs", "Jan  2 03:04:05 host app[1]: fatal attraction", "2024-01-02 03:04:05 Trace of a fox",
 ];

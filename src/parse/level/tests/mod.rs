@@ -14,6 +14,10 @@ fn read(line: &str) -> Option<Level> {
     read_level(line, Parse::Auto)
 }
 
+fn is_level_name(name: &str) -> bool {
+    level_name("", name).is_some()
+}
+
 fn all() -> impl Iterator<Item = &'static (Level, &'static str)> {
     LINES.iter().chain(PROGRAMS)
 }
@@ -170,10 +174,11 @@ fn names_of_level_fields() {
     ] {
         assert!(!is_level_name(name), "{name}");
     }
-    assert!(is_joined_level_name("log_", "level"));
-    assert!(is_joined_level_name("Severity_", "text"));
-    assert!(!is_joined_level_name("a_", "LogLevel"));
-    assert!(!is_joined_level_name("log_", "levels"));
+    let is_joined = |prefix, key| level_name(prefix, key).is_some();
+    assert!(is_joined("log_", "level"));
+    assert!(is_joined("Severity_", "text"));
+    assert!(!is_joined("a_", "LogLevel"));
+    assert!(!is_joined("log_", "levels"));
 }
 
 #[test]
