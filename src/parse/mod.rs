@@ -3,6 +3,5 @@
 pub mod ansi;
 pub mod fields;
 pub mod level;
-#[cfg(feature = "cli")]
 pub mod stack_trace;
 pub mod timestamp;

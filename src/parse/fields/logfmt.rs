@@ -102,7 +102,7 @@ struct Bracket {
 pub(super) struct Tokens<'a> {
     line: &'a str,
     at: usize,
-    tokens: Vec<Token>,
+    found: Vec<Token>,
     /// How many of them were handed out.
     given: usize,
     open: Vec<Bracket>,
@@ -117,7 +117,7 @@ impl<'a> Tokens<'a> {
         Self {
             line,
             at: 0,
-            tokens: Vec::new(),
+            found: Vec::new(),
             given: 0,
             open: Vec::new(),
             open_kinds: [0; 3],
@@ -146,7 +146,7 @@ impl<'a> Tokens<'a> {
             // A colour code.
             Class::Open if at > 0 && bytes[at - 1] == ESC => at + 1,
             Class::Open => {
-                let (kind, tokens) = (bytes[at], self.tokens.len());
+                let (kind, tokens) = (bytes[at], self.found.len());
                 self.open_kinds[kind_of(kind)] += 1;
                 self.open.push(Bracket { kind, at, tokens });
                 at + 1
@@ -180,7 +180,7 @@ impl<'a> Tokens<'a> {
                 let next = bytes.get(end);
                 if next.is_none_or(|byte| is_space(*byte) || matches!(byte, b',' | b';' | b']')) {
                     (token.end, token.quoted) = (end, true);
-                    self.tokens.push(token);
+                    self.found.push(token);
                 }
                 return end;
             }
@@ -189,7 +189,7 @@ impl<'a> Tokens<'a> {
             _ if is_base64_tail(&bytes[start..equals]) => return equals + 1,
             _ => {}
         }
-        self.tokens.push(token);
+        self.found.push(token);
         // The value may open a bracket.
         equals + 1
     }
@@ -257,7 +257,7 @@ impl<'a> Tokens<'a> {
         while let Some(bracket) = self.open.pop() {
             self.open_kinds[kind_of(bracket.kind)] -= 1;
             if bracket.kind == kind {
-                self.tokens.truncate(bracket.tokens);
+                self.found.truncate(bracket.tokens);
                 self.extend(bracket.at, at + 1);
                 return;
             }
@@ -266,14 +266,14 @@ impl<'a> Tokens<'a> {
 
     /// A bare value that opens what stands from `start` to `end` reaches behind it.
     fn extend(&mut self, start: usize, end: usize) {
-        if let Some(last) = self.tokens.last()
+        if let Some(last) = self.found.last()
             && !last.quoted
             && last.equals < start
             && start < last.end
             && last.end < end
         {
             let end = self.word_end(end);
-            if let Some(last) = self.tokens.last_mut() {
+            if let Some(last) = self.found.last_mut() {
                 last.end = end;
             }
         }
@@ -294,7 +294,7 @@ impl Iterator for Tokens<'_> {
     fn next(&mut self) -> Option<Token> {
         let mut more = true;
         loop {
-            if let Some(token) = self.tokens.get(self.given)
+            if let Some(token) = self.found.get(self.given)
                 && (!more || self.open.is_empty() && self.at >= token.end)
             {
                 let mut token = *token;

@@ -150,7 +150,7 @@ pub(super) fn esxi(text: &[u8]) -> Option<Level> {
     let severity = SEVERITIES.iter().position(|word| *word == letters)?;
     let digits = run(rest.strip_prefix(b"(")?, u8::is_ascii_digit);
     let closes = (1..=3).contains(&digits) && rest.get(1 + digits) == Some(&b')');
-    let priority = rest[1..1 + digits]
+    let priority = rest[1..=digits]
         .iter()
         .fold(0, |number, digit| number * 10 + usize::from(digit - b'0'));
     let severity = u8::try_from(severity).ok()?;
