@@ -9,6 +9,7 @@ mod docs;
 mod ending;
 mod fields;
 mod files;
+mod gateways;
 mod help;
 mod house;
 mod install;

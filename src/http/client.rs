@@ -3,13 +3,12 @@
 //! Knows the connection and how its answers and errors are read. Knows nothing of what an answer
 //! means, of retrying, of queues or of counters.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use ureq::http::{HeaderName, HeaderValue, Response, Uri};
-use ureq::unversioned::transport::{
-    ConnectProxyConnector, Connector as _, SocksConnector, TcpConnector,
-};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, SocksConnector};
 use ureq::{Agent, Body, Proxy, ProxyProtocol, Timeout};
 
 use crate::entry::request::Request;
@@ -18,13 +17,16 @@ use crate::http::Push;
 use crate::http::abort::{AbortableAgent, InFlightRequest};
 use crate::http::credentials::ReloadedHeader;
 pub use crate::http::credentials::{Scheme, SecretFile};
-use crate::http::dns_cache::DnsCache;
+use crate::http::dns::Dns;
 pub use crate::http::error::{Endpoint, Step, TransportError};
 use crate::http::error::{explain, wants_tls};
+use crate::http::exchange::{ExchangeConnector, StaleConnection};
 use crate::http::response::TEXT;
 pub use crate::http::response::{HttpResponse, REFUSAL_TEXT};
 pub use crate::http::setting_names::SettingNames;
 pub use crate::http::settings::{HttpSettings, TlsSettings};
+pub use crate::http::tcp::ConnectError;
+use crate::http::tcp::TcpConnector;
 use crate::http::tls_connector::TlsConnector;
 
 /// What a connection copies a request through. ureq's own 128 KiB, times the connections, is memory
@@ -40,7 +42,8 @@ const FOR_EVER: Duration = Duration::from_hours(24 * 365);
 /// Pushes to a Loki, and asks it.
 pub struct HttpTransport {
     wire: AbortableAgent,
-    names: DnsCache,
+    tcp: TcpConnector,
+    timeout: Duration,
     url: String,
     headers: Vec<(HeaderName, HeaderValue)>,
     secret: Option<ReloadedHeader>,
@@ -91,6 +94,7 @@ impl HttpTransport {
             client_certificate: connection.tls.client.is_some(),
             terms,
         };
+        let proxied = proxy.is_some();
         let config = Agent::config_builder()
             .http_status_as_error(false)
             // A POST that follows a redirect goes on as a GET and loses its entries.
@@ -107,19 +111,22 @@ impl HttpTransport {
             .timeout_global(Some(connection.timeout))
             .proxy(proxy)
             .build();
-        let names = DnsCache::default();
-        let of_agents = names.clone();
+        let dns = Dns::with_zone(&way.host, None);
+        let tcp = TcpConnector::new(dns.clone());
+        let of_agents = tcp.clone();
         let wire = AbortableAgent::new(move || {
             let connector =
                 ().chain(SocksConnector::default())
                     .chain(ConnectProxyConnector::default())
-                    .chain(TcpConnector::default())
-                    .chain(TlsConnector(tls.clone()));
-            Agent::with_parts(config.clone(), connector, of_agents.clone())
+                    .chain(of_agents.clone())
+                    .chain(TlsConnector(tls.clone()))
+                    .chain(ExchangeConnector { proxied });
+            Agent::with_parts(config.clone(), connector, dns.clone())
         });
         Ok(Self {
             wire,
-            names,
+            tcp,
+            timeout: connection.timeout,
             url: connection.url.clone(),
             headers,
             secret,
@@ -132,6 +139,22 @@ impl HttpTransport {
         &self.way
     }
 
+    /// Opens a connection to the server, or to the proxy in front of it, and closes it again.
+    ///
+    /// # Errors
+    /// If there is none to be had.
+    pub fn connect(&self, timeout: Duration) -> Result<SocketAddr, ConnectError> {
+        let (host, port) = match &self.way.proxy {
+            Some(proxy) => proxy.rsplit_once(':').unwrap_or((proxy, "80")),
+            None => (self.way.host.as_str(), ""),
+        };
+        let port = port.parse().unwrap_or(self.way.port);
+        let deadline = Instant::now().checked_add(timeout);
+        self.tcp
+            .open(host, port, deadline)
+            .map(|(_, address)| address)
+    }
+
     /// Sends a request once.
     ///
     /// # Errors
@@ -141,23 +164,24 @@ impl HttpTransport {
         request: &Request,
         timeout: Duration,
     ) -> Result<HttpResponse, TransportError> {
-        let under_way = self.begin(timeout);
-        let mut post = under_way
-            .agent
-            .post(&self.url)
-            .header("content-type", "application/json");
-        if request.gzip {
-            post = post.header("content-encoding", "gzip");
-        }
-        for (name, value) in self.headers() {
-            post = post.header(name, value);
-        }
-        let post = post
-            .config()
-            .timeout_global(Some(timeout))
-            .timeout_connect(Some(timeout))
-            .build();
-        self.page(post.send(&*request.body), &under_way, TEXT)
+        self.exchange(timeout, TEXT, |agent, left| {
+            let mut post = agent
+                .post(&self.url)
+                .header("content-type", "application/json");
+            if request.gzip {
+                post = post.header("content-encoding", "gzip");
+            }
+            for (name, value) in self.headers() {
+                post = post.header(name, value);
+            }
+            let post = post
+                .config()
+                .timeout_global(Some(left))
+                .timeout_connect(Some(left.min(self.timeout)))
+                .timeout_per_write(Some(left.min(self.timeout)))
+                .build();
+            post.send(&*request.body)
+        })
     }
 
     /// Asks for an address, with the same headers.
@@ -165,17 +189,38 @@ impl HttpTransport {
     /// # Errors
     /// If no answer came that can be read.
     pub fn get(&self, url: &str, timeout: Duration) -> Result<HttpResponse, TransportError> {
-        let under_way = self.begin(timeout);
-        let mut get = under_way.agent.get(url);
-        for (name, value) in self.headers() {
-            get = get.header(name, value);
+        self.exchange(timeout, REFUSAL_TEXT, |agent, left| {
+            let mut get = agent.get(url);
+            for (name, value) in self.headers() {
+                get = get.header(name, value);
+            }
+            let get = get
+                .config()
+                .timeout_global(Some(left))
+                .timeout_connect(Some(left))
+                .build();
+            get.call()
+        })
+    }
+
+    /// Sends a request and reads the response, of whose body at most this much. A connection that
+    /// the server closed while it was idle is replaced by another at once.
+    fn exchange(
+        &self,
+        timeout: Duration,
+        most: usize,
+        send: impl Fn(&Agent, Duration) -> Result<Response<Body>, ureq::Error>,
+    ) -> Result<HttpResponse, TransportError> {
+        let began = Instant::now();
+        let in_flight = self.begin(timeout);
+        loop {
+            let left = timeout.saturating_sub(began.elapsed());
+            match send(&in_flight.agent, left) {
+                Err(ureq::Error::Other(error))
+                    if error.is::<StaleConnection>() && !in_flight.is_broken_off() => {}
+                answer => return self.page(answer, &in_flight, most),
+            }
         }
-        let get = get
-            .config()
-            .timeout_global(Some(timeout))
-            .timeout_connect(Some(timeout))
-            .build();
-        self.page(get.call(), &under_way, REFUSAL_TEXT)
     }
 
     /// A request that may take so long begins.
@@ -200,7 +245,6 @@ impl HttpTransport {
         most: usize,
     ) -> Result<HttpResponse, TransportError> {
         let response = answer.map_err(|error| {
-            self.names.forget();
             // What we broke off ourselves took too long.
             let is_ours = under_way.is_broken_off();
             let error = if is_ours {

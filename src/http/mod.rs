@@ -6,13 +6,15 @@
 pub mod abort;
 pub mod client;
 pub mod credentials;
-pub mod dns_cache;
+pub mod dns;
 pub mod error;
+pub mod exchange;
 pub mod proxy;
 pub mod response;
 pub mod setting_names;
 pub mod settings;
 pub mod system_roots;
+pub mod tcp;
 pub mod tls;
 pub mod tls_connector;
 pub mod url;
@@ -21,6 +23,16 @@ pub mod x509;
 use std::time::{Duration, Instant};
 
 use crate::entry::request::Request;
+
+/// The bytes per second that a link is assumed to carry at least.
+const SLOWEST_LINK: u64 = 8 * 1024;
+
+/// How long a request with a body of this size may take: a slow link needs its time. What the
+/// kernel has taken says nothing about what has left it, so bytes that were written cannot be
+/// counted instead.
+pub fn time_for_body(timeout: Duration, body: usize) -> Duration {
+    timeout.saturating_add(Duration::from_millis(body as u64 * 1000 / SLOWEST_LINK))
+}
 
 /// Somewhere requests go: Loki over HTTP, or a test's own.
 pub trait Push: Send + Sync {

@@ -9,14 +9,15 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use rustls::{ClientConfig, ClientConnection};
 use ureq::Error;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
     TransportAdapter,
 };
 
-use crate::http::error::{CutShort, of_tls};
+use crate::http::error::CutShort;
+use crate::http::exchange::grow_if_full;
 
 /// Wraps connections to https addresses. None where no address of a run is https.
 pub struct TlsConnector(pub Option<Arc<ClientConfig>>);
@@ -50,12 +51,15 @@ impl<In: Transport> Connector<In> for TlsConnector {
         let mut sock = TransportAdapter::new(transport.boxed(), Arc::clone(&details.current_time));
         sock.set_timeout(details.timeout);
         conn.complete_io(&mut sock).map_err(in_handshake)?;
-        let stream = StreamOwned { conn, sock };
         let buffers = LazyBuffers::new(
             details.config.input_buffer_size(),
             details.config.output_buffer_size(),
         );
-        Ok(Some(Either::B(TlsTransport { buffers, stream })))
+        Ok(Some(Either::B(TlsTransport {
+            conn,
+            sock,
+            buffers,
+        })))
     }
 }
 
@@ -74,10 +78,42 @@ fn broken(error: rustls::Error) -> Error {
     Error::Other(Box::new(error))
 }
 
-/// A connection with TLS around it.
+/// A connection with TLS around it. It is read without being written first, so that what a server
+/// has said is heard although it takes nothing more.
 pub struct TlsTransport {
+    conn: ClientConnection,
+    sock: TransportAdapter,
     buffers: LazyBuffers,
-    stream: StreamOwned<ClientConnection, TransportAdapter>,
+}
+
+impl TlsTransport {
+    /// Decrypts what lies in the buffer of the connection below, without waiting for more.
+    fn decrypt(&mut self) -> Result<(), Error> {
+        loop {
+            let below = self.sock.get_mut().buffers();
+            // rustls would take reading nothing for the end.
+            if below.input().is_empty() {
+                return Ok(());
+            }
+            let amount = self.conn.read_tls(&mut below.input())?;
+            below.input_consume(amount);
+            self.conn.process_new_packets().map_err(broken)?;
+            self.take_plaintext()?;
+        }
+    }
+
+    /// Moves decrypted bytes to our own buffer. None if there are none, and more may come.
+    fn take_plaintext(&mut self) -> io::Result<Option<usize>> {
+        grow_if_full(&mut self.buffers);
+        match self.conn.reader().read(self.buffers.input_append_buf()) {
+            Ok(amount) => {
+                self.buffers.input_appended(amount);
+                Ok(Some(amount))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 impl fmt::Debug for TlsTransport {
@@ -92,28 +128,28 @@ impl Transport for TlsTransport {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        self.stream.sock.set_timeout(timeout);
+        self.sock.set_timeout(timeout);
         let output = &self.buffers.output()[..amount];
-        self.stream.write_all(output).map_err(|error| {
-            // What a server says as it hangs up tells more than that it did: with TLS 1.3 it looks
-            // at our certificate when we have begun to write.
-            match self.stream.read(&mut [0; 1]) {
-                Err(last) if of_tls(&last).is_some() => last,
-                _ => error,
-            }
-        })?;
-        Ok(())
+        self.conn.writer().write_all(output)?;
+        while self.conn.wants_write() {
+            self.conn.write_tls(&mut self.sock)?;
+        }
+        self.decrypt()
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        self.stream.sock.set_timeout(timeout);
-        let amount = self.stream.read(self.buffers.input_append_buf())?;
-        self.buffers.input_appended(amount);
-        Ok(amount > 0)
+        self.sock.set_timeout(timeout);
+        loop {
+            if let Some(amount) = self.take_plaintext()? {
+                return Ok(amount > 0);
+            }
+            self.conn.read_tls(&mut self.sock)?;
+            self.conn.process_new_packets().map_err(broken)?;
+        }
     }
 
     fn is_open(&mut self) -> bool {
-        self.stream.sock.get_mut().is_open()
+        self.sock.get_mut().is_open()
     }
 
     fn is_tls(&self) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! Knows the shape of an address. Knows nothing of connections.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::IpAddr;
 
 /// The path of Loki's push interface.
 const PUSH: &str = "/loki/api/v1/push";
@@ -105,20 +105,9 @@ impl PushUrl {
 }
 
 /// Whether a name stands for this machine wherever it is asked for (RFC 6761).
-fn is_localhost(host: &str) -> bool {
+pub fn is_localhost(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     host == "localhost" || host.ends_with(".localhost")
-}
-
-/// What a name with its port stands for if it is this machine's: for a system that does not know,
-/// as an empty one with no `/etc/hosts`.
-pub fn this_machine(name: &str) -> Option<[SocketAddr; 2]> {
-    let (host, port) = name.rsplit_once(':')?;
-    let port = port.parse().ok().filter(|_| is_localhost(host))?;
-    Some([
-        (Ipv4Addr::LOCALHOST, port).into(),
-        (Ipv6Addr::LOCALHOST, port).into(),
-    ])
 }
 
 impl std::fmt::Debug for PushUrl {
@@ -272,22 +261,5 @@ mod tests {
         let is = |url| PushUrl::parse(url).unwrap().is_loopback();
         assert!(is("http://localhost:1") && is("http://127.0.0.9") && is("http://[::1]:1"));
         assert!(!is("http://loki") && !is("http://10.0.0.1") && !is("http://localhost.evil.com"));
-    }
-
-    #[test]
-    fn this_machine_has_its_name_where_nobody_knows_it() {
-        let of = |name| this_machine(name).map(|found| found.map(|at| at.to_string()));
-        let here = Some(["127.0.0.1:3100".to_owned(), "[::1]:3100".to_owned()]);
-        for name in ["localhost:3100", "LOCALHOST.:3100", "loki.localhost:3100"] {
-            assert_eq!(of(name), here, "{name}");
-        }
-        for name in [
-            "loki:3100",
-            "notlocalhost:1",
-            "localhost.evil.com:1",
-            "localhost",
-        ] {
-            assert_eq!(of(name), None, "{name}");
-        }
     }
 }

@@ -3,7 +3,6 @@
 //! Sends one entry through the code that sends all others (`seal`, `push`, `outcome`). Knows no
 //! source and no queue. What is said stands in `words`, how it looks in `sheet`.
 
-mod connect;
 mod messages;
 mod read_back;
 mod report;
@@ -84,7 +83,7 @@ impl Check<'_> {
     /// Name, connection and TLS. Gives what the server tells of itself.
     fn reach(&mut self) -> Option<HttpResponse> {
         let way = self.http.way();
-        let reached = crate::app::check::connect::reach(way, self.timeout());
+        let reached = self.http.connect(self.timeout());
         let line = crate::app::check::messages::reached(way, &reached);
         if !self.sheet.say(&line) {
             return None;

@@ -272,8 +272,8 @@ impl Sender {
         let trips = self
             .crew
             .side_by_side(ready, self.delivery.connections, |&place| {
-                let timeout = self.vigil.timeout(tries)?;
                 let parcel = self.desk.parcel(place);
+                let timeout = self.vigil.timeout(tries, parcel.request.body.len())?;
                 self.counters
                     .tried(parcel.request.body.len(), parcel.tries > 0);
                 let sent = Instant::now();

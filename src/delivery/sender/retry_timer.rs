@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::delivery::sender::SenderSettings;
+use crate::http::time_for_body;
 use crate::report::counters::Counters;
 use crate::sync::flush_deadline::{AttemptTiming, FlushDeadline, MIN_FLUSH};
 use crate::sync::shutdown::{Phase, Shutdown, ShutdownState};
@@ -118,14 +119,14 @@ impl RetryTimer {
         std::mem::replace(&mut self.phase, phase) < phase
     }
 
-    /// How long one more of these may take: near the end, no longer than is left. None if nothing
-    /// is.
-    pub fn timeout(&self, tries: AttemptTiming) -> Option<Duration> {
+    /// How long a request with a body of this size may take: near the end, no longer than is left.
+    /// None if nothing is.
+    pub fn timeout(&self, tries: AttemptTiming, body: usize) -> Option<Duration> {
         let accepted = self.counters.last_accepted();
         let by = self.patience.answers_by(self.stop.view(), accepted, tries);
-        let left = by.map_or(self.timeout, |by| {
-            by.saturating_duration_since(Instant::now())
-                .min(self.timeout)
+        let timeout = time_for_body(self.timeout, body);
+        let left = by.map_or(timeout, |by| {
+            by.saturating_duration_since(Instant::now()).min(timeout)
         });
         (!left.is_zero()).then_some(left)
     }

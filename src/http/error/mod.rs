@@ -11,6 +11,7 @@ use std::io;
 
 use ureq::{Error, Timeout};
 
+use crate::http::dns::UnknownHost;
 use crate::http::error::handshake::{at_name, is_lasting, maybe_certificate, maybe_plain};
 use crate::http::setting_names::SettingNames;
 
@@ -105,12 +106,11 @@ pub fn explain(error: &Error, way: &Endpoint) -> TransportError {
     let (stage, (text, remedy)) = match error {
         Error::Io(error) => io_error(error, way),
         Error::Other(error) => other(error.as_ref(), way),
-        Error::HostNotFound => (Step::Reach, not_found(way)),
         Error::Timeout(which @ (Timeout::Connect | Timeout::Resolve)) => {
             let text = format!("no connection in time (timeout: {which})");
             (Step::Reach, (text, unreached(way)))
         }
-        Error::Timeout(Timeout::Global) => {
+        Error::Timeout(Timeout::Global | Timeout::PerWrite) => {
             let text = format!("no answer in time ({})", way.terms.timeout);
             (Step::Answer, (text, too_slow(way)))
         }
@@ -121,6 +121,10 @@ pub fn explain(error: &Error, way: &Endpoint) -> TransportError {
         Error::ConnectionFailed => (Step::Reach, ("no connection".into(), unreached(way))),
         Error::ConnectProxyFailed(reason) => (Step::Proxy, proxy(reason, way)),
         Error::Tls(what) => (Step::Tls, ((*what).to_owned(), at_name(way))),
+        Error::LargeResponseHeader(..) => (Step::Answer, large_headers("64 KiB", way)),
+        Error::Protocol(error) if error.to_string().contains("too many headers") => {
+            (Step::Answer, large_headers("128 lines", way))
+        }
         Error::Protocol(error) => {
             let text = format!("what answers does not speak HTTP ({error})");
             (Step::Http, (text, no_http(way)))
@@ -158,7 +162,20 @@ fn other(error: &(dyn std::error::Error + 'static), way: &Endpoint) -> (Step, Wo
         let remedy = format!("{}; {}", maybe_plain(way), maybe_certificate(way));
         return (Step::Tls, (error.to_string(), remedy));
     }
+    if let Some(unknown) = error.downcast_ref::<UnknownHost>() {
+        return (Step::Reach, not_found(&unknown.host, way));
+    }
     (Step::Answer, (error.to_string(), unanswered(way)))
+}
+
+fn large_headers(limit: &str, way: &Endpoint) -> Words {
+    (
+        format!("the response has more than {limit} of headers"),
+        format!(
+            "see what the server, or a proxy in front of it, adds there; check host and port in {}",
+            way.terms.url
+        ),
+    )
 }
 
 fn io_error(error: &io::Error, way: &Endpoint) -> (Step, Words) {
@@ -181,29 +198,24 @@ fn io_error(error: &io::Error, way: &Endpoint) -> (Step, Words) {
         io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
             "connection closed without an answer".into()
         }
-        _ => {
-            let text = error.to_string();
-            if text.starts_with("failed to lookup address") {
-                return (Step::Reach, not_found(way));
-            }
-            text
-        }
+        _ => error.to_string(),
     };
     (Step::Answer, (text, unanswered(way)))
 }
 
-fn not_found(way: &Endpoint) -> Words {
+fn not_found(host: &str, way: &Endpoint) -> Words {
     let terms = &way.terms;
-    match &way.proxy {
-        Some(proxy) => (
-            format!("host not found: {proxy}, the proxy"),
+    let is_proxy = |proxy: &String| proxy.rsplit_once(':').is_some_and(|(name, _)| name == host);
+    if way.proxy.as_ref().is_some_and(is_proxy) {
+        return (
+            format!("host not found: {host}, the proxy"),
             format!("check {}, and this machine's DNS", terms.proxy),
-        ),
-        None => (
-            format!("host not found: {}", way.host),
-            format!("check the host in {}, and this machine's DNS", terms.url),
-        ),
+        );
     }
+    (
+        format!("host not found: {host}"),
+        format!("check the host in {}, and this machine's DNS", terms.url),
+    )
 }
 
 fn unreached(way: &Endpoint) -> String {

@@ -4,14 +4,14 @@
 
 mod push;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::app::check::connect::ConnectResult;
 pub use crate::app::check::messages::push::probed;
 use crate::app::check::report::{ReportLine, Status};
 use crate::app::check::{Answered, Pushed};
 use crate::delivery::outcome::{self, Outcome};
-use crate::http::client::{Endpoint, Step};
+use crate::http::client::{ConnectError, Endpoint, Step};
 use crate::report::humanize::{counted, duration};
 use crate::report::messages::Sanitized;
 
@@ -62,24 +62,27 @@ pub fn title(url: &str) -> String {
 }
 
 /// Name and connection.
-pub fn reached(way: &Endpoint, reached: &ConnectResult) -> ReportLine {
+pub fn reached(way: &Endpoint, reached: &Result<SocketAddr, ConnectError>) -> ReportLine {
     const STEP: &str = "address";
     let (host, flag) = match &way.proxy {
         Some(proxy) => (format!("the proxy {proxy}"), way.terms.proxy.to_string()),
         None => (way.host.clone(), format!("the host in {}", way.terms.url)),
     };
     match reached {
-        ConnectResult::Connected(at) => line(
+        Ok(at) => line(
             Status::Good,
             STEP,
             format!("{host}: {at} takes connections"),
         ),
-        ConnectResult::NoName(why) => bad(
+        Err(ConnectError::UnknownHost(unknown)) => bad(
             STEP,
-            format!("host not found: {host} ({why})"),
+            format!("host not found: {host} ({})", unknown.error),
             format!("check {flag}, and this machine's DNS"),
         ),
-        ConnectResult::NoConnection(tried, why) => {
+        Err(ConnectError::Refused {
+            addresses: tried,
+            error: why,
+        }) => {
             let tried: Vec<String> = tried.iter().map(ToString::to_string).collect();
             let tried = tried.join(" and ");
             if why.kind() == std::io::ErrorKind::ConnectionRefused {

@@ -1,0 +1,187 @@
+//! What HTTP over a connection must know that ureq does not: that the response may come before the
+//! request was sent, and that a connection kept open may be closed at the moment it is used.
+
+use std::fmt;
+use std::io;
+
+use ureq::Error;
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
+};
+
+/// What a response's headers may take: ureq's own limit, and some to notice that it is passed.
+const LARGEST_HEADERS: usize = 65 * 1024;
+
+/// Wraps connections to the server after everything else.
+#[derive(Debug)]
+pub struct ExchangeConnector {
+    /// Whether they go through a proxy. ureq makes the connection to the proxy itself without one.
+    pub proxied: bool,
+}
+
+impl<In: Transport> Connector<In> for ExchangeConnector {
+    type Out = Either<In, Exchange<In>>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, Error> {
+        let is_to_proxy = self.proxied && details.config.proxy().is_none();
+        Ok(chained.map(|transport| {
+            if is_to_proxy {
+                return Either::A(transport);
+            }
+            Either::B(Exchange {
+                transport,
+                used: false,
+                answering: false,
+                writing: true,
+                early: false,
+            })
+        }))
+    }
+}
+
+/// A connection that was kept open from an earlier request was closed before it brought a response
+/// to this one. It says nothing about the server: the request may go over a new connection at once.
+#[derive(Debug)]
+pub struct StaleConnection;
+
+impl fmt::Display for StaleConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("connection closed without a response")
+    }
+}
+
+impl std::error::Error for StaleConnection {}
+
+/// A connection over which one request and response follow the other.
+#[derive(Debug)]
+pub struct Exchange<T> {
+    transport: T,
+    /// Whether an earlier request got its response here.
+    used: bool,
+    /// Whether the response to this one has begun.
+    answering: bool,
+    /// Whether the server still reads: neither has it closed the connection, nor answered before
+    /// the request was sent.
+    writing: bool,
+    /// Whether it has answered before the request was sent, and ureq has not seen that yet.
+    early: bool,
+}
+
+impl<T: Transport> Transport for Exchange<T> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.transport.buffers()
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        if std::mem::take(&mut self.answering) {
+            self.used = true;
+        }
+        // ureq reads only when it has written everything: the rest goes nowhere.
+        if !self.writing {
+            return Ok(());
+        }
+        match self.transport.transmit_output(amount, timeout) {
+            Ok(()) => {
+                self.early = is_final(self.transport.buffers().input());
+                self.writing = !self.early;
+            }
+            Err(Error::Io(error)) if is_closed(&error) => self.writing = false,
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let came = if std::mem::take(&mut self.early) {
+            Ok(true)
+        } else {
+            self.transport.await_input(timeout)
+        };
+        let closed = match &came {
+            Ok(came) => !came,
+            Err(Error::Io(error)) => is_closed(error),
+            Err(_) => false,
+        };
+        if closed && self.used && !self.answering {
+            return Err(Error::Other(Box::new(StaleConnection)));
+        }
+        self.answering |= matches!(came, Ok(true));
+        came
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.writing && self.transport.is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.transport.is_tls()
+    }
+}
+
+/// Whether an error means that the peer has closed the connection.
+pub fn is_closed(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let kind = error.kind();
+    matches!(
+        kind,
+        BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof
+    )
+}
+
+/// Whether this is how a response begins after which a server need not read any more. One of 1xx
+/// comes before another.
+fn is_final(input: &[u8]) -> bool {
+    const VERSION: &[u8] = b"HTTP/1.1 ";
+    match input.get(VERSION.len()) {
+        Some(status) => *status != b'1',
+        None => false,
+    }
+}
+
+/// Makes room for more input: for headers that are larger than usual.
+pub fn grow_if_full(buffers: &mut LazyBuffers) {
+    if !buffers.input_append_buf().is_empty() {
+        return;
+    }
+    let mut larger = LazyBuffers::new(LARGEST_HEADERS, buffers.output().len());
+    let input = buffers.input();
+    larger.input_append_buf()[..input.len()].copy_from_slice(input);
+    larger.input_appended(input.len());
+    *buffers = larger;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_that_only_announces_another_is_not_final() {
+        for (input, expected) in [
+            ("HTTP/1.1 413 Too Large\r\n", true),
+            ("HTTP/1.1 204", true),
+            ("HTTP/1.0 4", true),
+            ("HTTP/1.1 100 Continue\r\n", false),
+            ("HTTP/1.1 ", false),
+            ("", false),
+        ] {
+            assert_eq!(is_final(input.as_bytes()), expected, "{input}");
+        }
+    }
+
+    #[test]
+    fn a_full_buffer_keeps_its_input_as_it_grows() {
+        let mut buffers = LazyBuffers::new(8, 16);
+        grow_if_full(&mut buffers);
+        assert_eq!(buffers.input_append_buf().len(), 8);
+        buffers.input_append_buf().copy_from_slice(b"HTTP/1.1");
+        buffers.input_appended(8);
+        grow_if_full(&mut buffers);
+        assert_eq!(buffers.input(), b"HTTP/1.1");
+        assert!(buffers.input_append_buf().len() > 64 * 1024);
+        assert_eq!(buffers.output().len(), 16);
+    }
+}

@@ -1,0 +1,170 @@
+//! What stands between the program and Loki, each driven as it is: HAProxy, nginx, Caddy and squid,
+//! where they are installed, and servers that behave like them.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::thread;
+
+use crate::support::daemon::Daemon;
+use crate::support::loki::Fault;
+use crate::support::tls::Authority;
+use crate::support::{Dir, Finished, Loki, LokiPush, stranger};
+
+/// Lines that make a request of some megabytes: more than sockets take on the way.
+fn many_lines() -> String {
+    texts(40_000, |n| format!("line {n:06} {n:0>90}\n"))
+}
+
+fn texts(n: usize, text: impl Fn(usize) -> String) -> String {
+    (0..n).map(text).collect::<Vec<_>>().concat()
+}
+
+/// Ships them in one request, uncompressed.
+fn ship(run: LokiPush, lines: &str) -> Finished {
+    let run = run.args([
+        "--gzip-level",
+        "0",
+        "--batch-bytes",
+        "16MiB",
+        "--batch-size",
+        "1000000",
+    ]);
+    let run = run.args(["--flush-interval", "1m"]).impatient();
+    run.stdin_bytes(lines).run()
+}
+
+/// Answers the head of every request with this, and closes with the body unread.
+fn head_only(answer: &'static str) -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            _ = client.read(&mut [0; 1024]);
+            _ = client.write_all(answer.as_bytes());
+        }
+    });
+    format!("http://127.0.0.1:{port}")
+}
+
+#[test]
+fn an_answer_to_the_head_of_a_request_is_heard() {
+    for (answer, word) in [
+        (
+            "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n",
+            "401",
+        ),
+        (
+            "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbusy",
+            "503",
+        ),
+    ] {
+        let run = LokiPush::at(head_only(answer)).args(["--flush-timeout", "0s", "-v"]);
+        let ended = ship(run, &many_lines()).expect(1).expect_stderr([word]);
+        assert!(!ended.stderr.contains("closed"), "{}", ended.report());
+        assert!(!ended.stderr.contains("reset"), "{}", ended.report());
+    }
+}
+
+#[test]
+fn an_answer_is_heard_while_nobody_reads_the_request() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    thread::spawn(move || {
+        // Kept open, and never read again.
+        let mut open = Vec::new();
+        for mut client in listener.incoming().flatten() {
+            _ = client.read(&mut [0; 1024]);
+            _ = client.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+            open.push(client);
+        }
+    });
+    let lines = many_lines().repeat(4);
+    let run = LokiPush::at(format!("http://127.0.0.1:{port}"));
+    let ended = ship(run.args(["--flush-timeout", "0s"]), &lines).expect(1);
+    let ended = ended.expect_stderr(["403"]);
+    assert!(ended.elapsed.as_secs() < 9, "{}", ended.report());
+}
+
+#[test]
+fn haproxy_answers_at_the_head_and_is_obeyed() {
+    let lines = many_lines();
+    let authority = Authority::new();
+    let pair = authority.sign(crate::support::tls::Flaw::None);
+    for (bind, scheme) in [("", "http"), (" ssl crt DIR/pair.pem", "https")] {
+        let loki = Loki::start();
+        let dir = Dir::new();
+        dir.write("pair.pem", format!("{}{}", pair.cert, pair.key));
+        let frontend = format!(
+            " bind 127.0.0.1:PORT{bind}\n\
+             http-request deny deny_status 413 if {{ req.hdr_val(content-length) gt 1000000 }}\n\
+             default_backend b\nbackend b\n server s 127.0.0.1:{}",
+            loki.port()
+        );
+        let Some(haproxy) = Daemon::haproxy(dir, &frontend) else {
+            return;
+        };
+        let run = LokiPush::at(haproxy.url(scheme))
+            .arg("--ca-cert")
+            .arg(authority.file());
+        let ended = ship(run.summed(), &lines).expect(0);
+        assert_eq!(ended.summary().delivered, 40_000);
+        assert_eq!(loki.lines().len(), 40_000, "{}", ended.report());
+        loki.assert_clean();
+
+        let dir = Dir::new();
+        dir.write("pair.pem", format!("{}{}", pair.cert, pair.key));
+        let frontend = format!(" bind 127.0.0.1:PORT{bind}\n http-request auth realm Loki");
+        let Some(haproxy) = Daemon::haproxy(dir, &frontend) else {
+            return;
+        };
+        let run = LokiPush::at(haproxy.url(scheme))
+            .arg("--ca-cert")
+            .arg(authority.file());
+        let ended = ship(run.args(["--flush-timeout", "0s"]), &lines).expect(1);
+        ended.expect_stderr(["401", "--username"]);
+    }
+}
+
+#[test]
+fn a_response_with_large_headers_is_read() {
+    let filler = texts(60, |n| format!("X-Filler-{n}: {}\r\n", "x".repeat(1_000)));
+    let answer = format!("HTTP/1.1 204 No Content\r\n{filler}\r\n").leak();
+    let run = LokiPush::at(format!("http://127.0.0.1:{}", stranger(answer.as_bytes())));
+    run.args(["-m", "hello", "--flush-timeout", "0s"])
+        .run()
+        .expect(0)
+        .expect_silence();
+
+    let run = |filler: String| {
+        let answer = format!("HTTP/1.1 204 No Content\r\n{filler}\r\n").leak();
+        let run = LokiPush::at(format!("http://127.0.0.1:{}", stranger(answer.as_bytes())));
+        run.args(["-m", "hello", "--flush-timeout", "0s"])
+            .run()
+            .expect(1)
+    };
+    let many = texts(129, |n| format!("X-{n}: 1\r\n"));
+    run(many).expect_stderr(["more than 128 lines of headers"]);
+    let large = texts(70, |n| format!("X-{n}: {}\r\n", "x".repeat(1_000)));
+    run(large).expect_stderr(["more than 64 KiB of headers"]);
+}
+
+#[test]
+fn a_connection_closed_while_idle_is_replaced_at_once() {
+    let loki = Loki::start();
+    // As a server does that closes at the moment the request arrives.
+    loki.faults([Fault::Pass, Fault::Reset]);
+    let run = LokiPush::new(&loki).args(["--flush-interval", "10ms", "--retry-backoff", "1h"]);
+    let mut run = run.stdin_open().spawn();
+    run.write("a\n");
+    loki.wait_for_entries(1);
+    run.write("b\n");
+    loki.wait_for_entries(2);
+    run.close_stdin();
+    run.wait_to_end().expect(0).expect_silence();
+    assert_eq!(loki.lines(), ["a", "b"]);
+    // On a new connection it is an outage.
+    let loki = Loki::start();
+    loki.faults([Fault::Reset, Fault::Reset]);
+    let run = LokiPush::new(&loki).args(["-m", "x", "-v"]).impatient();
+    run.run().expect(0).expect_stderr(["trying again"]);
+}
