@@ -75,6 +75,8 @@ pub struct RunSummary {
     /// Whether the checkpoint could not be written in the end: the next run would ship again what
     /// this one shipped.
     pub unsaved: bool,
+    /// Whether a thread of ours failed.
+    pub thread_failed: bool,
 }
 
 impl RunSummary {
@@ -91,8 +93,8 @@ impl RunSummary {
     /// The exit status: the command's own in command mode; else 0 when every entry read is in
     /// Loki, filtered, or safe, and 1 when not.
     pub fn status(&self) -> u8 {
-        let own =
-            u8::from(self.missing() > 0 || self.unreadable > 0 || self.unsaved || self.faulty);
+        let is_well = self.missing() == 0 && self.unreadable == 0 && !self.unsaved;
+        let own = u8::from(!is_well || self.faulty || self.thread_failed);
         self.command_exit.unwrap_or(own)
     }
 
@@ -217,6 +219,7 @@ mod tests {
         assert_eq!(with(|r| r.unreadable = 1), 1, "unreadable");
         assert_eq!(with(|r| r.unsaved = true), 1, "unsaved");
         assert_eq!(with(|r| r.faulty = true), 1, "a configuration fault");
+        assert_eq!(with(|r| r.thread_failed = true), 1, "a failed thread");
         assert_eq!(
             with(|r| (r.command_exit, r.counts.read) = (Some(7), 99)),
             7,

@@ -72,6 +72,8 @@ pub struct Config {
     pub dead_letter: Option<PathBuf>,
     /// How long a pipe is still read after a stop was asked for.
     pub linger: Duration,
+    /// How long the flush goes on without progress where everything is safe.
+    pub safe_flush_timeout: Duration,
     /// Whether input is passed through.
     pub tee: bool,
     /// Whether the way to Loki is tested, and nothing read.
@@ -101,6 +103,8 @@ impl Config {
         crate::cli::config::precedence::settle(&mut typed);
         let loudness = crate::cli::config::conflicts::loudness(&typed.cli.output)?;
         let sending = crate::cli::config::delivery::delivery(&typed.cli.delivery)?;
+        let safe_flush_timeout =
+            crate::cli::config::delivery::safe_flush_timeout(&typed.cli.delivery);
         crate::cli::config::conflicts::check_stands_alone(&typed.cli)?;
         let (target, connection, destination) = if typed.cli.output.dry_run {
             // What is wrong with its options is told, though it needs no connection, nor any file
@@ -150,6 +154,7 @@ impl Config {
             spool,
             dead_letter: delivery.dead_letter,
             linger: delivery.linger,
+            safe_flush_timeout,
             tee: output.tee,
             check: output.check,
             progress: match output.progress {
