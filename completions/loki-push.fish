@@ -47,12 +47,12 @@ complete -c loki-push -l retry-backoff -d 'First wait before a retry' -x
 complete -c loki-push -l max-backoff -d 'Longest wait before a retry' -x
 complete -c loki-push -l timeout -d 'Time for one request' -x
 complete -c loki-push -l connections -d 'Requests under way at once' -x
-complete -c loki-push -l flush-timeout -d 'At the end, give up after this time without progress [default: 30s, 5s where all is safe]' -x
-complete -c loki-push -l linger -d 'How long to keep reading a pipe after a signal' -x
+complete -c loki-push -l flush-timeout -d 'After the end of input, give up when nothing was accepted for this long' -x
+complete -c loki-push -l linger -d 'How long a pipe is still read after a stop was asked for' -x
 complete -c loki-push -l spool -d 'Keep batches here until their fate is known; the next run delivers what is left' -x -a '(__fish_complete_directories)'
 complete -c loki-push -l spool-size -d 'The most the spool may hold' -x
 complete -c loki-push -l spool-sync -d 'fsync each batch in it, against power cuts'
-complete -c loki-push -l drain -d 'Deliver what the spool holds, then exit'
+complete -c loki-push -l drain -d 'Deliver what the spool holds for this destination, then exit'
 complete -c loki-push -l dead-letter -d 'Keep entries that Loki refused, as JSON lines' -r -F
 complete -c loki-push -s u -l url -d 'Where Loki is [default: http://localhost:3100]' -x
 complete -c loki-push -l username -d 'User for basic auth (LOKI_USERNAME)' -x

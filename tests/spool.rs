@@ -171,7 +171,7 @@ fn a_drain_without_loki_changes_nothing() {
     let spooled = with_spool(&loki, &dir).stdin_bytes(text(&all)).run();
     spooled.expect(0);
     let before: Vec<_> = batches(&dir).iter().map(|path| dir.read(path)).collect();
-    let run = with_spool(&loki, &dir).arg("--drain").run().expect(0);
+    let run = with_spool(&loki, &dir).arg("--drain").run().expect(1);
     let summary = run.summary();
     assert_eq!((summary.adopted, summary.adopted_left), (9, 9));
     let after: Vec<_> = batches(&dir).iter().map(|path| dir.read(path)).collect();
@@ -204,7 +204,7 @@ fn a_neighbour_with_another_tenant_is_not_touched() {
         .arg("--drain")
         .run()
         .expect(0)
-        .expect_stderr(["also keeps entries for", "tenant other: they stay there"]);
+        .expect_stderr(["also holds entries for", "tenant other; to deliver them"]);
     let after: BTreeMap<_, _> = dir
         .files()
         .into_iter()
@@ -230,7 +230,7 @@ fn a_spool_that_cannot_be_written_is_wrong_configuration() {
         .stdin_bytes("x\n")
         .run()
         .expect(2)
-        .expect_stderr(["--spool: cannot write to", "give a directory"]);
+        .expect_stderr(["--spool:", "is a file", "name a directory"]);
     assert!(loki.entries().is_empty());
 }
 
@@ -278,10 +278,11 @@ fn a_drain_delivers_from_a_disk_that_is_full() {
     spooled.expect(0);
     loki.restart();
     let full = |run: LokiPush| run.after("trap '' XFSZ; ulimit -f 0");
-    full(with_spool(&loki, &dir)).run().expect(2);
     full(with_spool(&loki, &dir).arg("--drain")).run().expect(0);
     assert_eq!(loki.lines(), all);
     assert_nothing_left(&dir);
+    let run = full(with_spool(&loki, &dir)).run().expect(0);
+    run.expect_stderr(["cannot write to the spool"]);
     loki.assert_clean();
 }
 
@@ -338,7 +339,7 @@ fn a_damaged_file_is_set_aside_and_said() {
         .arg("--drain")
         .run()
         .expect(1)
-        .expect_stderr(["is damaged", ".damaged"]);
+        .expect_stderr(["damaged spool file", ".damaged"]);
     assert!(!run.stderr.contains("the next run"), "{}", run.stderr);
     assert_eq!(run.summary().adopted_delivered, 2);
     assert_eq!(loki.lines(), ["one", "four"]);
@@ -363,7 +364,9 @@ fn a_file_cut_short_is_counted_as_its_header_tells() {
     dir.write(&file, &bytes);
     loki.restart();
     let run = with_spool(&loki, &dir).arg("--drain").run();
-    let run = run.expect(1).expect_stderr(["is damaged", ".damaged"]);
+    let run = run
+        .expect(1)
+        .expect_stderr(["damaged spool file", ".damaged"]);
     let summary = run.summary();
     assert_eq!((summary.adopted, summary.adopted_left), (2, 2));
     assert!(loki.entries().is_empty());
@@ -680,7 +683,7 @@ fn entries_for_another_place_are_hinted_at_when_all_is_told() {
     run().run().expect(0).expect_no_message();
     let ended = run().arg("-v").run().expect(0);
     let hint = format!(
-        "also keeps entries for {}/loki/api/v1/push, tenant red",
+        "also holds entries for {}/loki/api/v1/push, tenant red",
         away.url()
     );
     assert_eq!(ended.stderr.matches(&hint).count(), 1, "{}", ended.report());

@@ -1,21 +1,26 @@
-//! The stores of a run: opens what keeps entries, and how far files were settled, on disk.
-//!
-//! Knows in what order. Knows nothing of what is kept.
+//! Opens what a run keeps on disk: spool, checkpoint and dead letter.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::cli::config::{Config, Input};
 use crate::pipeline::Storage;
-use crate::report::messages::Reporter;
-use crate::storage::checkpoint::Checkpoint;
-use crate::storage::dead_letter::DeadLetter;
+use crate::report::messages::{Message, Reporter, Verbosity};
+use crate::storage::checkpoint::{self, Checkpoint};
+use crate::storage::dead_letter::{self, DeadLetter};
 use crate::storage::file_identity::FileRecord;
-use crate::storage::spool::Spool;
+use crate::storage::spool::{Relation, Spool};
 
 /// Opens what keeps entries on disk.
+///
+/// # Errors
+/// If something cannot be opened, or two of the files are one.
 pub(super) fn open_stores(config: &Config, reporter: Reporter) -> Result<Storage> {
+    check_files_differ(config)?;
     let spool = config.spool.clone();
     let spool = spool
         .map(|options| Spool::open(options, reporter))
@@ -33,8 +38,86 @@ pub(super) fn open_stores(config: &Config, reporter: Reporter) -> Result<Storage
     })
 }
 
-/// Opens the checkpoint, to write it or only to look at it. What lies in the spool outranks what it
-/// says.
+/// Checks that no two options name the same file: each would overwrite what the other keeps.
+fn check_files_differ(config: &Config) -> Result<()> {
+    let files = written_files(config);
+    for (n, (option, path)) in files.iter().enumerate() {
+        for (other, other_path) in &files[..n] {
+            if option != other && is_same_file(path, other_path) {
+                bail!(
+                    "{other} and {option} would both write {}: give them different files",
+                    path.display()
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The files that a run writes, with their options.
+fn written_files(config: &Config) -> Vec<(&'static str, PathBuf)> {
+    let mut files = Vec::new();
+    if let Input::Files(input) = &config.input
+        && let Some(path) = &input.checkpoint
+    {
+        let paths = checkpoint::files_of(path);
+        files.extend(paths.map(|path| ("--checkpoint", path)));
+    }
+    if let Some(spool) = &config.spool {
+        files.push(("--spool", spool.dir.clone()));
+    }
+    let dead_letter = config.dead_letter.clone();
+    let dead_letter = dead_letter.filter(|path| path != Path::new(dead_letter::STDERR));
+    files.extend(dead_letter.map(|path| ("--dead-letter", path)));
+    files
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let inode = |path: &Path| {
+        let meta = fs::symlink_metadata(path).ok()?;
+        Some((meta.dev(), meta.ino()))
+    };
+    // Whether or not it exists yet.
+    let resolved = |path: &Path| {
+        let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+        let above = fs::canonicalize(above.unwrap_or(Path::new("."))).ok()?;
+        Some(above.join(path.file_name()?))
+    };
+    let is_same = |one: Option<_>, other| one.is_some() && one == other;
+    one == other
+        || is_same(resolved(one), resolved(other))
+        || inode(one).is_some() && inode(one) == inode(other)
+}
+
+/// Reports what the spool holds that this run did not deliver: after a drain all of it, else what
+/// only another token keeps from being delivered.
+pub(super) fn report_other_batches(spool: &Spool, config: &Config, reporter: Reporter) {
+    let drain = config.input == Input::Drain;
+    let dir = spool.dir().display().to_string();
+    let dir = dir.as_str();
+    for other in spool.other_destinations(drain || config.loudness == Verbosity::Verbose) {
+        let command = if drain && other.relation == Relation::OtherUrl {
+            "use --drain=all to deliver them with this URL instead".to_owned()
+        } else {
+            format!("loki-push --drain --spool {dir} {}", other.options)
+        };
+        reporter.say(&Message::OtherDestination {
+            spool: dir,
+            destination: &other.destination,
+            command: &command,
+        });
+    }
+    let holders = if drain { spool.holders() } else { Vec::new() };
+    if !holders.is_empty() {
+        let processes: Vec<String> = holders.iter().map(u32::to_string).collect();
+        reporter.say(&Message::SpoolInUse {
+            spool: dir,
+            processes: &processes.join(", "),
+        });
+    }
+}
+
+/// Opens the checkpoint, to write it or only to look at it. The positions in the spool outrank it.
 pub(super) fn open_checkpoint(
     config: &Config,
     spool: Option<&Spool>,

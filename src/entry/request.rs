@@ -16,7 +16,7 @@ pub struct Request {
     /// The stream.
     pub(crate) labels: Arc<Labels>,
     /// The body as it goes over the wire.
-    pub(crate) body: Box<[u8]>,
+    pub(crate) body: Arc<[u8]>,
     /// Whether the body is gzipped.
     pub(crate) gzip: bool,
     /// How many entries it holds.

@@ -16,10 +16,9 @@ use crate::input::cancel::CancellableInput;
 use crate::input::file_names;
 use crate::input::gzip::MultiGzReader;
 use crate::input::open_file::{OpenFile, StartAt};
-use crate::input::pipe::{self, Pipe};
 use crate::input::rotation::copytruncate::{CopyDetector, CopyOf};
 use crate::input::rotation::resume;
-use crate::input::{SourceOptions, glob};
+use crate::input::{SourceOptions, glob, pipe};
 use crate::report::messages::Message;
 use crate::storage::file_identity::DevInode;
 use crate::sync::blocking_write::PollableWrite;
@@ -167,7 +166,7 @@ impl FileReader {
             Some(pipe) if !pipe.meta.is_file() || pipe.is_made_up() => {
                 let waits = pipe.meta.file_type().is_fifo() && {
                     let until = Instant::now() + FIFO_WAIT;
-                    self.collar.wait_any(&[&pipe.file], Some(until)).is_none()
+                    self.collar.first(&[&pipe.file], Some(until)).is_none()
                 };
                 if waits {
                     self.waiting.push((name.to_owned(), pipe.file));
@@ -179,7 +178,7 @@ impl FileReader {
         }
     }
 
-    fn pipe(&mut self, name: &Path, input: &File) -> ReadEnd {
+    fn pipe(&mut self, name: &Path, mut input: &File) -> ReadEnd {
         let (lines, gatherer) = (self.setting.lines(), self.setting.gatherer(name, None));
         let Self {
             setting,
@@ -187,8 +186,7 @@ impl FileReader {
             tee,
             ..
         } = self;
-        let pipe = Pipe::new(input, lines, gatherer, &setting.intake, tee);
-        let read = pipe.read_to_end(collar);
+        let read = pipe::pump(&mut input, collar, lines, gatherer, &setting.intake, tee);
         self.ended(name, read.map(|()| ReadEnd::Whole))
     }
 
@@ -197,7 +195,7 @@ impl FileReader {
     fn waiting(&mut self) {
         while !self.waiting.is_empty() && !self.setting.is_over() {
             let inputs: Vec<&File> = self.waiting.iter().map(|(_, file)| file).collect();
-            let Some(at) = self.collar.wait_any(&inputs, None) else {
+            let Some(at) = self.collar.first(&inputs, None) else {
                 return;
             };
             let (name, file) = self.waiting.remove(at);
@@ -303,7 +301,7 @@ impl FileReader {
         let mut lines = setting.lines();
         lines.go_on(offset, false);
         loop {
-            let view = setting.stop.state();
+            let view = setting.stop.view();
             // The last words of a pipe are still read; a file stays where it is.
             let stopped = id.is_some() && view.phase > Phase::Running;
             if stopped || setting.is_over() {
@@ -358,8 +356,7 @@ impl FileReader {
                 }
             }),
         };
-        let pipe = Pipe::new(io::stdin(), lines, gatherer, &intake, tee);
-        let read = pipe.read_to_end(collar);
+        let read = pipe::pump(&mut io::stdin(), collar, lines, gatherer, &intake, tee);
         if let Err(error) = read {
             self.failed(Path::new("standard input"), &error.to_string());
         }

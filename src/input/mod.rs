@@ -13,7 +13,6 @@ mod gzip;
 pub mod line_splitter;
 pub mod open_file;
 pub mod pipe;
-pub mod pipe_holders;
 mod read_coalescing;
 mod rotation;
 pub mod size;
@@ -58,8 +57,8 @@ pub struct SourceOptions {
 impl SourceOptions {
     /// Whether reading must end: a second stop was asked for, or nobody takes lines any more.
     fn is_over(&self) -> bool {
-        let state = self.stop.state();
-        state.phase == Phase::Aborting || state.reading_over
+        let view = self.stop.view();
+        view.phase == Phase::Now || view.input_ended.is_some()
     }
 
     /// A file has so many bytes to be read.

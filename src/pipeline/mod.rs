@@ -1,11 +1,11 @@
-//! The pipeline: queues, the batch thread and the sender thread as one object, which the program and
-//! the library share.
+//! The pipeline: queues, the batch thread and the shipping thread as one object.
+//!
+//! What the program and the library share. Knows no source, no signal and no command line.
 
 mod flush;
 mod thread;
 
-use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::batch::BatchLimits;
@@ -15,15 +15,16 @@ use crate::delivery::queue::{DeliveryQueue, DescribePositions, OnFull, SpoolBack
 use crate::delivery::sender::{LastError, SenderParts, SenderSettings};
 use crate::entry::Chunk;
 use crate::http::Push;
-pub use crate::pipeline::thread::{OnDrop, Stage, StageEnd};
+pub use crate::pipeline::thread::{OnDrop, Stage};
 pub use crate::process::entry_sender::EntrySender;
 use crate::report::counters::Counters;
 use crate::report::messages::Reporter;
 use crate::storage::checkpoint::Checkpoint;
 use crate::storage::dead_letter::DeadLetter;
+#[cfg(feature = "cli")]
 use crate::storage::file_identity::FileRecord;
 use crate::storage::spool::Spool;
-use crate::sync::flush_deadline::{FlushDeadline, GRACE};
+use crate::sync::flush_deadline::GRACE;
 use crate::sync::queue::ByteQueue;
 use crate::sync::shutdown::Shutdown;
 
@@ -99,8 +100,6 @@ pub struct Pipeline {
     intake: EntrySender,
     backlog: Arc<DeliveryQueue>,
     trouble: LastError,
-    /// The stage that failed, if one did.
-    failed: Arc<OnceLock<Stage>>,
     /// Where requests go, if they do.
     push: Option<Arc<dyn Push>>,
     counters: Arc<Counters>,
@@ -109,11 +108,8 @@ pub struct Pipeline {
 }
 
 impl PipelineParts {
-    /// Starts the stages. `ended` is called when each ends, whatever ended it.
-    ///
-    /// # Errors
-    /// If there can be no thread for one.
-    pub fn start(self, ended: impl Fn(StageEnd) + Clone + Send + 'static) -> io::Result<Pipeline> {
+    /// Starts the stages. `ended` is called when each is through, whatever ended it.
+    pub fn start(self, ended: impl Fn(Stage) + Clone + Send + 'static) -> Pipeline {
         let chunks = ByteQueue::new(self.settings.chunks);
         self.stop.on_change({
             let chunks = chunks.clone();
@@ -131,7 +127,6 @@ impl PipelineParts {
             chunks,
             backlog: self.backlog(),
             trouble: LastError::default(),
-            failed: Arc::default(),
             push: match &self.destination {
                 Sink::Loki(push) => Some(Arc::clone(push)),
                 #[cfg(feature = "cli")]
@@ -141,30 +136,20 @@ impl PipelineParts {
             #[cfg(feature = "cli")]
             printing: Arc::default(),
         };
-        let ended = {
-            let (chunks, failed) = (pipeline.chunks.clone(), Arc::clone(&pipeline.failed));
-            move |end: StageEnd| {
-                if end.failed {
-                    // Nobody may wait for what does not come any more.
-                    let _ = failed.set(end.stage);
-                    chunks.abandon();
-                }
-                ended(end);
-            }
-        };
-        self.start_batching(&pipeline, ended.clone())?;
-        let chunks = pipeline.chunks.clone();
-        let started = self.start_sending(&pipeline, ended);
-        started.inspect_err(|_| chunks.close())?;
-        Ok(pipeline)
+        self.start_packing(&pipeline, ended.clone());
+        self.start_shipping(&pipeline, ended);
+        pipeline
     }
 
     /// What waits for Loki, and leaves the spool when the checkpoint that covers it is on disk.
     fn backlog(&self) -> Arc<DeliveryQueue> {
         let (stores, settings) = (&self.stores, &self.settings);
+        #[cfg(not(feature = "cli"))]
+        let disk = None;
+        #[cfg(feature = "cli")]
         let disk = stores.spool.clone().map(|spool| {
             let describe = stores.checkpoint.clone().map(describe);
-            SpoolBackend::new(spool, describe)
+            SpoolBackend::new(spool, describe, self.reporter)
         });
         let backlog = DeliveryQueue::new(
             settings.buffer,
@@ -175,21 +160,25 @@ impl PipelineParts {
             self.reporter,
         );
         let backlog = Arc::new(backlog.draining(stores.drain));
+        #[cfg(feature = "cli")]
         if let Some(checkpoint) = &stores.checkpoint {
             let (before, after) = (Arc::clone(&backlog), Arc::clone(&backlog));
+            let failed = Arc::clone(&backlog);
             checkpoint.on_saved(
                 move || before.settled_count(),
                 move |count| after.checkpointed(count),
+                move || failed.make_room_for_checkpoint(),
             );
+            let checkpoint = Arc::downgrade(checkpoint);
+            backlog.save_checkpoint_with(Arc::new(move || {
+                let checkpoint = checkpoint.upgrade();
+                checkpoint.is_some_and(|checkpoint| checkpoint.save().is_ok())
+            }));
         }
         backlog
     }
 
-    fn start_batching(
-        &self,
-        pipeline: &Pipeline,
-        ended: impl FnOnce(StageEnd) + Send + 'static,
-    ) -> io::Result<()> {
+    fn start_packing(&self, pipeline: &Pipeline, ended: impl FnOnce(Stage) + Send + 'static) {
         let pack = BatchWorker {
             limits: self.settings.limits,
             dated: self.settings.dated,
@@ -206,14 +195,10 @@ impl PipelineParts {
             });
             let out = Arc::clone(&backlog);
             pack.run(&chunks, move |shipment| out.put(shipment));
-        })
+        });
     }
 
-    fn start_sending(
-        self,
-        pipeline: &Pipeline,
-        ended: impl FnOnce(StageEnd) + Send + 'static,
-    ) -> io::Result<()> {
+    fn start_shipping(self, pipeline: &Pipeline, ended: impl FnOnce(Stage) + Send + 'static) {
         let (backlog, trouble) = (Arc::clone(&pipeline.backlog), pipeline.trouble.clone());
         #[cfg(feature = "cli")]
         let printing = Arc::clone(&pipeline.printing);
@@ -234,7 +219,7 @@ impl PipelineParts {
                 jitter: Jitter::new(seed()),
             }
             .run(),
-        })
+        });
     }
 }
 
@@ -264,16 +249,6 @@ impl Pipeline {
         self.backlog.abandon();
     }
 
-    /// Whether everything that is not delivered yet is safe in the spool.
-    pub fn is_all_spooled(&self) -> bool {
-        self.backlog.is_all_spooled()
-    }
-
-    /// From now on a full buffer drops what comes instead of holding up whoever writes.
-    pub fn stop_blocking(&self) {
-        self.backlog.stop_blocking();
-    }
-
     /// Whether retrying could not mend the last answer.
     pub fn is_hopeless(&self) -> bool {
         self.backlog.is_hopeless()
@@ -287,19 +262,13 @@ impl Pipeline {
 
     /// The trouble that was on last, if it still is.
     pub fn trouble(&self) -> Option<String> {
-        let failed = self.failed.get();
-        let failed = failed.map(|stage| format!("the {} thread has failed", stage.name()));
-        failed.or_else(|| self.trouble.get())
-    }
-
-    /// Whether a stage has failed: what it had in hand is lost, and nothing more is delivered.
-    pub fn has_failed(&self) -> bool {
-        self.failed.get().is_some()
+        self.trouble.get()
     }
 }
 
 /// How marks are written down in the spool: as the checkpoint knows their files, with the offset
 /// of the mark.
+#[cfg(feature = "cli")]
 fn describe(checkpoint: Arc<Checkpoint>) -> Arc<DescribePositions> {
     Arc::new(move |positions| {
         let described = positions.iter().filter_map(|mark| {
@@ -336,14 +305,13 @@ pub struct RunDeadline {
 
 impl RunDeadline {
     /// The end, or None while input goes on.
-    pub fn of(stop: &Shutdown, counters: &Counters) -> Option<Self> {
-        let state = stop.state();
-        let since = state.flush?.since;
-        let deadline = FlushDeadline::of(state, counters.last_accepted())?;
-        let attempt = counters.tries();
+    pub fn of(delivery: &SenderSettings, stop: &Shutdown, counters: &Counters) -> Option<Self> {
+        let (view, accepted) = (stop.view(), counters.last_accepted());
+        let patience = delivery.patience;
+        let tries = counters.tries();
         Some(Self {
-            breaks_off: attempt.and_then(|attempt| deadline.breaks_off(since, attempt)),
-            leave: deadline.over_by(attempt) + GRACE,
+            breaks_off: tries.and_then(|tries| patience.breaks_off(view, accepted, tries)),
+            leave: patience.over_by(view, accepted)? + GRACE,
         })
     }
 }

@@ -1,103 +1,55 @@
-//! The threads of the pipeline, and what is done when one ends, however it ends.
+//! A stage: a thread of the pipeline, and what is done when it ends, however it ends.
+//!
+//! Knows no work and no data.
 
-use std::io;
 use std::thread;
 
-/// A thread that the pipeline cannot do without.
+/// A stage that can be through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Sorts entries into batches and has them encoded, and stored if there is a spool.
+    /// All is sealed, and in the spool if there is one.
     Batch,
-    /// Sends them.
+    /// Nothing more is sent.
     Send,
 }
 
-/// The end of a stage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StageEnd {
-    /// Which one ended.
-    pub stage: Stage,
-    /// Whether it panicked: then it has not done all of its work.
-    pub failed: bool,
-}
-
 impl Stage {
-    /// The name of its thread.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Batch => "batch",
-            Self::Send => "send",
-        }
-    }
-
-    /// Starts the stage; `ended` is called when it ends, also by a panic. Nobody waits for its
-    /// thread, since a request under way must not hold up the end.
-    ///
-    /// # Errors
-    /// If there can be no thread.
+    /// Starts the stage; `ended` is called when it is through, a panic included. Nobody waits for
+    /// its thread, since a request under way must not hold up the end.
     pub fn start(
         self,
-        ended: impl FnOnce(StageEnd) + Send + 'static,
+        ended: impl FnOnce(Self) + Send + 'static,
         work: impl FnOnce() + Send + 'static,
-    ) -> io::Result<()> {
-        let thread = move || {
-            let _ended = OnDrop::new(|| {
-                ended(StageEnd {
-                    stage: self,
-                    failed: thread::panicking(),
-                });
-            });
-            work();
+    ) {
+        let name = match self {
+            Self::Batch => "batch",
+            Self::Send => "ship",
         };
+        // A program that cannot have its threads cannot work; it says so and ends.
         thread::Builder::new()
-            .name(self.name().into())
-            .spawn(thread)
-            .map(drop)
+            .name(name.into())
+            .spawn(move || {
+                let _ended = OnDrop::new(|| ended(self));
+                work();
+            })
+            .expect("starting a thread");
     }
 }
 
-/// Does something when it is dropped, whatever drops it.
+/// Does something when it goes, whatever makes it go.
 pub struct OnDrop<F: FnOnce()>(Option<F>);
 
 impl<F: FnOnce()> OnDrop<F> {
     /// To be held until the end.
-    pub fn new(action: F) -> Self {
-        Self(Some(action))
+    pub fn new(done: F) -> Self {
+        Self(Some(done))
     }
 }
 
 impl<F: FnOnce()> Drop for OnDrop<F> {
     fn drop(&mut self) {
-        if let Some(action) = self.0.take() {
-            action();
+        if let Some(done) = self.0.take() {
+            done();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use super::*;
-
-    #[test]
-    fn a_stage_tells_whether_it_did_its_work() {
-        let end = |work: fn()| {
-            let (tell, told) = mpsc::channel();
-            let ended = move |end| tell.send(end).unwrap();
-            Stage::Batch.start(ended, work).unwrap();
-            told.recv().unwrap()
-        };
-        let stage = Stage::Batch;
-        let done = StageEnd {
-            stage,
-            failed: false,
-        };
-        assert_eq!(end(|| {}), done);
-        let failed = StageEnd {
-            stage,
-            failed: true,
-        };
-        assert_eq!(end(|| panic!("a batch that was not thought of")), failed);
     }
 }

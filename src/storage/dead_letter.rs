@@ -1,10 +1,7 @@
-//! The dead-letter file: what Loki refused, kept as JSON lines for a person to look at.
-//!
-//! Knows how a line of it is written. Knows nothing of requests or of why Loki refuses.
+//! The dead letter: refused entries, kept as JSON lines for a person to look at.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -15,8 +12,13 @@ use crate::entry::json::write_escaped;
 use crate::entry::labels::Labels;
 use crate::parse::timestamp::format_rfc3339;
 use crate::report::messages::{Message, Reporter};
+use crate::storage::private_files;
 
-/// A file that grows by a line for each refused entry. Many programs may share one.
+/// The path that stands for standard error.
+pub const STDERR: &str = "-";
+
+/// A file that grows by a line for each refused entry, or standard error. Many programs may share a
+/// file.
 #[derive(Debug)]
 pub struct DeadLetter {
     path: PathBuf,
@@ -26,29 +28,28 @@ pub struct DeadLetter {
 
 #[derive(Debug)]
 struct State {
-    file: File,
+    /// None for standard error.
+    file: Option<File>,
     failing: bool,
     /// Whether the last line was cut off, by a full disk for example.
     torn: bool,
 }
 
 impl DeadLetter {
-    /// Opens the file, or makes it, for nobody else to read.
+    /// Opens the file, and creates it for its owner alone if it does not exist.
     ///
     /// # Errors
-    /// If it cannot be written to.
+    /// If it cannot be written to, or is not a regular file of ours.
     pub fn open(path: &Path, reporter: Reporter) -> Result<Self> {
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(path)
-            .with_context(|| {
-                format!(
-                    "--dead-letter: cannot write to {}; give a file that this user may write to",
-                    path.display()
-                )
-            })?;
+        let open = || private_files::open_to_append(path);
+        let file = (path != Path::new(STDERR)).then(open).transpose();
+        let file = file.with_context(|| {
+            format!(
+                "--dead-letter: cannot write to {}; name a file that this user may write to, or - \
+                 for standard error",
+                path.display()
+            )
+        })?;
         let state = State {
             file,
             failing: false,
@@ -61,7 +62,8 @@ impl DeadLetter {
         })
     }
 
-    /// Appends an entry, with why it was refused. A failure is said once, and no reason to stop.
+    /// Appends an entry, with why it was refused. A failure is reported once, and does not stop the
+    /// run.
     pub fn write(&self, labels: &Labels, entry: &Entry<'_>, reason: &str) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut line = Vec::with_capacity(256 + entry.line.len() + entry.metadata.len());
@@ -69,7 +71,14 @@ impl DeadLetter {
             line.push(b'\n');
         }
         write_line(&mut line, labels, entry, reason);
-        match append(&mut state.file, &line) {
+        let written = match &mut state.file {
+            Some(file) => append(file, &line),
+            None => {
+                Reporter::print(&line);
+                Ok(())
+            }
+        };
+        match written {
             Ok(()) => (state.failing, state.torn) = (false, false),
             Err((error, begun)) => {
                 state.torn |= begun;
@@ -85,7 +94,7 @@ impl DeadLetter {
 }
 
 /// Appends a line as one write where the disk allows it, so that the lines of several programs do
-/// not mix. An error tells whether a part of it was written.
+/// not mix. An error comes with whether a part of it was written.
 fn append(file: &mut File, line: &[u8]) -> Result<(), (io::Error, bool)> {
     let mut written = 0;
     while written < line.len() {
@@ -156,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_opened_is_said_with_its_option() {
+    fn a_file_that_cannot_be_opened_is_reported_with_its_option() {
         let error = DeadLetter::open(Path::new("/"), Reporter::new(Verbosity::Quiet)).unwrap_err();
         assert!(format!("{error:#}").contains("--dead-letter"), "{error:#}");
     }

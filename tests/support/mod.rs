@@ -18,6 +18,7 @@ pub mod summary;
 pub mod terminal;
 pub mod time;
 pub mod tls;
+pub mod users;
 
 pub use dir::Dir;
 pub use finished::Finished;

@@ -37,6 +37,7 @@ pub struct LokiPush {
     input: Input,
     script: Option<String>,
     own_group: bool,
+    user: Option<u32>,
     terminal: Option<OsString>,
     watch_memory: bool,
     deadline: Duration,
@@ -65,6 +66,7 @@ impl LokiPush {
             input: Input::Null,
             script: None,
             own_group: false,
+            user: None,
             terminal: None,
             watch_memory: false,
             deadline: DEADLINE,
@@ -139,6 +141,12 @@ impl LokiPush {
         self
     }
 
+    /// Runs it as another user; only root may do that.
+    pub fn user(mut self, uid: u32) -> Self {
+        self.user = Some(uid);
+        self
+    }
+
     /// Puts the process in front of this terminal, as leader of its session, with the keyboard on
     /// stdin. What it prints still goes through pipes.
     pub fn at_terminal(mut self, terminal: &Terminal) -> Self {
@@ -207,6 +215,9 @@ impl LokiPush {
         }
         if self.own_group {
             command.process_group(0);
+        }
+        if let Some(uid) = self.user {
+            command.uid(uid).gid(uid);
         }
         command.stdin(match &self.input {
             Input::Null => Stdio::null(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::args::values::{parse_duration, parse_size};
+use crate::cli::args::values::{parse_duration, parse_size, parse_switch};
 
 /// What happens when the buffer is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -16,6 +16,34 @@ pub enum OnFull {
     DropNewest,
     /// What has waited longest is given up.
     DropOldest,
+}
+
+/// What `--drain` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DrainArg {
+    /// No drain: the variable's `false`.
+    Off,
+    /// Deliver the batches for this destination.
+    Own,
+    /// Deliver those for another URL too.
+    All,
+}
+
+/// Reads the value of `--drain`; a switch is for the variable.
+fn parse_drain(text: &str) -> Result<DrainArg, String> {
+    match (text, parse_switch(text)) {
+        ("all", _) => Ok(DrainArg::All),
+        (_, Some(true)) => Ok(DrainArg::Own),
+        (_, Some(false)) => Ok(DrainArg::Off),
+        (_, None) => Err("write --drain or --drain=all".into()),
+    }
+}
+
+impl Delivery {
+    /// Whether `--drain` is given.
+    pub fn drains(&self) -> bool {
+        matches!(self.drain, Some(DrainArg::Own | DrainArg::All))
+    }
 }
 
 /// How entries are sent.
@@ -84,19 +112,14 @@ pub struct Delivery {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub connections: u16,
 
-    /// At the end, give up after this time without progress [default: 30s, 5s where all is safe]
+    /// After the end of input, give up when nothing was accepted for this long
     ///
-    /// The time counts from the end of input, or from when Loki last took something; a request
-    /// under way has until --timeout. After a signal it is the total, and one last attempt is over
-    /// by then. The default is 5s where nothing can be lost: for a command whose output is in the
-    /// spool, and after a signal if everything is in the spool or in files with a checkpoint.
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
-    pub flush_timeout: Option<Duration>,
+    /// After a signal it is the total. One last try is made when it ends; where Loki hangs, so
+    /// that it is over by then. A request is given half a second at least.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    pub flush_timeout: Duration,
 
-    /// How long to keep reading a pipe after a signal
-    ///
-    /// A pipe that a command leaves open behind it is read until it has been silent for this long,
-    /// at most 12 times as long.
+    /// How long a pipe is still read after a stop was asked for
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     pub linger: Duration,
 
@@ -114,9 +137,20 @@ pub struct Delivery {
     #[arg(long)]
     pub spool_sync: bool,
 
-    /// Deliver what the spool holds, then exit
-    #[arg(long)]
-    pub drain: bool,
+    /// Deliver what the spool holds for this destination, then exit
+    ///
+    /// With `--drain=all` also what was meant for another URL, but never for another tenant or user.
+    /// The status is 1 if something is left or was refused; entries for other destinations, and those
+    /// that a running process holds, are named and do not count.
+    #[arg(
+        long,
+        value_name = "all",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = parse_drain
+    )]
+    pub drain: Option<DrainArg>,
 
     /// Keep entries that Loki refused, as JSON lines
     ///

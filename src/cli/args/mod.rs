@@ -18,7 +18,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
 
 pub use crate::cli::args::connection::Connection;
-pub use crate::cli::args::delivery::{Delivery, OnFull};
+pub use crate::cli::args::delivery::{Delivery, DrainArg, OnFull};
 pub use crate::cli::args::input::{From, Input};
 pub use crate::cli::args::labels::{Labels, Layout, Parse};
 pub use crate::cli::args::output::{Output, Progress, Summary};

@@ -14,7 +14,7 @@ pub fn check_stands_alone(cli: &args::Cli) -> Result<()> {
         (!cli.input.command.is_empty(), "a COMMAND"),
         (cli.input.message.is_some(), "--message"),
         (cli.output.dry_run, "--dry-run"),
-        (cli.delivery.drain, "--drain"),
+        (cli.delivery.drains(), "--drain"),
     ] {
         ensure!(
             !(cli.output.check && given),

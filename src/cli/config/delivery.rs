@@ -13,6 +13,7 @@ use crate::delivery::queue::OnFull;
 use crate::delivery::sender::SenderSettings;
 use crate::pipeline::{CHUNKS, Settings};
 use crate::storage::spool;
+use crate::sync::flush_deadline::FlushDeadline;
 
 /// The most threads that compress at once. Two keep a reader busy at the default level; more only
 /// take processors from the program that writes.
@@ -57,17 +58,6 @@ pub fn settings(
     Ok(settings)
 }
 
-/// The default of --flush-timeout.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The default where everything that is not delivered is safe.
-const SAFE_FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The time of the flush where everything that is not delivered is safe.
-pub fn safe_flush_timeout(sending: &args::Delivery) -> Duration {
-    sending.flush_timeout.unwrap_or(SAFE_FLUSH_TIMEOUT)
-}
-
 /// How requests are sent and retried.
 pub fn delivery(sending: &args::Delivery) -> Result<SenderSettings> {
     let positive = |name: &str, time: Duration| {
@@ -83,7 +73,9 @@ pub fn delivery(sending: &args::Delivery) -> Result<SenderSettings> {
         },
         max_retries: sending.max_retries,
         connections: usize::from(sending.connections),
-        flush_timeout: sending.flush_timeout.unwrap_or(FLUSH_TIMEOUT),
+        patience: FlushDeadline {
+            flush_timeout: sending.flush_timeout,
+        },
         end_when_hopeless: false,
         gzip_level: sending.gzip_level,
     })
@@ -96,10 +88,7 @@ pub fn spool(
     destination: Option<spool::Destination>,
 ) -> Result<Option<spool::Options>> {
     let Some(dir) = sending.spool.clone() else {
-        ensure!(
-            !sending.drain,
-            "--drain delivers what a spool holds: give --spool DIR too"
-        );
+        ensure!(!sending.drains(), "--drain requires --spool DIR");
         return Ok(None);
     };
     let Some(destination) = destination else {
@@ -118,7 +107,11 @@ pub fn spool(
         sync: sending.spool_sync,
         destination,
         checkpoint: checkpoint.map(|path| path.display().to_string()),
-        drain: sending.drain,
+        drain: match sending.drain {
+            Some(args::DrainArg::Own) => Some(spool::Drain::Own),
+            Some(args::DrainArg::All) => Some(spool::Drain::AnyUrl),
+            Some(args::DrainArg::Off) | None => None,
+        },
     }))
 }
 

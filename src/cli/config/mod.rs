@@ -72,8 +72,6 @@ pub struct Config {
     pub dead_letter: Option<PathBuf>,
     /// How long a pipe is still read after a stop was asked for.
     pub linger: Duration,
-    /// How long the flush goes on without progress where everything is safe.
-    pub safe_flush_timeout: Duration,
     /// Whether input is passed through.
     pub tee: bool,
     /// Whether the way to Loki is tested, and nothing read.
@@ -103,8 +101,6 @@ impl Config {
         crate::cli::config::precedence::settle(&mut typed);
         let loudness = crate::cli::config::conflicts::loudness(&typed.cli.output)?;
         let sending = crate::cli::config::delivery::delivery(&typed.cli.delivery)?;
-        let safe_flush_timeout =
-            crate::cli::config::delivery::safe_flush_timeout(&typed.cli.delivery);
         crate::cli::config::conflicts::check_stands_alone(&typed.cli)?;
         let (target, connection, destination) = if typed.cli.output.dry_run {
             // What is wrong with its options is told, though it needs no connection, nor any file
@@ -146,7 +142,7 @@ impl Config {
         } = cli;
         Ok(Self {
             delimiter: if input.null { 0 } else { b'\n' },
-            input: crate::cli::config::input::what_is_read(input, output.tee, delivery.drain)?,
+            input: crate::cli::config::input::what_is_read(input, output.tee, delivery.drains())?,
             gather,
             shape: Arc::new(shape),
             settings,
@@ -154,7 +150,6 @@ impl Config {
             spool,
             dead_letter: delivery.dead_letter,
             linger: delivery.linger,
-            safe_flush_timeout,
             tee: output.tee,
             check: output.check,
             progress: match output.progress {

@@ -44,8 +44,10 @@ pub(super) fn settle(typed: &mut ParsedArgs) {
 
     let reads = !input.files.is_empty() || !input.command.is_empty();
     output.check &= check || !(reads || message || drain);
-    delivery.drain &= drain || !(reads || message || output.check || output.dry_run);
-    if reads || output.check || delivery.drain {
+    if !drain && (reads || message || output.check || output.dry_run) {
+        delivery.drain = None;
+    }
+    if reads || output.check || delivery.drains() {
         input.message = input.message.take().filter(|_| message);
     }
 

@@ -91,9 +91,9 @@ fn a_spool_knows_its_destination_without_secrets() {
     ];
     let spool = config(&args).unwrap().spool.unwrap();
     let expected = spool::Destination {
-        url: "http://h:1/a/loki/api/v1/push".into(),
         tenant: Some("team".into()),
         user: Some("me".into()),
+        ..spool::Destination::new("http://h:1/a/loki/api/v1/push")
     };
     assert_eq!(
         (spool.destination, spool.size, spool.sync),

@@ -1,23 +1,21 @@
-//! Tickets: who holds one has a shipment's entries in hand, and owes each of them a fate.
-//!
-//! Knows what is freed when the last entry is settled, and where entries stay that are not. Knows
-//! no request and no answer.
+//! Acknowledgements: whoever holds one has a batch's entries in hand, and owes each of them a fate.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::delivery::queue::capacity::QueueResources;
+use crate::entry::request::EncodedBatch;
 use crate::report::counters::Fate;
 use crate::storage::spool::SpooledBatch;
 
-/// A shipment's entries in hand; clones share them. When the last clone goes, the shipment's
+/// A batch's entries in hand; clones share them. When the last clone is dropped, the batch's
 /// memory is free. If every entry is settled then, it leaves the spool too; what is not settled
 /// stays there for the next run, and is counted so.
 #[derive(Clone)]
 pub struct Ack(Arc<Inner>);
 
 struct Inner {
-    accounts: Arc<QueueResources>,
+    resources: Arc<QueueResources>,
     adopted: bool,
     state: Mutex<State>,
 }
@@ -28,17 +26,20 @@ struct State {
     /// Bytes of memory in use.
     memory: usize,
     stored: Option<SpooledBatch>,
-    /// The shipment's number, if it is of this run.
+    /// The batch, if it is not in the spool yet but should be. It shares its bytes with the one that
+    /// is sent.
+    unstored: Option<EncodedBatch>,
+    /// The batch's number, if it is of this run.
     number: Option<u64>,
 }
 
-/// A look at a ticket that does not hold it.
+/// An acknowledgement that is only watched.
 pub struct WeakAck(Weak<Inner>);
 
 impl Ack {
-    /// A ticket for entries that take `memory` bytes and may be stored.
+    /// An acknowledgement for entries that take `memory` bytes and may be stored.
     pub fn new(
-        accounts: &Arc<QueueResources>,
+        resources: &Arc<QueueResources>,
         remaining: usize,
         memory: usize,
         stored: Option<SpooledBatch>,
@@ -48,18 +49,24 @@ impl Ack {
             remaining,
             memory,
             stored,
+            unstored: None,
             number: None,
         });
         Self(Arc::new(Inner {
-            accounts: Arc::clone(accounts),
+            resources: Arc::clone(resources),
             adopted,
             state,
         }))
     }
 
-    /// Notes which shipment of this run it is.
-    pub(super) fn stands_for(&self, number: u64) {
+    /// Sets which batch of this run it is for.
+    pub(super) fn set_number(&self, number: u64) {
         self.0.lock().number = Some(number);
+    }
+
+    /// Keeps the batch until it can be stored.
+    pub(super) fn keep_to_store(&self, batch: EncodedBatch) {
+        self.0.lock().unstored = Some(batch);
     }
 
     /// Gives some of the entries their fate. Adopted ones are never given up: they stay in the
@@ -72,12 +79,13 @@ impl Ack {
         let entries = entries.min(state.remaining);
         state.remaining -= entries;
         if entries > 0 {
-            self.0
-                .accounts
-                .counters
-                .settle(entries, fate, self.0.adopted);
-            if let Some(number) = state.number.filter(|_| state.remaining == 0) {
-                self.0.accounts.settlement.leave(number);
+            let resources = &self.0.resources;
+            resources.counters.settle(entries, fate, self.0.adopted);
+            if state.remaining == 0 {
+                state.unstored = None;
+                if let Some(number) = state.number {
+                    resources.settlement.leave(number);
+                }
             }
         }
     }
@@ -92,75 +100,91 @@ impl Ack {
         self.0.adopted
     }
 
-    /// The shipment's place in the spool.
+    /// The batch's place in the spool.
     pub(super) fn stored(&self) -> Option<SpooledBatch> {
         self.0.lock().stored.clone()
     }
 
-    /// Whether the shipment is in the spool.
+    /// Whether the batch is in the spool.
     pub fn is_stored(&self) -> bool {
         self.0.lock().stored.is_some()
     }
 
-    /// Whether the shipment takes memory.
+    /// Whether the batch takes memory.
     pub(super) fn is_in_memory(&self) -> bool {
         self.0.lock().memory > 0
     }
 
-    /// Notes that the shipment takes memory now.
+    /// Notes that the batch takes memory now.
     pub(super) fn occupy(&self, bytes: usize) {
-        self.0.accounts.memory.occupy(bytes);
+        self.0.resources.memory.occupy(bytes);
         self.0.lock().memory += bytes;
     }
 
-    /// Frees the memory of a shipment that lies in the spool too. Tells whether it does.
+    /// Frees the memory of a batch that is in the spool too; returns whether it is.
     pub(super) fn free_memory(&self) -> bool {
         let mut state = self.0.lock();
         if state.stored.is_none() {
             return false;
         }
         self.0
-            .accounts
+            .resources
             .memory
             .release(std::mem::take(&mut state.memory));
         true
     }
 
-    /// The file is no shipment any more: its entries cannot be found there.
-    pub(super) fn lost(&self) {
-        if let (Some(stored), Some(disk)) = (self.0.lock().stored.take(), &self.0.accounts.disk) {
+    /// Notes that the file of the batch cannot be read: its entries are not in the spool.
+    pub(super) fn mark_unreadable(&self) {
+        if let (Some(stored), Some(disk)) = (self.0.lock().stored.take(), &self.0.resources.disk) {
             disk.room.release(stored.bytes as usize);
         }
     }
 
-    pub(super) fn stub(&self) -> WeakAck {
+    pub(super) fn downgrade(&self) -> WeakAck {
         WeakAck(Arc::downgrade(&self.0))
     }
 }
 
 impl fmt::Debug for Ack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Ticket({} entries)", self.0.lock().remaining)
+        write!(f, "Ack({} entries)", self.0.lock().remaining)
     }
 }
 
 impl WeakAck {
-    /// Whether somebody holds the ticket.
+    /// Whether somebody holds the acknowledgement.
     pub fn is_held(&self) -> bool {
         self.0.strong_count() > 0
     }
 
-    /// Bytes of memory that the shipment takes.
+    /// The bytes of memory that the batch takes.
     pub fn memory(&self) -> usize {
         let inner = self.0.upgrade();
         inner.map_or(0, |inner| inner.lock().memory)
     }
 
-    /// Takes the entries out of the hands of whoever holds the ticket.
-    pub fn take_back(&self) {
+    /// Takes the entries out of the hands of whoever holds the acknowledgement.
+    pub fn revoke(&self) {
         if let Some(inner) = self.0.upgrade() {
             inner.end();
         }
+    }
+
+    /// Stores the batch if it still has to be. Returns false if it could not be stored.
+    pub fn store(&self, store: impl FnOnce(&EncodedBatch) -> Option<SpooledBatch>) -> bool {
+        let Some(inner) = self.0.upgrade() else {
+            return true;
+        };
+        let mut state = inner.lock();
+        let Some(batch) = state.unstored.take() else {
+            return true;
+        };
+        match store(&batch) {
+            Some(stored) => state.stored = Some(stored),
+            None => state.unstored = Some(batch),
+        }
+        state.stored.is_some()
     }
 }
 
@@ -171,17 +195,18 @@ impl Inner {
 
     fn end(&self) {
         let mut state = self.lock();
-        self.accounts
+        self.resources
             .memory
             .release(std::mem::take(&mut state.memory));
         let remaining = std::mem::take(&mut state.remaining);
-        let (Some(stored), Some(disk)) = (state.stored.take(), &self.accounts.disk) else {
+        state.unstored = None;
+        let (Some(stored), Some(disk)) = (state.stored.take(), &self.resources.disk) else {
             return;
         };
         if remaining == 0 {
-            disk.settled(stored);
-        } else if !self.adopted && stored.is_there() {
-            self.accounts
+            disk.settle(stored);
+        } else if !self.adopted && stored.exists() {
+            self.resources
                 .counters
                 .settle(remaining, Fate::Spooled, false);
         }

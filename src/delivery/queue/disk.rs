@@ -1,11 +1,8 @@
-//! The backlog's side of the spool: its bound, its trouble, and what of it may go when.
-//!
-//! Knows when a shipment is removed: at once, or when the checkpoint that covers its marks is on
-//! disk. Knows nothing of what is in one.
+//! The queue's side of the spool: its bound, what it may store, and when a batch is removed.
 
-use std::collections::VecDeque;
-use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
@@ -16,111 +13,203 @@ use crate::report::messages::{Message, Reporter};
 use crate::storage::spool::{PreparedBatch, Spool, SpooledBatch};
 use crate::sync::byte_semaphore::ByteSemaphore;
 
-/// How marks are written down so that another run understands them.
+/// How file positions are written down so that another run understands them.
 pub type DescribePositions = dyn Fn(&FilePositions) -> Vec<Value> + Send + Sync;
+
+/// Saves the checkpoint; returns whether it is on disk.
+pub type SaveCheckpoint = dyn Fn() -> bool + Send + Sync;
 
 /// A spool in use.
 pub struct SpoolBackend {
-    /// The directory.
+    /// The spool.
     pub spool: Arc<Spool>,
     /// The bytes in it that we may use.
     pub room: ByteSemaphore,
     describe: Option<Arc<DescribePositions>>,
-    failing: AtomicBool,
-    waiting: Mutex<Settled>,
+    save: Mutex<Option<Arc<SaveCheckpoint>>>,
+    settled: Mutex<Settled>,
+    /// The bytes that other runs used when that was last measured.
+    others: AtomicU64,
+    /// Whether it was reported that other runs fill it, since there was room.
+    reported_full: AtomicBool,
+    reporter: Reporter,
 }
 
 /// What is settled, in the order in which it was.
 #[derive(Default)]
 struct Settled {
     count: u64,
-    /// Shipments whose checkpoint is not on disk yet, with their numbers.
-    awaiting: VecDeque<(u64, SpooledBatch)>,
+    /// Batches whose checkpoint is not on disk yet, with their numbers in that order.
+    unsaved: VecDeque<(u64, SpooledBatch)>,
+    /// How many were settled when the checkpoint could last not be saved.
+    failed_at: Option<u64>,
 }
 
 impl SpoolBackend {
-    /// Uses a spool. `describe` writes marks down, where there is a checkpoint to read them.
-    pub fn new(spool: Arc<Spool>, describe: Option<Arc<DescribePositions>>) -> Self {
-        let disk = Self {
+    /// Uses a spool. `describe` writes positions down, where there is a checkpoint to read them.
+    pub fn new(
+        spool: Arc<Spool>,
+        describe: Option<Arc<DescribePositions>>,
+        reporter: Reporter,
+    ) -> Self {
+        let backend = Self {
             room: ByteSemaphore::new(0),
             describe,
-            failing: AtomicBool::new(false),
-            waiting: Mutex::default(),
+            save: Mutex::default(),
+            settled: Mutex::default(),
+            others: AtomicU64::new(0),
+            reported_full: AtomicBool::new(false),
+            reporter,
             spool,
         };
-        disk.measure();
-        disk
+        backend.measure();
+        backend
     }
 
-    /// Looks anew how much of the bound others use. They come and go, and nobody tells us.
+    /// Sets what saves the checkpoint.
+    pub fn save_with(&self, save: Arc<SaveCheckpoint>) {
+        *self.save.lock().unwrap_or_else(PoisonError::into_inner) = Some(save);
+    }
+
+    /// Measures how much of the bound other runs use. They come and go, and nobody tells us.
     pub fn measure(&self) {
-        let free = self
-            .spool
-            .size()
-            .saturating_sub(self.spool.used_by_others());
+        let others = self.spool.used_by_others();
+        self.others.store(others, Ordering::Relaxed);
+        let free = self.spool.size().saturating_sub(others);
         self.room
             .resize(usize::try_from(free).unwrap_or(usize::MAX));
     }
 
-    /// Prepares a shipment for storing.
-    pub fn draft(&self, shipment: &EncodedBatch) -> PreparedBatch {
-        let describe = |describe: &Arc<DescribePositions>| describe(&shipment.positions);
+    /// Whether a batch of this size has no room even if nothing of ours were in the spool: to wait
+    /// for room would be to wait for other runs. Reported when it begins.
+    pub fn is_full_of_others(&self, bytes: usize) -> bool {
+        let is_full = || {
+            let others = self.others.load(Ordering::Relaxed);
+            others > 0 && others.saturating_add(bytes as u64) > self.spool.size()
+        };
+        let full = is_full() && {
+            self.measure();
+            is_full()
+        };
+        if full && !self.reported_full.swap(true, Ordering::Relaxed) {
+            self.reporter.say(&Message::SpoolFullOfOthers {
+                spool: &self.spool.dir().display().to_string(),
+                size: self.spool.size(),
+            });
+        }
+        self.reported_full.store(full, Ordering::Relaxed);
+        full
+    }
+
+    /// Prepares a batch for storing.
+    pub fn prepare(&self, batch: &EncodedBatch) -> PreparedBatch {
+        let describe = |describe: &Arc<DescribePositions>| describe(&batch.positions);
         let positions = self.describe.as_ref().map(describe).unwrap_or_default();
-        self.spool.draft(shipment, positions)
+        self.spool.prepare(batch, positions)
     }
 
-    /// Notes whether the disk takes what it is given, and says when that changes.
-    pub fn reporter(&self, result: Result<(), &io::Error>, reporter: Reporter) {
-        if self.failing.swap(result.is_err(), Ordering::Relaxed) == result.is_err() {
-            return;
-        }
-        let spool = self.spool.dir().display().to_string();
-        let spool = spool.as_str();
-        let why = result.err().map(io::Error::to_string);
-        reporter.say(&match &why {
-            None => Message::SpoolMended { spool },
-            Some(why) => Message::SpoolFailing { spool, why },
-        });
-    }
-
-    /// Removes a shipment that is settled, or keeps it until its checkpoint is on disk.
-    pub fn settled(&self, stored: SpooledBatch) {
-        let mut waiting = self.lock();
-        waiting.count += 1;
-        if stored.positions.is_empty() {
-            drop(waiting);
-            self.remove(&stored);
+    /// Removes a batch that is settled, or keeps it until its checkpoint is on disk.
+    pub fn settle(&self, batch: SpooledBatch) {
+        let mut settled = self.lock();
+        settled.count += 1;
+        if batch.positions.is_empty() {
+            drop(settled);
+            self.remove(&batch);
         } else {
-            let number = waiting.count;
-            waiting.awaiting.push_back((number, stored));
+            let number = settled.count;
+            settled.unsaved.push_back((number, batch));
+            drop(settled);
+            // Whoever waits for room may save the checkpoint now.
+            self.room.kick();
         }
     }
 
-    /// How many shipments are settled so far.
+    /// Whether saving the checkpoint may make room: something waits for it, and it has not just
+    /// failed.
+    pub fn can_save(&self) -> bool {
+        let settled = self.lock();
+        !settled.unsaved.is_empty() && settled.failed_at != Some(settled.count)
+    }
+
+    /// Whether settled batches wait for a checkpoint that could not be saved.
+    pub fn cannot_save(&self) -> bool {
+        let settled = self.lock();
+        !settled.unsaved.is_empty() && settled.failed_at == Some(settled.count)
+    }
+
+    /// Saves the checkpoint, so that settled batches can be removed.
+    pub fn save_checkpoint(&self) {
+        let count = self.settled_count();
+        let save = self.save.lock().unwrap_or_else(PoisonError::into_inner);
+        let save = save.clone();
+        // Who never saves it cannot save it now.
+        let saved = save.is_some_and(|save| save());
+        self.lock().failed_at = (!saved).then_some(count);
+    }
+
+    /// The number of batches that are settled so far.
     pub fn settled_count(&self) -> u64 {
         self.lock().count
     }
 
-    /// A checkpoint that covers the first so many settled shipments is on disk.
+    /// A checkpoint that covers the first `count` settled batches is on disk.
     pub fn checkpointed(&self, count: u64) {
         let covered: Vec<_> = {
-            let mut waiting = self.lock();
-            let end = waiting
-                .awaiting
+            let mut settled = self.lock();
+            let end = settled
+                .unsaved
                 .partition_point(|(number, _)| *number <= count);
-            waiting.awaiting.drain(..end).collect()
+            settled.unsaved.drain(..end).collect()
         };
-        for (_, stored) in covered {
-            self.remove(&stored);
+        for (_, batch) in covered {
+            self.remove(&batch);
         }
     }
 
-    fn remove(&self, stored: &SpooledBatch) {
-        self.spool.remove(stored);
-        self.room.release(stored.bytes as usize);
+    /// The checkpoint cannot be written: removes settled batches whose file positions are all covered
+    /// by later ones, which may make the room on the disk that it needs. Returns whether there were
+    /// any.
+    pub fn remove_covered(&self) -> bool {
+        let covered: Vec<_> = {
+            let mut settled = self.lock();
+            let mut furthest: BTreeMap<String, u64> = BTreeMap::new();
+            let mut is_covered = |batch: &SpooledBatch| {
+                let mut all = true;
+                for position in &batch.positions {
+                    let (file, offset) = file_and_offset(position);
+                    let known = furthest.entry(file);
+                    all &= matches!(&known, Entry::Occupied(known) if *known.get() >= offset);
+                    let known = known.or_default();
+                    *known = offset.max(*known);
+                }
+                all
+            };
+            let unsaved = std::mem::take(&mut settled.unsaved).into_iter().rev();
+            let (covered, kept) = unsaved.partition::<Vec<_>, _>(|(_, batch)| is_covered(batch));
+            settled.unsaved = kept.into_iter().rev().collect();
+            covered
+        };
+        for (_, batch) in &covered {
+            self.remove(batch);
+        }
+        !covered.is_empty()
+    }
+
+    fn remove(&self, batch: &SpooledBatch) {
+        self.spool.remove(batch);
+        self.room.release(batch.bytes as usize);
     }
 
     fn lock(&self) -> MutexGuard<'_, Settled> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The file that a position belongs to, as it is described, and the offset in it.
+fn file_and_offset(position: &Value) -> (String, u64) {
+    let mut file = position.clone();
+    let mut take = |key| file.as_object_mut().and_then(|file| file.remove(key));
+    let offset = take("offset").and_then(|offset| offset.as_u64());
+    take("unread");
+    (file.to_string(), offset.unwrap_or_default())
 }

@@ -22,7 +22,7 @@ impl InFlightAcks {
         let mut state = self.lock();
         if !state.over {
             state.stubs.retain(WeakAck::is_held);
-            state.stubs.push(ticket.stub());
+            state.stubs.push(ticket.downgrade());
         }
         !state.over
     }
@@ -33,10 +33,10 @@ impl InFlightAcks {
     }
 
     /// Takes all tickets back, and hands none out from now on.
-    pub fn take_back(&self) {
+    pub fn revoke_all(&self) {
         let mut state = self.lock();
         state.over = true;
-        state.stubs.drain(..).for_each(|stub| stub.take_back());
+        state.stubs.drain(..).for_each(|ack| ack.revoke());
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -14,13 +14,13 @@ mod queued;
 mod recovery;
 #[cfg(test)]
 pub mod tests;
+mod unstored;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 pub use crate::delivery::queue::ack::Ack;
-pub use crate::delivery::queue::disk::{DescribePositions, SpoolBackend};
+pub use crate::delivery::queue::disk::{DescribePositions, SaveCheckpoint, SpoolBackend};
 pub use crate::delivery::queue::overflow::OnFull;
 
 use crate::delivery::completion::CompletionTracker;
@@ -29,6 +29,7 @@ use crate::delivery::queue::in_flight::InFlightAcks;
 use crate::delivery::queue::overflow::OverflowPolicy;
 use crate::delivery::queue::queued::QueueItem;
 use crate::delivery::queue::recovery::RecoveredBatches;
+use crate::delivery::queue::unstored::UnstoredBatches;
 use crate::entry::request::EncodedBatch;
 use crate::report::counters::Counters;
 use crate::report::messages::Reporter;
@@ -62,12 +63,11 @@ pub struct DeliveryQueue {
     /// Those of earlier runs; they go first.
     orphans: RecoveredBatches,
     under_way: InFlightAcks,
+    unstored: UnstoredBatches,
     accounts: Arc<QueueResources>,
     gate: OverflowPolicy,
     /// Whether to look for more orphans when all is sent.
     drain: bool,
-    /// Whether a batch of this run was not stored, though there is a spool.
-    missed_spool: AtomicBool,
     stop: Arc<Shutdown>,
     reporter: Reporter,
 }
@@ -98,13 +98,13 @@ impl DeliveryQueue {
             queue,
             orphans: RecoveredBatches::default(),
             under_way: InFlightAcks::default(),
+            unstored: UnstoredBatches::default(),
             accounts,
             drain: false,
-            missed_spool: AtomicBool::new(false),
             stop: Arc::clone(stop),
             reporter,
         };
-        backlog.orphans.adopt(&backlog.accounts, reporter);
+        backlog.orphans.recover(&backlog.accounts, reporter);
         backlog
     }
 
@@ -115,62 +115,120 @@ impl DeliveryQueue {
         self
     }
 
-    /// Takes a shipment in, or gives one up, as the policy says. What finds no room because the
+    /// Takes a batch in, or gives one up, as the policy says. A batch that finds no room because the
     /// run is over is left.
-    pub fn put(&self, shipment: EncodedBatch) {
-        let (entries, bytes) = (shipment.entries(), shipment.footprint());
-        let positions = shipment.positions.clone();
-        let number = shipment.number;
+    pub fn put(&self, batch: EncodedBatch) {
+        let (entries, bytes) = (batch.entries(), batch.footprint());
+        let (number, positions) = (batch.number, batch.positions.clone());
         self.accounts.settlement.enter(number, entries);
-        let Ok(stored) = self.store(&shipment) else {
+        let Ok(stored) = self.store(&batch) else {
+            self.unstored.give_up(&batch);
             return;
         };
-        if stored.is_none() {
-            self.missed_spool.store(true, Ordering::Relaxed);
-        }
         let in_memory = match &stored {
             Some(_) => self.accounts.memory.enter(bytes),
-            None if self.gate.enter(Store::Memory, bytes, &shipment) => true,
-            None => return,
+            None if self.gate.enter(Store::Memory, bytes, &batch) => true,
+            None => {
+                self.unstored.give_up(&batch);
+                return;
+            }
         };
         let memory = if in_memory { bytes } else { 0 };
+        let is_stored = stored.is_some();
         let ticket = Ack::new(&self.accounts, entries, memory, stored, false);
-        ticket.stands_for(number);
-        let waiting = QueueItem {
-            shipment: in_memory.then_some(shipment),
+        ticket.set_number(number);
+        if !is_stored && self.accounts.disk.is_some() {
+            self.unstored.add(&batch, &ticket);
+        }
+        let item = QueueItem {
+            shipment: in_memory.then_some(batch),
             positions,
             ticket,
         };
-        // Nobody ships any more: with its ticket the shipment stays in the spool, if it is there.
-        drop(self.queue.push(waiting, 1));
+        // If nobody sends any more, the batch stays in the spool with its acknowledgement, if it is
+        // there.
+        drop(self.queue.push(item, 1));
     }
 
-    /// Stores a shipment. Gives nothing without a spool or if its disk fails, which is no reason
-    /// not to send it; an error if there was no room and the shipment is to be forgotten.
-    fn store(&self, shipment: &EncodedBatch) -> Result<Option<SpooledBatch>, NoRoom> {
+    /// Stores a batch. Returns None if it is to wait in memory only: there is no spool, it cannot be
+    /// written, or a batch before this one is not in it. An error if there is no room and the batch
+    /// is to be forgotten.
+    fn store(&self, batch: &EncodedBatch) -> Result<Option<SpooledBatch>, NoRoom> {
         let Some(disk) = &self.accounts.disk else {
             return Ok(None);
         };
-        let draft = disk.draft(shipment);
-        let bytes = draft.bytes() as usize;
-        if !disk.room.enter(bytes) {
-            disk.measure();
-            if !self.gate.enter(Store::Spool, bytes, shipment) {
-                return Err(NoRoom);
-            }
+        if !self.store_earlier() && !batch.positions.is_empty() {
+            return Ok(None);
         }
-        let stored = disk.spool.store(draft, shipment);
-        disk.reporter(stored.as_ref().map(|_| ()), self.reporter);
+        let prepared = disk.prepare(batch);
+        let bytes = prepared.bytes() as usize;
+        if !self.make_room_on_disk(disk, bytes, batch)? {
+            return Ok(None);
+        }
+        let stored = disk.spool.store(prepared, batch);
         if stored.is_err() {
             disk.room.release(bytes);
             // Memory is all there is now: copies of what is on disk need not be in it.
-            self.queue.each(|waiting| {
-                if waiting.ticket.free_memory() {
-                    waiting.shipment = None;
+            self.queue.each(|item| {
+                if item.ticket.free_memory() {
+                    item.shipment = None;
                 }
             });
         }
         Ok(stored.ok())
+    }
+
+    /// Stores the batches before that are not in the spool, if it takes them now; returns whether
+    /// one with file positions may be stored after them.
+    fn store_earlier(&self) -> bool {
+        let Some(disk) = &self.accounts.disk else {
+            return true;
+        };
+        self.unstored.store(|batch| {
+            let prepared = disk.prepare(batch);
+            let bytes = prepared.bytes() as usize;
+            if disk.is_full_of_others(bytes) || !disk.room.enter(bytes) {
+                return None;
+            }
+            let stored = disk.spool.store(prepared, batch).ok();
+            if stored.is_none() {
+                disk.room.release(bytes);
+            }
+            stored
+        })
+    }
+
+    /// Takes room in the spool, waiting for it as the policy says. Returns false if the batch is to
+    /// wait in memory, since no batch of ours could make room; an error if it is to be forgotten.
+    fn make_room_on_disk(
+        &self,
+        disk: &SpoolBackend,
+        bytes: usize,
+        batch: &EncodedBatch,
+    ) -> Result<bool, NoRoom> {
+        loop {
+            if disk.is_full_of_others(bytes) {
+                return Ok(false);
+            }
+            if disk.room.enter(bytes) {
+                return Ok(true);
+            }
+            if disk.can_save() {
+                disk.save_checkpoint();
+            } else if disk.cannot_save() {
+                return Ok(false);
+            } else {
+                disk.measure();
+                match self
+                    .gate
+                    .enter_unless(Store::Spool, bytes, batch, || disk.can_save())
+                {
+                    Some(true) => return Ok(true),
+                    Some(false) => return Err(NoRoom),
+                    None => {}
+                }
+            }
+        }
     }
 
     /// The oldest shipment, those of earlier runs before our own. Its room stays in use as long as
@@ -178,7 +236,7 @@ impl DeliveryQueue {
     pub fn take(&self, until: Option<Instant>) -> Pop<QueuedBatch> {
         loop {
             // All of it is safe where it is, and a second signal wants to be quick.
-            if self.accounts.disk.is_some() && self.stop.state().phase == Phase::Aborting {
+            if self.accounts.disk.is_some() && self.stop.view().phase == Phase::Now {
                 return Pop::Ended;
             }
             let orphan = self.orphans.next();
@@ -200,7 +258,7 @@ impl DeliveryQueue {
     }
 
     fn finds_more(&self) -> bool {
-        self.orphans.adopt(&self.accounts, self.reporter) > 0
+        self.orphans.recover(&self.accounts, self.reporter) > 0
     }
 
     /// The shipment, from the spool if it is not in memory.
@@ -221,7 +279,7 @@ impl DeliveryQueue {
                 Some(QueuedBatch { shipment, ticket })
             }
             Err(ReadError::Damaged(_)) => {
-                ticket.lost();
+                ticket.mark_unreadable();
                 None
             }
             // It stays where it is.
@@ -246,18 +304,6 @@ impl DeliveryQueue {
         self.gate.holding()
     }
 
-    /// Whether there is a spool, and everything that was put here lies in it until it has its fate.
-    pub fn is_all_spooled(&self) -> bool {
-        self.accounts.disk.is_some()
-            && !self.missed_spool.load(Ordering::Relaxed)
-            && self.holding().is_none()
-    }
-
-    /// From now on nothing waits for room: what finds none is dropped.
-    pub fn stop_blocking(&self) {
-        self.gate.stop_blocking();
-    }
-
     /// Whether the last answer was such that retrying cannot mend it.
     pub fn is_hopeless(&self) -> bool {
         self.gate.is_hopeless()
@@ -267,6 +313,14 @@ impl DeliveryQueue {
     /// comes instead of holding up the program that writes.
     pub fn set_hopeless(&self, hopeless: bool) {
         self.gate.set_hopeless(hopeless);
+    }
+
+    /// Sets what saves the checkpoint that covers the batches: whoever waits for room in the spool
+    /// saves it first.
+    pub fn save_checkpoint_with(&self, save: Arc<SaveCheckpoint>) {
+        if let Some(disk) = &self.accounts.disk {
+            disk.save_with(save);
+        }
     }
 
     /// How many shipments are settled so far; to be asked before a checkpoint is put together, and
@@ -284,6 +338,13 @@ impl DeliveryQueue {
         }
     }
 
+    /// The checkpoint cannot be written: makes room on the disk if that is possible without it.
+    /// Returns whether it was.
+    pub fn make_room_for_checkpoint(&self) -> bool {
+        let disk = self.accounts.disk.as_ref();
+        disk.is_some_and(SpoolBackend::remove_covered)
+    }
+
     /// Nothing more comes.
     pub fn close(&self) {
         self.queue.close();
@@ -293,9 +354,10 @@ impl DeliveryQueue {
     /// spool, or is left if there is none.
     pub fn abandon(&self) {
         self.accounts.rooms().for_each(ByteSemaphore::close);
+        self.store_earlier();
         drop(self.queue.abandon());
         self.orphans.abandon();
-        self.under_way.take_back();
+        self.under_way.revoke_all();
         self.accounts.settlement.end();
     }
 }

@@ -33,8 +33,6 @@ pub struct OverflowPolicy {
     /// What waits, of which the oldest may have to give way.
     queue: ByteQueue<QueueItem>,
     hopeless: AtomicBool,
-    /// Whether nothing waits for room any more.
-    never_waits: AtomicBool,
     /// Where something waits for room.
     holding: Mutex<Option<Store>>,
     /// Whether it was said that something is dropped, since Loki last took something.
@@ -57,7 +55,6 @@ impl OverflowPolicy {
             accounts: Arc::clone(accounts),
             queue: queue.clone(),
             hopeless: AtomicBool::new(false),
-            never_waits: AtomicBool::new(false),
             holding: Mutex::new(None),
             dropping: AtomicBool::new(false),
             stop: Arc::clone(stop),
@@ -68,23 +65,38 @@ impl OverflowPolicy {
     /// Takes room as the policy says; tells whether there was some. If not, the shipment is
     /// dropped and counted, or left if the run is over.
     pub fn enter(&self, place: Store, bytes: usize, shipment: &EncodedBatch) -> bool {
+        self.enter_unless(place, bytes, shipment, || false) == Some(true)
+    }
+
+    /// Takes room as [`OverflowPolicy::enter`] does, but waits no longer once `other_way` is there to
+    /// make room: then it returns None. `other_way` must not touch this room.
+    pub fn enter_unless(
+        &self,
+        place: Store,
+        bytes: usize,
+        shipment: &EncodedBatch,
+        other_way: impl Fn() -> bool,
+    ) -> Option<bool> {
         let must_wait = !shipment.positions.is_empty();
         if self.on_full == OnFull::DropOldest && !must_wait {
-            return self.push_out(place, bytes, shipment);
+            return Some(self.push_out(place, bytes, shipment));
         }
         let waits = must_wait || self.on_full == OnFull::Block;
         let patient = || {
-            let waits = waits && !self.never_waits.load(Ordering::Relaxed);
-            let patient = !self.is_over() && waits && (must_wait || !self.is_hopeless());
+            let waits = waits && (must_wait || !self.is_hopeless());
+            let patient = !self.is_over() && waits && !other_way();
             self.set_holding(patient.then_some(place));
             patient
         };
         let entered = self.accounts.room(place).enter_while(bytes, patient);
         self.set_holding(None);
         if entered == Entered::Full && !self.is_over() {
+            if other_way() {
+                return None;
+            }
             self.drop_newest(place, shipment);
         }
-        entered == Entered::In
+        Some(entered == Entered::In)
     }
 
     /// Gives up what has waited longest until there is room.
@@ -135,12 +147,6 @@ impl OverflowPolicy {
         self.hopeless.load(Ordering::Relaxed)
     }
 
-    /// Lets go of whoever waits for room, now and from now on.
-    pub fn stop_blocking(&self) {
-        self.never_waits.store(true, Ordering::Relaxed);
-        self.accounts.rooms().for_each(ByteSemaphore::kick);
-    }
-
     /// Notes it, and lets go of whoever waits for room.
     pub fn set_hopeless(&self, hopeless: bool) {
         if self.hopeless.swap(hopeless, Ordering::Relaxed) != hopeless {
@@ -152,6 +158,6 @@ impl OverflowPolicy {
     }
 
     fn is_over(&self) -> bool {
-        self.stop.state().phase == Phase::Aborting
+        self.stop.view().phase == Phase::Now
     }
 }

@@ -17,18 +17,18 @@ pub struct RecoveredBatches(Mutex<VecDeque<QueueItem>>);
 
 impl RecoveredBatches {
     /// Takes over what earlier runs left; tells how many shipments.
-    pub fn adopt(&self, accounts: &Arc<QueueResources>, reporter: Reporter) -> usize {
+    pub fn recover(&self, accounts: &Arc<QueueResources>, reporter: Reporter) -> usize {
         let Some(disk) = &accounts.disk else {
             return 0;
         };
-        let found = disk.spool.adopt();
+        let found = disk.spool.recover();
         let entries: usize = found.iter().map(|stored| stored.entries).sum();
         let shipments = found.len();
         for stored in found {
             disk.room.occupy(stored.bytes as usize);
             if stored.entries == 0 {
                 // A receipt: all there is to do is to wait for the checkpoint.
-                disk.settled(stored);
+                disk.settle(stored);
                 continue;
             }
             let ticket = Ack::new(accounts, stored.entries, 0, Some(stored), true);

@@ -98,9 +98,8 @@ impl SenderParts {
     /// left.
     pub fn run(self) {
         let backlog = Arc::clone(&self.backlog);
-        let _abandon = Abandon(&backlog);
         let url = self.push.url().unwrap_or(&self.target).to_owned();
-        Sender {
+        let mut sender = Sender {
             crew: ParallelSend::default(),
             desk: InFlight::default(),
             fates: RejectionRecorder::new(self.dead_letter, self.reporter),
@@ -115,8 +114,10 @@ impl SenderParts {
             counters: self.counters,
             checkpoint: self.checkpoint,
             jitter: self.jitter,
-        }
-        .run();
+        };
+        // Dropped first, while the sender still holds its batches: what can be stored of them is.
+        let _abandon = Abandon(&backlog);
+        sender.run();
     }
 }
 

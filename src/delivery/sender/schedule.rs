@@ -234,7 +234,7 @@ mod tests {
     fn taken(number: u64, streams: &[&str]) -> QueuedBatch {
         let request = |name: &&str| Request {
             labels: labels(name),
-            body: Box::default(),
+            body: Arc::default(),
             gzip: false,
             entries: 1,
             bytes: 1,

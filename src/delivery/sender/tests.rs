@@ -13,6 +13,7 @@ use crate::entry::request::Request;
 use crate::http::Answer;
 use crate::report::messages::Verbosity;
 use crate::storage::spool::Spool;
+use crate::sync::flush_deadline::FlushDeadline;
 use crate::sync::shutdown::Phase;
 
 fn reporter() -> Reporter {
@@ -32,7 +33,7 @@ impl Push for NoPlace {
         if self.tries.fetch_add(1, Ordering::Relaxed) == 2 {
             let damaged = self.spool.unreadable();
             self.damaged_by_then.store(damaged, Ordering::Relaxed);
-            self.stop.advance(Phase::Aborting);
+            self.stop.advance(Phase::Now);
         }
         Answer::Status {
             code: 429,
@@ -47,7 +48,7 @@ fn what_waits_for_a_place_is_not_read_from_the_spool_beyond_what_memory_is_meant
     let dir = tempfile::tempdir().unwrap();
     let (spool, stop) = (spool(dir.path(), 1 << 20), Arc::new(Shutdown::new()));
     let counters = Arc::new(Counters::new());
-    let disk = SpoolBackend::new(Arc::clone(&spool), None);
+    let disk = SpoolBackend::new(Arc::clone(&spool), None, reporter());
     let room = 2 * shipment(0, FilePositions::default()).footprint();
     let backlog = DeliveryQueue::new(
         room,
@@ -80,7 +81,9 @@ fn what_waits_for_a_place_is_not_read_from_the_spool_beyond_what_memory_is_meant
         },
         max_retries: None,
         connections: 1,
-        flush_timeout: wait,
+        patience: FlushDeadline {
+            flush_timeout: wait,
+        },
         end_when_hopeless: false,
         gzip_level: 0,
     };

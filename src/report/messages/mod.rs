@@ -4,6 +4,7 @@
 
 mod text;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::Write;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -104,13 +105,8 @@ pub enum Message<'a> {
     SpawnError { command: &'a str, why: &'a str },
     /// It cannot be learned how the command ended.
     Unwatched { command: &'a str, why: &'a str },
-    /// The command has ended, but other processes still hold its output open.
-    LeftBehind {
-        command: &'a str,
-        holders: &'a [String],
-    },
-    /// A thread of ours has failed.
-    ThreadFailed { thread: &'a str },
+    /// The command goes on while we leave.
+    LeftRunning { command: &'a str },
     /// An input failed.
     Unreadable { what: &'a str, why: &'a str },
     /// An output failed.
@@ -145,15 +141,24 @@ pub enum Message<'a> {
     SpoolFailing { spool: &'a str, why: &'a str },
     /// It can be written to again.
     SpoolMended { spool: &'a str },
+    /// Others can change what is in the spool.
+    SpoolOpenToOthers { spool: &'a str, why: &'a str },
+    /// What others have put into the spool, which is left alone.
+    SpoolStrangers { spool: &'a str, names: &'a str },
+    /// Other batches fill the spool.
+    SpoolFullOfOthers { spool: &'a str, size: u64 },
     /// What waits in the spool at the end.
     Spooled { entries: u64, spool: &'a str },
     /// What files hold at the end that the next run goes on with.
     LeftInFiles { entries: u64 },
-    /// What a drain leaves in the spool, since it is for another destination.
-    Elsewhere {
-        destination: &'a str,
+    /// What a run leaves in the spool, since it is for another destination.
+    OtherDestination {
         spool: &'a str,
+        destination: &'a str,
+        command: &'a str,
     },
+    /// What a drain leaves in the spool, since running processes deliver it.
+    SpoolInUse { spool: &'a str, processes: &'a str },
     /// The file for refused entries cannot be written to.
     DeadLetterFailing { file: &'a str, why: &'a str },
     /// What is missing at the end.
@@ -207,14 +212,18 @@ impl Message<'_> {
             | Self::ClockSetBack { .. }
             | Self::Warning { .. }
             | Self::EntryFull { .. }
-            | Self::LeftBehind { .. }
+            | Self::LeftRunning { .. }
             | Self::PredecessorGone { .. }
             | Self::OwnOutput { .. }
             | Self::SpoolFailing { .. }
             | Self::SpoolMended { .. }
             | Self::Spooled { .. }
             | Self::LeftInFiles { .. }
-            | Self::Elsewhere { .. }
+            | Self::OtherDestination { .. }
+            | Self::SpoolInUse { .. }
+            | Self::SpoolOpenToOthers { .. }
+            | Self::SpoolStrangers { .. }
+            | Self::SpoolFullOfOthers { .. }
             | Self::Dropping { .. } => Verbosity::Normal,
             _ => Verbosity::Quiet,
         }
@@ -247,6 +256,27 @@ impl fmt::Display for Sanitized<'_> {
 /// What every message begins with: in a pipe several programs write to one standard error.
 pub const NAME: &str = "loki-push: ";
 
+/// A message made safe for a terminal, whatever names are in it: control characters, and those that
+/// change the direction of text, are shown by their number.
+fn printable(text: &str) -> Cow<'_, str> {
+    let is_unsafe = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(is_unsafe) {
+        return text.into();
+    }
+    let mut safe = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_unsafe(c) {
+            safe.extend(c.escape_default());
+        } else {
+            safe.push(c);
+        }
+    }
+    safe.into()
+}
+
 /// Says messages, as loud as it was told.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Reporter {
@@ -259,6 +289,11 @@ impl Reporter {
         Self { loudness }
     }
 
+    /// Whether everything is said.
+    pub fn is_verbose(self) -> bool {
+        self.loudness >= Verbosity::Verbose
+    }
+
     /// Says a message on standard error, as one write, so that lines of several threads and
     /// programs do not mix. Whether anybody listens is not our trouble.
     pub fn say(self, message: &Message<'_>) {
@@ -267,10 +302,15 @@ impl Reporter {
         }
         let line = match message {
             Message::Summary { line } if line.starts_with('{') => format!("{line}\n"),
-            _ => format!("{NAME}{message}\n"),
+            _ => format!("{NAME}{}\n", printable(&message.to_string())),
         };
+        Self::print(line.as_bytes());
+    }
+
+    /// Prints whole lines on standard error as they are, whatever the verbosity.
+    pub fn print(lines: &[u8]) {
         let mut write = || {
-            let _ = std::io::stderr().lock().write_all(line.as_bytes());
+            let _ = std::io::stderr().lock().write_all(lines);
         };
         let around = AROUND.read().unwrap_or_else(PoisonError::into_inner);
         match &*around {

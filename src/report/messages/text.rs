@@ -158,20 +158,10 @@ impl fmt::Display for Message<'_> {
                 Sanitized(command),
                 Sanitized(why)
             ),
-            Self::LeftBehind { command, holders } => write!(
+            Self::LeftRunning { command } => write!(
                 f,
-                "{} has ended, but {} still holds its output open; what it writes from here on is \
-                 not shipped, and may end it with SIGPIPE",
-                Sanitized(command),
-                match holders {
-                    [] => "another process".to_owned(),
-                    holders => Sanitized(&holders.join(", ")).to_string(),
-                }
-            ),
-            Self::ThreadFailed { thread } => write!(
-                f,
-                "internal error: the {thread} thread has failed; what it had not handed on is not \
-                 delivered. Please report this"
+                "{} has not ended after a second signal: leaving without it",
+                Sanitized(command)
             ),
             Self::Unwritable { what, why } => write!(f, "cannot write {what}: {why}"),
             Self::Unreadable { what, why } => {
@@ -183,7 +173,7 @@ impl fmt::Display for Message<'_> {
                 damaged: true,
             } => write!(
                 f,
-                "a file of the spool is damaged: {}; it is not sent, and kept as {file}",
+                "damaged spool file ({}): not sent, kept as {file}",
                 Sanitized(why)
             ),
             Self::Spoiled {
@@ -192,7 +182,7 @@ impl fmt::Display for Message<'_> {
                 damaged: false,
             } => write!(
                 f,
-                "cannot read {file} of the spool: {}; it stays there for the next run",
+                "cannot read the spool file {file}: {}; it stays there for the next run",
                 Sanitized(why)
             ),
             Self::Adopting { entries, spool } => write!(
@@ -202,11 +192,24 @@ impl fmt::Display for Message<'_> {
             ),
             Self::SpoolFailing { spool, why } => write!(
                 f,
-                "cannot write to the spool {spool}: {}; entries wait in memory only (--buffer) \
+                "cannot write to the spool {spool}: {}; keeping entries in memory only (--buffer) \
                  until it can be written to",
                 Sanitized(why)
             ),
-            Self::SpoolMended { spool } => write!(f, "the spool {spool} takes entries again"),
+            Self::SpoolMended { spool } => write!(f, "the spool {spool} is writable again"),
+            Self::SpoolOpenToOthers { spool, why } => {
+                write!(f, "others can change what is in the spool {spool} ({why})")
+            }
+            Self::SpoolStrangers { spool, names } => write!(
+                f,
+                "not used in the spool {spool}, since others can write to it: {names}"
+            ),
+            Self::SpoolFullOfOthers { spool, size: full } => write!(
+                f,
+                "the spool {spool} is full of entries of other runs (--spool-size {}): keeping \
+                 entries in memory only (--buffer) until there is room",
+                size(*full)
+            ),
             Self::Spooled { entries, spool } => write!(
                 f,
                 "{} kept in {spool}; the next run with this spool, or loki-push --drain, delivers {}",
@@ -219,11 +222,18 @@ impl fmt::Display for Message<'_> {
                 count(*entries),
                 if *entries == 1 { "it was" } else { "they were" }
             ),
-            Self::Elsewhere { destination, spool } => write!(
+            Self::OtherDestination {
+                spool,
+                destination,
+                command,
+            } => write!(
                 f,
-                "{spool} also keeps entries for {}: they stay there, and leave with that --url, \
-                 tenant and user",
-                Sanitized(destination)
+                "{spool} also holds entries for {destination}; to deliver them: {command}"
+            ),
+            Self::SpoolInUse { spool, processes } => write!(
+                f,
+                "{spool} also holds entries of running loki-push processes, which deliver them \
+                 themselves: {processes}"
             ),
             Self::DeadLetterFailing { file, why } => write!(
                 f,

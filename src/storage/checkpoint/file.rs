@@ -2,8 +2,8 @@
 //!
 //! Knows names, the lock and the frame of the format. Knows nothing of what stands in it.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::storage::lock::Lock;
+use crate::storage::private_files;
 
 /// The key that says what the file is, with the version of its format.
 pub const KEY: &str = "loki_push_checkpoint";
@@ -35,18 +36,22 @@ impl CheckpointFile {
     /// If it is no file (`/dev/full` has no end), another process has it, or the lock beside it cannot
     /// be written.
     pub fn take(path: &Path, writable: bool) -> Result<Self> {
-        // Written by renaming: a link to the file must go on being one.
-        let path = fs::canonicalize(path)
-            .or_else(|_| std::path::absolute(path))
-            .unwrap_or_else(|_| path.to_owned());
-        if fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
-            bail!(
-                "--checkpoint: {} is no regular file; name another",
-                path.display()
-            );
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        // With the links above it resolved, but not its own name: a link there is not followed.
+        let resolved = || {
+            let above = fs::canonicalize(absolute.parent()?).ok()?;
+            Some(above.join(absolute.file_name()?))
+        };
+        if writable {
+            let lock = take_lock(&absolute)?;
+            let path = resolved().unwrap_or(absolute);
+            return Ok(Self {
+                path,
+                lock: Some(lock),
+            });
         }
-        let lock = writable.then(|| take_lock(&path)).transpose()?;
-        Ok(Self { path, lock })
+        let path = resolved().unwrap_or(absolute);
+        Ok(Self { path, lock: None })
     }
 
     /// Where it is.
@@ -79,37 +84,44 @@ impl CheckpointFile {
         named_alike && fs::canonicalize(path).is_ok_and(|path| is_own(&path))
     }
 
-    /// What stands in it; None if there is no such file.
+    /// Its content; None if there is no such file.
     ///
     /// # Errors
-    /// If it cannot be read.
+    /// If it cannot be read, or is not a regular file of ours.
     pub fn read(&self) -> Result<Option<Vec<u8>>> {
-        match fs::read(&self.path) {
-            Ok(bytes) => Ok(Some(bytes)),
+        let mut bytes = Vec::new();
+        let file = private_files::open(&self.path);
+        match file.and_then(|mut file| file.read_to_end(&mut bytes)) {
+            Ok(_) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error)
-                .with_context(|| format!("cannot read the checkpoint {}", self.path.display())),
+                .with_context(|| format!("--checkpoint: cannot read {}", self.path.display())),
         }
     }
 
-    /// Puts a new file in the place of the old one; a crash leaves the one or the other.
+    /// Puts a new file in the place of the old one; a crash leaves the one or the other. Its content
+    /// is what [`framed`] returned.
     ///
     /// # Errors
     /// If it cannot be written; the old one stays.
-    pub fn replace(&self, mut content: Value) -> io::Result<()> {
-        content[KEY] = VERSION.into();
-        let new = beside(&self.path, NEXT);
-        let mut file = File::create(&new)?;
-        file.write_all(content.to_string().as_bytes())?;
-        file.write_all(b"\n")?;
-        file.sync_data()?;
-        fs::rename(&new, &self.path)?;
-        let dir = self.path.parent().filter(|dir| !dir.as_os_str().is_empty());
-        // Not every file system can sync a directory; without it only a power cut can bring back
-        // the state before.
-        let _ = File::open(dir.unwrap_or(Path::new("."))).and_then(|dir| dir.sync_all());
-        Ok(())
+    pub fn replace(&self, framed: &Value) -> io::Result<()> {
+        let next = beside(&self.path, NEXT);
+        private_files::replace(&self.path, &next, |file| {
+            file.write_all(framed.to_string().as_bytes())?;
+            file.write_all(b"\n")
+        })
     }
+}
+
+/// The files that a checkpoint is made of: itself, its lock, and the next one while it is written.
+pub fn files_of(path: &Path) -> [PathBuf; 3] {
+    [path.to_owned(), beside(path, LOCK), beside(path, NEXT)]
+}
+
+/// Puts the frame around a content: what kind of file it is, and of which version.
+pub fn framed(mut content: Value) -> Value {
+    content[KEY] = VERSION.into();
+    content
 }
 
 /// Reads the frame: what stands in a checkpoint of a version that this program knows.
@@ -130,11 +142,12 @@ pub fn content(bytes: &[u8]) -> Result<Value> {
 /// removed while another process opens it locks nothing.
 fn take_lock(path: &Path) -> Result<Lock> {
     let beside = beside(path, LOCK);
-    let file = File::options()
-        .create(true)
-        .append(true)
-        .open(&beside)
-        .with_context(|| format!("--checkpoint: cannot write {}", beside.display()))?;
+    let file = private_files::open_to_lock(&beside).with_context(|| {
+        format!(
+            "--checkpoint: cannot write to {}",
+            path.parent().unwrap_or(path).display()
+        )
+    })?;
     match Lock::take(file).with_context(|| format!("cannot lock {}", beside.display()))? {
         Some(lock) => Ok(lock),
         None => bail!(

@@ -23,6 +23,7 @@ use crate::entry::{FileId, FilePositions};
 use crate::report::messages::{Message, Reporter};
 pub use crate::storage::checkpoint::canonical_path::key;
 use crate::storage::checkpoint::file::CheckpointFile;
+pub use crate::storage::checkpoint::file::files_of;
 use crate::storage::checkpoint::state::CheckpointState;
 use crate::storage::file_identity::{DevInode, FileRecord, Fingerprint};
 
@@ -45,6 +46,7 @@ pub struct Checkpoint {
 struct Saved {
     before: Box<dyn Fn() -> u64 + Send + Sync>,
     after: Box<dyn Fn(u64) + Send + Sync>,
+    make_room: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// How writing goes; held while it does.
@@ -83,15 +85,22 @@ impl Checkpoint {
     }
 
     /// Calls `before` whenever it is about to be put together, and `after`, with what that gave,
-    /// once it is on disk: what was settled before the one may be forgotten after the other.
+    /// once it is on disk: what was settled before the one may be forgotten after the other. If it
+    /// cannot be written, `make_room` is called, and if that returns true it is tried once more.
     pub fn on_saved(
         &self,
         before: impl Fn() -> u64 + Send + Sync + 'static,
         after: impl Fn(u64) + Send + Sync + 'static,
+        make_room: impl Fn() -> bool + Send + Sync + 'static,
     ) {
         let (before, after) = (Box::new(before), Box::new(after));
+        let make_room = Box::new(make_room);
         // There is one pipeline, so there is nothing in it yet.
-        let _ = self.saved.set(Saved { before, after });
+        let _ = self.saved.set(Saved {
+            before,
+            after,
+            make_room,
+        });
     }
 
     /// Whether this is a file that it is made of, which no source must read.
@@ -259,7 +268,12 @@ impl Checkpoint {
             covered();
             return Ok(false);
         };
-        let result = self.file.replace(change);
+        let change = file::framed(change);
+        let mut result = self.file.replace(&change);
+        let make_room = || self.saved.get().is_some_and(|saved| (saved.make_room)());
+        if result.is_err() && make_room() {
+            result = self.file.replace(&change);
+        }
         writing.tried = Some(Instant::now());
         let failed_before = std::mem::replace(&mut writing.failed, result.is_err());
         match &result {

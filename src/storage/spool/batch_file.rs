@@ -1,44 +1,50 @@
-//! The file of a shipment: one header line of JSON, then the request bodies one behind the other,
-//! exactly as they go over the wire.
-//!
-//! Knows the format and how damage shows. Knows nothing of folders, of locks or of who owns what.
+//! The file of a batch: one header line of JSON, then the request bodies one after the other, exactly
+//! as they are sent.
 
+use std::ffi::OsStr;
 use std::fmt::{self, Write as _};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::destination::DestinationRecord;
 use crate::entry::FilePositions;
 use crate::entry::labels::Labels;
 use crate::entry::request::{EncodedBatch, Request};
-use crate::storage::spool::destination::Destination;
-use crate::storage::spool::private;
+use crate::storage::private_files::Dir;
 
-/// The format's version. A file of a later one is left to the program that wrote it.
+/// The version of the format. A file of a later version is left to the program that wrote it.
 const VERSION: u64 = 1;
 
-/// What stands between the checked part of a header and its checksum.
+/// What is between the checked part of a header and its checksum.
 const CHECK: &str = r#","check":""#;
 
-/// What the header line says.
+/// The longest header that is written or read: that of 10,000 files and 100 streams with long names
+/// has a tenth of this.
+const MAX_HEADER: u64 = 64 << 20;
+
+/// The longest body that is read, ten times what Loki accepts.
+const MAX_BODY: usize = 1 << 30;
+
+/// The header line of a batch file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Header {
-    /// The shipment's number in the run that sealed it.
+    /// The batch's number in the run that encoded it.
     pub number: u64,
     /// When it was stored, in nanoseconds since the epoch.
-    pub stored: u64,
-    /// Where it goes.
-    pub destination: Destination,
-    /// The checkpoint that the marks belong to.
+    pub stored_at: u64,
+    /// Where it is to be sent.
+    pub destination: DestinationRecord,
+    /// The checkpoint that the positions belong to.
     pub checkpoint: Option<String>,
-    /// How far the files it came from are read with it, as the checkpoint describes them.
+    /// The file positions that are reached with it, as the checkpoint describes them.
     pub positions: Vec<Value>,
-    /// The bodies that follow, in order. Without one the file is a receipt: the shipment is
-    /// settled, and its marks wait for their checkpoint.
-    pub parts: Vec<BodyInfo>,
+    /// The bodies that follow, in order. Without any the file is a tombstone: the batch is settled,
+    /// and its positions wait for their checkpoint.
+    pub bodies: Vec<BodyInfo>,
 }
 
 /// One body as the header describes it.
@@ -95,7 +101,7 @@ impl BodyInfo {
     }
 }
 
-/// Why a file gives no shipment.
+/// Why no batch can be read from a file.
 #[derive(Debug)]
 pub enum ReadError {
     /// It is not what was written; in a few words.
@@ -109,7 +115,7 @@ pub enum ReadError {
 impl From<io::Error> for ReadError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::UnexpectedEof => Self::Damaged("it is cut short".into()),
+            io::ErrorKind::UnexpectedEof => Self::Damaged("incomplete".into()),
             _ => Self::Failed(error),
         }
     }
@@ -119,30 +125,32 @@ impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Damaged(why) => f.write_str(why),
-            Self::Later => f.write_str("a later version of loki-push wrote it"),
+            Self::Later => f.write_str("written by a later version of loki-push"),
             Self::Failed(error) => write!(f, "{error}"),
         }
     }
 }
 
 impl Header {
-    /// How many entries the file holds.
+    /// The number of entries in the file.
     pub fn entries(&self) -> usize {
-        self.parts.iter().map(|part| part.entries).sum()
+        let entries = self.bodies.iter().map(|body| body.entries);
+        entries.fold(0, usize::saturating_add)
     }
 
-    /// How many bytes of bodies follow the header.
-    pub fn length(&self) -> u64 {
-        self.parts.iter().map(|part| part.length as u64).sum()
+    /// The number of bytes after the header.
+    pub fn body_bytes(&self) -> u64 {
+        let lengths = self.bodies.iter().map(|body| body.length as u64);
+        lengths.fold(0, u64::saturating_add)
     }
 
-    /// The header line, with its newline. It ends in a checksum of all that stands before it.
+    /// The header line, with its newline. It ends in a checksum of all that is before it.
     pub fn to_line(&self) -> String {
         let mut line = json!({
-            "version": VERSION, "number": self.number, "stored": self.stored,
+            "version": VERSION, "number": self.number, "stored": self.stored_at,
             "destination": self.destination.to_json(), "checkpoint": self.checkpoint,
             "marks": self.positions,
-            "requests": self.parts.iter().map(BodyInfo::to_json).collect::<Vec<_>>(),
+            "requests": self.bodies.iter().map(BodyInfo::to_json).collect::<Vec<_>>(),
         })
         .to_string();
         line.pop();
@@ -158,114 +166,126 @@ impl Header {
         let damaged = |why: &str| ReadError::Damaged(why.into());
         let tail = CHECK.len() + "01234567\"}\n".len();
         let at = line.len().checked_sub(tail);
-        let (head, tail) = line.split_at(at.ok_or_else(|| damaged("it has no header"))?);
+        let (head, tail) = line.split_at(at.ok_or_else(|| damaged("no header"))?);
         let expected = format!("{CHECK}{:08x}\"}}\n", crc32fast::hash(head));
         if tail != expected.as_bytes() {
-            return Err(damaged("its header is damaged"));
+            return Err(damaged("damaged header"));
         }
         let value: Value =
-            serde_json::from_slice(line).map_err(|_| damaged("its header is no JSON object"))?;
+            serde_json::from_slice(line).map_err(|_| damaged("the header is not JSON"))?;
         if value["version"] != VERSION {
             return Err(ReadError::Later);
         }
-        Self::from_json(&value).ok_or_else(|| damaged("its header lacks what it should say"))
+        Self::from_json(&value).ok_or_else(|| damaged("incomplete header"))
     }
 
     fn from_json(value: &Value) -> Option<Self> {
-        let parts = value.get("requests")?.as_array()?.iter();
+        let bodies = value.get("requests")?.as_array()?.iter();
         Some(Self {
             number: value.get("number")?.as_u64()?,
-            stored: value.get("stored")?.as_u64()?,
-            destination: Destination::from_json(value.get("destination")?)?,
+            stored_at: value.get("stored")?.as_u64()?,
+            destination: DestinationRecord::from_json(value.get("destination")?)?,
             checkpoint: value
                 .get("checkpoint")
                 .and_then(Value::as_str)
                 .map(str::to_owned),
             positions: value.get("marks")?.as_array()?.clone(),
-            parts: parts.map(BodyInfo::from_json).collect::<Option<_>>()?,
+            bodies: bodies.map(BodyInfo::from_json).collect::<Option<_>>()?,
         })
     }
 }
 
-/// Writes a file that nobody else may read, under a temporary name, and gives it its own when it
-/// is whole. With `sync` it is then on the disk, name and all.
-pub fn write(path: &Path, head: &str, bodies: &[Request], sync: bool) -> io::Result<()> {
-    let temporary = path.with_extension(crate::storage::spool::TEMPORARY);
-    let written = write_whole(&temporary, head, bodies, sync);
-    let renamed = written.and_then(|()| fs::rename(&temporary, path));
-    if renamed.is_err() {
-        // What is in the way of the next try, and takes room on a full disk.
-        let _ = fs::remove_file(&temporary);
-        return renamed;
+/// Writes a file under a temporary name, and renames it when it is whole. With `sync` it is on the
+/// disk when this returns, name and all.
+pub fn write(
+    dir: &Dir,
+    name: &OsStr,
+    header: &str,
+    bodies: &[Request],
+    sync: bool,
+) -> io::Result<()> {
+    if header.len() as u64 > MAX_HEADER {
+        return Err(io::Error::other("the header of the batch is too long"));
     }
-    match path.parent().filter(|_| sync) {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
+    let temporary = Path::new(name).with_extension(super::TEMPORARY);
+    dir.replace_file(name, &temporary, sync, |file| {
+        let mut out = BufWriter::with_capacity(64 * 1024, file);
+        out.write_all(header.as_bytes())?;
+        for request in bodies {
+            out.write_all(&request.body)?;
+        }
+        out.flush()
+    })?;
+    if sync { dir.sync() } else { Ok(()) }
 }
 
-fn write_whole(path: &Path, head: &str, bodies: &[Request], sync: bool) -> io::Result<()> {
-    let mut out = BufWriter::with_capacity(64 * 1024, private::make_file(path)?);
-    out.write_all(head.as_bytes())?;
-    for request in bodies {
-        out.write_all(&request.body)?;
-    }
-    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-    if sync { file.sync_data() } else { Ok(()) }
+/// Reads a file's header, and checks that as many bytes follow it as it says.
+pub fn read_header(dir: &Dir, name: &OsStr) -> Result<Header, ReadError> {
+    let (header, _) = open(dir, name)?;
+    Ok(header)
 }
 
-/// Reads a file's header, and checks that as much follows it as it says.
-pub fn read_head(path: &Path) -> Result<Header, ReadError> {
-    let (head, ..) = open(path)?;
-    Ok(head)
-}
-
-/// Reads a file's header, whatever follows it. Gives the file's length too.
-pub fn peek(path: &Path) -> Result<(Header, u64), ReadError> {
-    let (head, _, _, length) = begin(path)?;
-    Ok((head, length))
+/// Reads a file's header, whatever follows it, and the file's length.
+pub fn peek(dir: &Dir, name: &OsStr) -> Result<(Header, u64), ReadError> {
+    let start = Start::read(dir, name)?;
+    Ok((start.header, start.file_length))
 }
 
 /// Reads a file, and checks every byte of it.
-pub fn load(path: &Path) -> Result<EncodedBatch, ReadError> {
-    let (head, mut rest) = open(path)?;
-    let mut requests = Vec::with_capacity(head.parts.len());
-    for part in head.parts {
-        let mut body = vec![0; part.length];
+pub fn load(dir: &Dir, name: &OsStr) -> Result<EncodedBatch, ReadError> {
+    let (header, mut rest) = open(dir, name)?;
+    let mut requests = Vec::with_capacity(header.bodies.len());
+    for info in header.bodies {
+        let mut body = vec![0; info.length];
         rest.read_exact(&mut body)?;
-        if crc32fast::hash(&body) != part.checksum {
+        if crc32fast::hash(&body) != info.checksum {
             return Err(ReadError::Damaged("a request in it is damaged".into()));
         }
         requests.push(Request {
-            labels: part.labels,
+            labels: info.labels,
             body: body.into(),
-            gzip: part.gzip,
-            entries: part.entries,
-            bytes: part.bytes,
+            gzip: info.gzip,
+            entries: info.entries,
+            bytes: info.bytes,
         });
     }
     Ok(EncodedBatch {
-        number: head.number,
+        number: header.number,
         requests,
         positions: FilePositions::default(),
     })
 }
 
-fn open(path: &Path) -> Result<(Header, BufReader<File>), ReadError> {
-    let (head, rest, begins, length) = begin(path)?;
-    if begins + head.length() != length {
-        return Err(ReadError::Damaged("its length is not what it says".into()));
+fn open(dir: &Dir, name: &OsStr) -> Result<(Header, BufReader<File>), ReadError> {
+    let start = Start::read(dir, name)?;
+    let ends_at = start.header_length.checked_add(start.header.body_bytes());
+    let is_long = |body: &BodyInfo| body.length > MAX_BODY;
+    if ends_at != Some(start.file_length) || start.header.bodies.iter().any(is_long) {
+        return Err(ReadError::Damaged("wrong length".into()));
     }
-    Ok((head, rest))
+    Ok((start.header, start.rest))
 }
 
-/// Reads the header. Gives what follows it, where that begins, and the file's length too.
-fn begin(path: &Path) -> Result<(Header, BufReader<File>, u64, u64), ReadError> {
-    let file = File::open(path)?;
-    let length = file.metadata()?.len();
-    let mut reader = BufReader::new(file);
-    let mut line = Vec::new();
-    reader.read_until(b'\n', &mut line)?;
-    let head = Header::from_line(&line)?;
-    Ok((head, reader, line.len() as u64, length))
+/// The beginning of a file.
+struct Start {
+    header: Header,
+    header_length: u64,
+    rest: BufReader<File>,
+    file_length: u64,
+}
+
+impl Start {
+    fn read(dir: &Dir, name: &OsStr) -> Result<Self, ReadError> {
+        let file = dir.open_file(name)?;
+        let file_length = file.metadata()?.len();
+        let mut rest = BufReader::new(file);
+        let mut line = Vec::new();
+        (&mut rest).take(MAX_HEADER).read_until(b'\n', &mut line)?;
+        Ok(Self {
+            header: Header::from_line(&line)?,
+            header_length: line.len() as u64,
+            rest,
+            file_length,
+        })
+    }
 }

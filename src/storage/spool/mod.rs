@@ -1,158 +1,254 @@
-//! The spool: shipments on disk, from before their first try until their fate is known.
+//! The spool: batches on disk, from before their first attempt until their fate is known.
 //!
-//! Knows files, folders and locks. Knows nothing of entries, HTTP, retrying, or of when a shipment
-//! is stored or removed: the backlog decides that.
+//! The delivery queue decides when a batch is stored and removed.
 //!
-//! # What lies where
+//! # Layout
 //!
 //! ```text
-//! DIR/                                   0700
-//!   01763936400123456789-4711/           0700, one a process, named after its start and id
+//! DIR/                                   0700 where we create it
+//!   01763936400123456789-4711/           0700, one per process, named by its start and id
 //!     lock                               locked as long as the process lives
-//!     destination                        push address, tenant and user its shipments go to
-//!     00000000000000000000.batch         0600, one a shipment, by its number
+//!     destination                        push URL, tenant and credentials (as digests) of its batches
+//!     00000000000000000000.batch         0600, one per batch, by its number
 //!   01763936400123456789-4711.00000000000000000003.damaged
 //! ```
 //!
-//! A `.batch` file is a header line of JSON and then the request bodies, one behind the other,
-//! exactly as they go over the wire: `tail -n +2 FILE | zcat` shows them (without `zcat` at
-//! `--gzip-level 0`). The header names version, number, time, destination, checkpoint, marks, and
-//! for each request its labels, entries, length and CRC-32; it ends in a CRC-32 of itself.
+//! A `.batch` file is a header line of JSON and then the request bodies, one after the other,
+//! exactly as they are sent: `tail -n +2 FILE | zcat` shows them (without `zcat` at
+//! `--gzip-level 0`). The header holds version, number, time, destination, checkpoint, file positions
+//! (`marks`), and for each request its labels, entries, length and CRC-32; it ends in a CRC-32 of
+//! itself.
 //!
-//! Constraints that shaped it: a shipment, all its streams and its marks, must become durable at
+//! Constraints that shaped it: a batch, all its streams and its positions, must become durable at
 //! once, hence one file and one rename. Many programs share a directory without knowing each
-//! other, and any may be killed at any moment, hence a folder each under a lock that the kernel
-//! lets go (`flock`). Nobody runs in the background, hence the next run takes over what is left.
+//! other, and any may be killed at any moment, hence a directory each under a lock that the kernel
+//! releases (`flock`). Nothing runs in the background, hence the next run takes over what is left.
+//! Other users may write to the directory, hence only directories that belong to us, and that nobody
+//! else may enter, are looked into, and they are held open while they are used.
 //!
-//! # What is written and deleted when
+//! # What is written and removed when
 //!
-//! - A shipment is written under a temporary name and renamed before anybody may send it. With
-//!   `--spool-sync` the file is synced before the rename and the folder after it; without, a power
+//! - A batch is written under a temporary name and renamed before it may be sent. With
+//!   `--spool-sync` the file is synced before the rename and the directory after it; without, a power
 //!   cut may lose what the kernel still held, a killed process loses nothing.
-//! - It is removed when each of its entries has a fate and, if it has marks, when the checkpoint
-//!   that covers them is on disk. If the marks belong to a checkpoint of another run, the file
-//!   shrinks to a receipt instead: its header without requests, which that run reads and removes.
-//! - A folder whose lock can be had is adopted, files and all, by the one process that gets it. An
-//!   empty one is removed: its lock last, and whoever gets a lock checks that it is still the one
-//!   in its place. Folders of another destination are not touched.
+//! - It is removed when each of its entries has a fate and, if it has positions, when the checkpoint
+//!   that covers them is on disk. If the positions belong to a checkpoint of another run, the file
+//!   shrinks to a tombstone instead: its header without requests, which that run reads and removes.
+//! - A directory whose lock can be had is taken over, files and all, by the one process that gets it.
+//!   An empty one is removed: its lock last, and whoever gets a lock checks that it is still the one
+//!   in its place. Directories of another destination are not touched.
 //! - A file that is not what was written moves up into DIR as `*.damaged`, for a person to look at.
+//! - A disk that takes nothing, from the start or for a time, is reported once; storing is tried again
+//!   with each batch.
 //!
-//! Storing costs 0.06 ms a small shipment and 0.2 ms one of 300 kB (1 MiB of lines), with
-//! `--spool-sync` 9 ms on an SSD; taking over 10,000 orphans costs 0.2 s.
+//! Storing costs 0.06 ms for a small batch and 0.2 ms for one of 300 kB (1 MiB of lines), with
+//! `--spool-sync` 9 ms on an SSD; taking over 10,000 batches costs 0.2 s.
 //!
 //! # Exactly once, as a log query sees it, and its limits
 //!
-//! Nothing sealed is lost: from its rename on, a shipment is in the spool until its fate is known,
-//! so at a kill it is in the spool, or settled, or both. What was not sealed at the kill is in the
-//! file it came from, behind the highest mark on disk: that of the checkpoint or of a spooled
-//! shipment, whichever is further ([`Spool::positions`]). Shipments hold all streams since the last
-//! seal and one set of marks, so no line before a mark is outside of them. (A pipe cannot be read
-//! again: what a kill finds unsealed, at most `--flush-interval` old, is lost with it.)
+//! Nothing encoded is lost: from its rename on, a batch is in the spool until its fate is known,
+//! so at a kill it is in the spool, or settled, or both. What was not encoded at the kill is in the
+//! file it came from, after the highest position on disk: that of the checkpoint or of a spooled
+//! batch, whichever is further ([`Spool::positions`]). Batches hold all streams since the last
+//! one, and one set of positions, so no line before a position is outside of them; and a batch with
+//! positions is only stored when all before it are stored or settled. (A pipe cannot be read
+//! again: what a kill finds not encoded, at most `--flush-interval` old, is lost with it.)
 //!
 //! Nothing shows twice: an entry is stamped once and encoded once, and the file keeps the very
 //! bytes. Sent again after a lost answer, or after a kill between answer and removal, they are
 //! equal entries to Loki, which suppresses them in its head block, or else when a log query merges
-//! chunks (contract, section 4). Lines are read again only from behind the highest mark, so they
-//! never get a second stamp.
+//! chunks. Lines are read again only from after the highest position, so they never get a second
+//! timestamp.
 //!
-//! The limits are Loki's. Above its sharding rate (1.5 MB a second and stream) a repeat lands in
-//! another shard and both show (trap T15), and a 204 may hide a loss (T16). A repeat more than an
-//! hour behind its stream's newest entry is answered 400 though the first copy may be stored; this
-//! counts as a refusal. Metric queries may count a repeat until Loki flushes its chunks.
+//! The limits are Loki's. Above its sharding rate (1.5 MB per second and stream) a repeat lands in
+//! another shard and both show, and a 204 may hide a loss. A repeat more than an hour behind its
+//! stream's newest entry is answered 400 though the first copy may be stored; this counts as a
+//! refusal. Metric queries may count a repeat until Loki flushes its chunks.
 
 mod batch_file;
 mod destination;
 mod owned_dir;
-mod private;
 mod quarantine;
 mod scan;
 mod stored_batch;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::entry::request::EncodedBatch;
-use crate::report::messages::Reporter;
-pub use crate::storage::spool::batch_file::ReadError;
-pub use crate::storage::spool::destination::Destination;
-use crate::storage::spool::owned_dir::OwnedDir;
-use crate::storage::spool::quarantine::Quarantine;
-pub use crate::storage::spool::stored_batch::{PreparedBatch, SpooledBatch};
+use crate::report::messages::{Message, Reporter};
+use crate::storage::private_files::Dir;
+pub use batch_file::ReadError;
+use destination::DestinationRecord;
+pub use destination::{Destination, Relation, Token};
+use owned_dir::{OwnedDir, TakeOver};
+use quarantine::Quarantine;
+pub use stored_batch::{PreparedBatch, SpooledBatch};
 
-/// How the names of shipments end.
+/// The extension of batches.
 const BATCH: &str = "batch";
-/// How the names of files end that are not whole yet.
+/// The extension of files that are not whole yet.
 const TEMPORARY: &str = "tmp";
 
-/// How a spool is set.
+/// What a run that only delivers takes from the spool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drain {
+    /// The batches for its own destination.
+    Own,
+    /// Those for another URL too, if tenant and credentials are the same.
+    AnyUrl,
+}
+
+/// The options of a spool.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The directory.
     pub dir: PathBuf,
-    /// The most bytes that may lie in it.
+    /// The most bytes that it may hold.
     pub size: u64,
-    /// Whether each shipment is synced to the disk.
+    /// Whether each batch is synced to the disk.
     pub sync: bool,
-    /// Where this run's shipments go.
+    /// Where this run's batches go.
     pub destination: Destination,
-    /// The checkpoint that this run's marks belong to.
+    /// The checkpoint that this run's positions belong to.
     pub checkpoint: Option<String>,
-    /// Whether this run only delivers: then it stores nothing.
-    pub drain: bool,
+    /// Whether this run only delivers, and what: then it stores nothing.
+    pub drain: Option<Drain>,
+}
+
+impl Options {
+    /// Whether batches with this destination are for this run to deliver.
+    fn delivers(&self, record: &DestinationRecord) -> bool {
+        match record.relation(&self.destination) {
+            Relation::Same => true,
+            Relation::OtherUrl => self.drain == Some(Drain::AnyUrl),
+            Relation::OtherToken | Relation::Other => false,
+        }
+    }
 }
 
 /// A process's view of a spool directory.
 pub struct Spool {
     options: Options,
-    /// The first is our own, where one could be made; the others are adopted. Empty when closed.
-    folders: Mutex<Vec<OwnedDir>>,
-    aside: Quarantine,
+    record: DestinationRecord,
+    state: Mutex<State>,
+    quarantine: Quarantine,
+    reporter: Reporter,
+}
+
+#[derive(Default)]
+struct State {
+    /// The directory, once it could be opened.
+    root: Option<Arc<Dir>>,
+    /// Our own directory in it, once it could be created.
+    own: Option<Arc<OwnedDir>>,
+    /// Directories of earlier runs that hold batches.
+    recovered: Vec<Arc<OwnedDir>>,
+    /// Directories that belonged to running processes when they were last looked at.
+    in_use: Vec<OsString>,
+    /// Whether nothing could be written when it was last tried.
+    failing: bool,
+    closed: bool,
 }
 
 impl Spool {
-    /// Opens the spool: makes the directory if it is not there, and a folder of our own in it.
+    /// Opens the spool: creates the directory if it does not exist, and one of our own in it. If
+    /// that cannot be done now, it is reported, and tried again with each batch. A drain creates
+    /// nothing.
     ///
     /// # Errors
-    /// If this cannot be done, with what to do about it.
+    /// If it is a file, or a drain cannot read it.
     pub fn open(options: Options, reporter: Reporter) -> Result<Self> {
+        let mut state = State::default();
         let dir = &options.dir;
-        let remedy = || {
-            format!(
-                "--spool: cannot write to {}; give a directory on a local disk that this user may \
-                 write to",
+        if options.drain.is_some() {
+            let root = Dir::open(dir)
+                .with_context(|| format!("--drain: cannot read the spool {}", dir.display()))?;
+            state.root = Some(Arc::new(root));
+        } else if dir.ancestors().any(is_file_of_ours) {
+            bail!(
+                "--spool: {} is a file, or below one; name a directory on a local disk",
                 dir.display()
-            )
-        };
-        if let Some(above) = dir.parent().filter(|above| !above.as_os_str().is_empty()) {
-            fs::create_dir_all(above).with_context(remedy)?;
+            );
         }
-        match crate::storage::spool::private::make_dir(dir) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => made.with_context(remedy)?,
-        }
-        let own = OwnedDir::create(dir, &options.destination, || {
-            crate::storage::spool::owned_dir::name(
-                crate::storage::spool::stored_batch::now(),
-                std::process::id(),
-            )
-        });
-        let folders = match own {
-            // To deliver is what makes room again.
-            Err(why) if options.drain && is_full(&why) => Vec::new(),
-            own => vec![own.with_context(remedy)?],
-        };
-        Ok(Self {
-            folders: Mutex::new(folders),
-            aside: Quarantine::new(reporter),
+        let spool = Self {
+            record: DestinationRecord::new(&options.destination, &destination::salt()),
+            quarantine: Quarantine::new(reporter),
+            state: Mutex::default(),
             options,
-        })
+            reporter,
+        };
+        if spool.options.drain.is_none() {
+            let created = spool.create_own(&mut state);
+            spool.report(&mut state, created.as_ref().map(drop));
+        }
+        if let Some(root) = &state.root {
+            spool.report_strangers(root);
+        }
+        *spool.lock() = state;
+        Ok(spool)
+    }
+
+    /// Our own directory, which is created if there is none yet.
+    fn create_own(&self, state: &mut State) -> io::Result<Arc<OwnedDir>> {
+        if state.closed {
+            return Err(io::Error::other("the spool is closed"));
+        }
+        if let Some(own) = &state.own {
+            return Ok(Arc::clone(own));
+        }
+        let root = match &state.root {
+            Some(root) if root.is_linked() => Arc::clone(root),
+            _ => Arc::new(Dir::open_or_create(&self.options.dir)?),
+        };
+        state.root = Some(Arc::clone(&root));
+        let name = || owned_dir::name(stored_batch::now(), std::process::id());
+        let own = Arc::new(OwnedDir::create(&root, &self.record, name)?);
+        state.own = Some(Arc::clone(&own));
+        Ok(own)
+    }
+
+    /// Reports that nothing can be written, or that it can be again, when that changes.
+    fn report(&self, state: &mut State, result: Result<(), &io::Error>) {
+        if std::mem::replace(&mut state.failing, result.is_err()) == result.is_err() {
+            return;
+        }
+        let spool = self.options.dir.display().to_string();
+        let spool = spool.as_str();
+        let why = result.err().map(io::Error::to_string);
+        self.reporter.say(&match &why {
+            None => Message::SpoolMended { spool },
+            Some(why) => Message::SpoolFailing { spool, why },
+        });
+    }
+
+    /// Reports what is left alone, and who else may write to the spool.
+    fn report_strangers(&self, root: &Dir) {
+        let spool = root.path().display().to_string();
+        if let Some(why) = scan::open_to_others(root) {
+            self.reporter.say(&Message::SpoolOpenToOthers {
+                spool: &spool,
+                why: &why,
+            });
+        }
+        let all = self.options.drain.is_some() || self.reporter.is_verbose();
+        let strangers = scan::untrusted(root, all);
+        if !strangers.is_empty() {
+            self.reporter.say(&Message::SpoolStrangers {
+                spool: &spool,
+                names: &first_few(&strangers),
+            });
+        }
     }
 
     /// The directory.
@@ -160,151 +256,239 @@ impl Spool {
         &self.options.dir
     }
 
-    /// The most bytes that may lie in it.
+    /// The most bytes that it may hold.
     pub fn size(&self) -> u64 {
         self.options.size
     }
 
-    /// Prepares a shipment for storing, with its marks as the checkpoint describes them.
-    pub fn draft(&self, shipment: &EncodedBatch, positions: Vec<Value>) -> PreparedBatch {
-        PreparedBatch::new(shipment, positions, &self.options)
+    /// Prepares a batch for storing, with its file positions as the checkpoint describes them.
+    pub fn prepare(&self, batch: &EncodedBatch, positions: Vec<Value>) -> PreparedBatch {
+        PreparedBatch::new(batch, positions, &self.record, &self.options)
     }
 
-    /// Stores a shipment: when this returns, a kill cannot take it away.
+    /// Stores a batch: when this returns, a kill cannot take it away. Trouble is reported when it
+    /// begins and ends.
     ///
     /// # Errors
     /// If the disk does not take it; nothing of it is left there then.
-    pub fn store(&self, draft: PreparedBatch, shipment: &EncodedBatch) -> io::Result<SpooledBatch> {
-        // Held while writing, so that the folder is not closed under it.
-        let folders = self.lock();
-        let own = folders
-            .first()
-            .ok_or_else(|| io::Error::other("the spool is closed"))?;
-        let name = format!("{:020}.{BATCH}", shipment.number);
-        draft.store(own.path().join(name), shipment, self.options.sync)
+    pub fn store(&self, batch: PreparedBatch, encoded: &EncodedBatch) -> io::Result<SpooledBatch> {
+        // Held while writing, so that the directory is not closed under it.
+        let mut state = self.lock();
+        let name = OsString::from(format!("{:020}.{BATCH}", encoded.number));
+        let own = self.create_own(&mut state);
+        let stored = own.and_then(|own| batch.store(own, name, encoded, self.options.sync));
+        if stored
+            .as_ref()
+            .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        {
+            // Somebody has removed it; another one is created with the next batch.
+            state.own = None;
+        }
+        if !state.closed {
+            self.report(&mut state, stored.as_ref().map(drop));
+        }
+        stored
     }
 
-    /// Reads a shipment back; its marks stay with the [`SpooledBatch`]. A damaged file is set aside, and
-    /// both that and a file that cannot be read now is said.
+    /// Reads a batch back; its positions stay with the [`SpooledBatch`]. A damaged file is moved
+    /// aside, and both that and a file that cannot be read now is reported.
     ///
     /// # Errors
-    /// If the file gives no shipment.
-    pub fn load(&self, stored: &SpooledBatch) -> Result<EncodedBatch, ReadError> {
-        let loaded = stored.load();
-        loaded.inspect_err(|why| self.aside.trouble(&stored.path, why, stored.entries))
+    /// If no batch can be read from the file.
+    pub fn load(&self, batch: &SpooledBatch) -> Result<EncodedBatch, ReadError> {
+        let loaded = batch.load();
+        loaded.inspect_err(|why| {
+            self.quarantine
+                .add(&batch.dir, &batch.name, why, batch.entries);
+        })
     }
 
-    /// Removes a shipment that is settled. Marks that another run waits for stay as a receipt.
-    pub fn remove(&self, stored: &SpooledBatch) {
-        stored.remove(self.options.sync);
+    /// Removes a batch that is settled. Positions that another run waits for stay as a tombstone.
+    pub fn remove(&self, batch: &SpooledBatch) {
+        batch.remove(self.options.sync);
+        // The last one of an earlier run: one reference is in the list, one in the batch.
+        if Arc::strong_count(&batch.dir) == 2 {
+            let mut state = self.lock();
+            let is_done =
+                |dir: &Arc<OwnedDir>| Arc::ptr_eq(dir, &batch.dir) && dir.remove_if_empty();
+            state.recovered.retain(|dir| !is_done(dir));
+        }
     }
 
-    /// Takes over the shipments of runs that are gone, oldest first, and what of their folders is
-    /// empty away. May be called again: it gives only what is newly found.
-    pub fn adopt(&self) -> Vec<SpooledBatch> {
-        let mut found = Vec::new();
-        // Folders that cannot be looked at are another user's.
-        for path in crate::storage::spool::owned_dir::all(&self.options.dir).unwrap_or_default() {
-            let destination = OwnedDir::destination(&path);
-            if destination.is_some_and(|other| other != self.options.destination) {
-                continue;
-            }
-            let Ok(Some(folder)) = OwnedDir::adopt(&path) else {
+    /// Takes over the batches of runs that are gone, oldest first, and removes their directories
+    /// where they are empty. When it is called again it returns only what is newly found.
+    pub fn recover(&self) -> Vec<SpooledBatch> {
+        let Some(root) = self.lock().root.clone() else {
+            return Vec::new();
+        };
+        let (mut found, mut in_use) = (Vec::new(), Vec::new());
+        let held = self.held();
+        for name in scan::directories(&root) {
+            let record = owned_dir::open_trusted(&root, &name);
+            let Ok(Some(dir)) = record else {
                 continue;
             };
-            let batches = self.batches_of(&folder);
-            if batches.is_empty() {
-                folder.remove_if_empty();
-            } else {
-                found.extend(batches);
-                self.lock().push(folder);
+            let is_other = |record| !self.options.delivers(&record);
+            if held.contains(&name) || owned_dir::destination(&dir).is_some_and(is_other) {
+                continue;
+            }
+            match OwnedDir::take_over(&root, &name) {
+                Ok(TakeOver::Taken(dir)) => {
+                    let dir = Arc::new(dir);
+                    let batches = self.batches_of(&dir);
+                    if batches.is_empty() {
+                        dir.remove_if_empty();
+                    } else {
+                        found.extend(batches);
+                        self.lock().recovered.push(dir);
+                    }
+                }
+                Ok(TakeOver::InUse) => in_use.push(name),
+                Ok(TakeOver::Gone) | Err(_) => {}
             }
         }
+        self.lock().in_use = in_use;
         found.sort_by_key(|(stored_at, _)| *stored_at);
-        found.into_iter().map(|(_, stored)| stored).collect()
+        found.into_iter().map(|(_, batch)| batch).collect()
     }
 
-    /// The shipments of a folder that are ours to deliver, in their order, with times that rise
+    /// The batches of a directory that are ours to deliver, in their order, with times that rise
     /// with it even if the clock did not.
-    fn batches_of(&self, folder: &OwnedDir) -> Vec<(u64, SpooledBatch)> {
+    fn batches_of(&self, dir: &Arc<OwnedDir>) -> Vec<(u64, SpooledBatch)> {
         let mut latest = 0;
         let mut batches = Vec::new();
-        for path in folder.batches().unwrap_or_default() {
-            match SpooledBatch::found(path.clone(), &self.options) {
-                Ok(Some((stored_at, stored))) => {
+        for name in dir.batches().unwrap_or_default() {
+            match SpooledBatch::recover(dir, name.clone(), &self.options) {
+                Ok(Some((stored_at, batch))) => {
                     latest = stored_at.max(latest);
-                    batches.push((latest, stored));
+                    batches.push((latest, batch));
                 }
                 Ok(None) => {}
-                Err(why) => self.aside.trouble(&path, &why, 0),
+                Err(why) => self.quarantine.add(dir, &name, &why, 0),
             }
         }
         batches
     }
 
-    /// The other destinations that shipments in the spool go to, as messages name them.
-    pub fn elsewhere(&self) -> Vec<String> {
-        crate::storage::spool::scan::elsewhere(&self.options.dir, &self.options.destination)
+    /// The batches in the spool that this run does not deliver, as a message names them: by their
+    /// destinations, each with the options that deliver it. With `all` unset, only those that
+    /// nothing but a token or a header keeps from being delivered by this run.
+    pub fn other_destinations(&self, all: bool) -> Vec<OtherBatches> {
+        let Some(root) = self.lock().root.clone() else {
+            return Vec::new();
+        };
+        let others = scan::other_destinations(&root, &self.options).into_iter();
+        let others = others.filter(|(_, relation)| all || *relation == Relation::OtherToken);
+        others
+            .map(|(record, relation)| OtherBatches {
+                destination: record.to_string(),
+                options: record.options(),
+                relation,
+            })
+            .collect()
     }
 
-    /// All marks of this run's checkpoint in the spool, whoever holds them: they outrank what the
-    /// checkpoint says.
+    /// The ids of the running processes that hold batches for the destination of this run, as far as
+    /// they were seen when batches were last taken over.
+    pub fn holders(&self) -> Vec<u32> {
+        let state = self.lock();
+        let Some(root) = &state.root else {
+            return Vec::new();
+        };
+        let has_batches = |name: &&OsString| {
+            let dir = owned_dir::open_trusted(root, name).ok().flatten();
+            let batches = dir.and_then(|dir| owned_dir::batches(&dir).ok());
+            batches.is_some_and(|batches| !batches.is_empty())
+        };
+        let names = state.in_use.iter().filter(has_batches);
+        names.filter_map(|name| owned_dir::process(name)).collect()
+    }
+
+    /// All positions of this run's checkpoint in the spool, whoever holds them: they outrank what
+    /// the checkpoint says.
     pub fn positions(&self) -> Vec<Value> {
-        let checkpoint = self.options.checkpoint.as_deref();
-        checkpoint.map_or_else(Vec::new, |own| {
-            crate::storage::spool::scan::positions(&self.options.dir, own)
-        })
-    }
-
-    /// Bytes that others hold in the directory, as they are now, damaged files included.
-    pub fn used_by_others(&self) -> u64 {
-        crate::storage::spool::scan::used_but(&self.options.dir, &self.held())
-    }
-
-    /// Bytes in our own and adopted shipments.
-    #[cfg(test)]
-    pub fn used(&self) -> u64 {
-        let batches = self
-            .held()
-            .into_iter()
-            .map(|path| crate::storage::spool::owned_dir::batches(&path));
-        let batches = batches.flat_map(Result::unwrap_or_default);
-        batches.map(|path| fs::metadata(path).unwrap().len()).sum()
-    }
-
-    /// The folders that are ours.
-    fn held(&self) -> Vec<PathBuf> {
-        self.lock().iter().map(|f| f.path().to_owned()).collect()
-    }
-
-    /// How many files are damaged or could not be read.
-    pub fn unreadable(&self) -> u64 {
-        self.aside.files()
-    }
-
-    /// How many entries, counted as they were taken over or stored, lie in damaged files: no run
-    /// delivers them.
-    pub fn set_aside(&self) -> u64 {
-        self.aside.entries()
-    }
-
-    /// Lets go of everything: what is left waits for the next run, and empty folders go. Nothing
-    /// can be stored any more.
-    pub fn close(&self) {
-        for folder in self.lock().drain(..) {
-            folder.remove_if_empty();
+        let root = self.lock().root.clone();
+        match (root, &self.options.checkpoint) {
+            (Some(root), Some(checkpoint)) => scan::positions(&root, checkpoint),
+            _ => Vec::new(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<OwnedDir>> {
-        self.folders.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The number of bytes that other runs of this user hold in the spool now, damaged files
+    /// included.
+    pub fn used_by_others(&self) -> u64 {
+        let root = self.lock().root.clone();
+        root.map_or(0, |root| scan::bytes_of_others(&root, &self.held()))
+    }
+
+    /// The number of bytes in batches of this run and in those it took over.
+    #[cfg(test)]
+    pub fn used(&self) -> u64 {
+        let state = self.lock();
+        let dirs = state.own.iter().chain(&state.recovered);
+        let is_batch = |name: &std::ffi::OsStr| owned_dir::has_extension(name, BATCH);
+        dirs.map(|dir| scan::bytes_in(dir.dir(), is_batch)).sum()
+    }
+
+    /// The names of the directories that this process holds.
+    fn held(&self) -> BTreeSet<OsString> {
+        let state = self.lock();
+        let dirs = state.own.iter().chain(&state.recovered);
+        dirs.map(|dir| dir.name().to_owned()).collect()
+    }
+
+    /// The number of files that are damaged or could not be read.
+    pub fn unreadable(&self) -> u64 {
+        self.quarantine.files()
+    }
+
+    /// The number of entries, as they had been counted, in damaged files: no run delivers them.
+    pub fn set_aside(&self) -> u64 {
+        self.quarantine.entries()
+    }
+
+    /// Lets go of everything: what is left waits for the next run, and empty directories are
+    /// removed. Nothing can be stored any more.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        let own = state.own.take();
+        for dir in own.iter().chain(&state.recovered) {
+            dir.release();
+        }
+        state.recovered.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether a disk takes no more, as far as we are concerned.
-fn is_full(why: &io::Error) -> bool {
-    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    matches!(why.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+/// Batches in a spool that a run does not deliver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherBatches {
+    /// Where they go, as messages name it.
+    pub destination: String,
+    /// The options of a run that delivers them.
+    pub options: String,
+    /// How their destination relates to that of this run.
+    pub relation: Relation,
+}
+
+/// Whether a path is a file of this user: then it was named by mistake, and nobody else's doing.
+fn is_file_of_ours(path: &Path) -> bool {
+    let uid = rustix::process::geteuid().as_raw();
+    fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file() && meta.uid() == uid)
+}
+
+/// A list that a message can show: a few names, and the number of the others.
+fn first_few(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 impl Drop for Spool {

@@ -1,176 +1,212 @@
-//! A process's folder in the spool: whose it is shows in a lock that dies with its owner.
-//!
-//! Knows locks, and how folders come and go while others look. Knows nothing of what the files in
-//! them hold.
+//! A process's own directory in the spool. A lock that dies with its owner shows whose it is.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::destination::DestinationRecord;
+use super::{BATCH, TEMPORARY};
 use crate::storage::lock::Lock;
-use crate::storage::spool::destination::Destination;
-use crate::storage::spool::{BATCH, TEMPORARY, private};
+use crate::storage::private_files::Dir;
 
 const LOCK: &str = "lock";
 const DESTINATION: &str = "destination";
 
-/// A folder that is ours: nobody else changes what is in it while this lives.
+/// The longest record of a destination that is read.
+const MAX_RECORD: u64 = 1 << 20;
+
+/// A directory that is ours: no other process changes what is in it while this lives.
 #[derive(Debug)]
 pub struct OwnedDir {
-    path: PathBuf,
-    _lock: Lock,
+    spool: Arc<Dir>,
+    name: OsString,
+    dir: Dir,
+    lock: Mutex<Option<Lock>>,
+}
+
+/// What became of an attempt to take a directory over.
+#[derive(Debug)]
+pub enum TakeOver {
+    /// It is ours now.
+    Taken(OwnedDir),
+    /// Its owner is still running.
+    InUse,
+    /// It is gone.
+    Gone,
 }
 
 impl OwnedDir {
-    /// Makes a folder of our own. `name` gives further names when one is taken.
+    /// Creates a directory of our own. `name` returns another name at each call.
     pub fn create(
-        dir: &Path,
-        destination: &Destination,
+        spool: &Arc<Dir>,
+        destination: &DestinationRecord,
         mut name: impl FnMut() -> String,
     ) -> io::Result<Self> {
-        // Somebody who tidies up may take an empty folder away before it is locked; never twice
-        // in a row for long.
+        // Another process that tidies up may remove an empty directory before it is locked; never
+        // twice in a row for long.
         for _ in 0..1_000 {
-            let path = dir.join(name());
-            match private::make_dir(&path) {
+            let name = OsString::from(name());
+            let dir = match spool.create_dir(&name) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                made => made?,
-            }
-            if let Some(folder) = Self::lock(&path)? {
-                let destination = destination.to_json().to_string();
-                let file = private::make_file(&path.join(DESTINATION));
-                let written = file.and_then(|mut file| file.write_all(destination.as_bytes()));
-                if written.is_err() {
-                    folder.remove_if_empty();
+                Err(error) if error.kind() == io::ErrorKind::NotFound && spool.is_linked() => {
+                    continue;
                 }
-                return written.map(|()| folder);
+                created => created?,
+            };
+            if let TakeOver::Taken(own) = Self::lock(spool, name, dir)? {
+                let record = destination.to_json().to_string();
+                let file = own.dir.create_file(DESTINATION);
+                return match file.and_then(|mut file| file.write_all(record.as_bytes())) {
+                    Ok(()) => Ok(own),
+                    Err(error) => {
+                        own.remove_if_empty();
+                        Err(error)
+                    }
+                };
             }
         }
-        Err(io::Error::other("its folders vanish as they are made"))
+        Err(io::Error::other("its folders vanish as they are created"))
     }
 
-    /// Takes a folder over if its owner is gone.
-    pub fn adopt(path: &Path) -> io::Result<Option<Self>> {
-        // A folder without its lock was never filled, or is just going.
-        match fs::remove_dir(path) {
-            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Self::lock(path),
-            _ => Ok(None),
+    /// Takes a directory over if its owner is gone.
+    pub fn take_over(spool: &Arc<Dir>, name: &OsStr) -> io::Result<TakeOver> {
+        let Some(dir) = open_trusted(spool, name)? else {
+            return Ok(TakeOver::Gone);
+        };
+        // A directory without its lock was never filled, or is about to go.
+        match spool.remove_dir(name) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                Self::lock(spool, name.to_owned(), dir)
+            }
+            _ => Ok(TakeOver::Gone),
         }
     }
 
-    /// Gets the lock, or None if another has it or the folder went away meanwhile.
-    fn lock(path: &Path) -> io::Result<Option<Self>> {
-        let name = path.join(LOCK);
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&name);
-        let lock = match lock {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            lock => lock?,
+    /// Takes the lock, unless another process has it or the directory is gone.
+    fn lock(spool: &Arc<Dir>, name: OsString, dir: Dir) -> io::Result<TakeOver> {
+        let file = match dir.open_or_create_file(LOCK) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(TakeOver::Gone),
+            file => file?,
         };
-        let Some(lock) = Lock::take(lock)? else {
-            return Ok(None);
+        let Some(lock) = Lock::take(file)? else {
+            return Ok(TakeOver::InUse);
         };
-        // The one before may have removed the file between our opening and locking it.
-        let ours = lock.file().metadata()?;
-        match fs::metadata(&name) {
-            Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => Ok(Some(Self {
-                path: path.to_owned(),
-                _lock: lock,
-            })),
-            Ok(_) => Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+        // The owner before may have removed the file between our opening and locking it.
+        if !dir.is_file(LOCK, lock.file())? {
+            return Ok(TakeOver::Gone);
         }
+        Ok(TakeOver::Taken(Self {
+            spool: Arc::clone(spool),
+            name,
+            dir,
+            lock: Mutex::new(Some(lock)),
+        }))
     }
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Lets go of it: what is in it waits for the next run.
+    pub fn release(&self) {
+        self.remove_if_empty();
+        drop(
+            self.lock
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
     }
 
-    /// Whose requests a folder holds, where that can be told.
-    pub fn destination(path: &Path) -> Option<Destination> {
-        let text = fs::read(path.join(DESTINATION)).ok()?;
-        Destination::from_json(&serde_json::from_slice(&text).ok()?)
+    /// The handle that everything in it is reached through.
+    pub fn dir(&self) -> &Dir {
+        &self.dir
     }
 
-    /// The shipments in it, in their order. What a killed owner left half written goes.
-    pub fn batches(&self) -> io::Result<Vec<PathBuf>> {
-        let mut found = batches(&self.path)?;
-        for path in entries(&self.path)? {
-            if path.extension().is_some_and(|e| e == TEMPORARY) {
-                let _ = fs::remove_file(path);
+    /// The spool's directory that it is in.
+    pub fn spool(&self) -> &Dir {
+        &self.spool
+    }
+
+    /// Its name in the spool.
+    pub fn name(&self) -> &OsStr {
+        &self.name
+    }
+
+    /// The names of the batches in it, in their order. What a killed owner left half written is
+    /// removed.
+    pub fn batches(&self) -> io::Result<Vec<OsString>> {
+        for name in self.dir.names()? {
+            if has_extension(&name, TEMPORARY) {
+                let _ = self.dir.remove_file(name);
             }
         }
-        found.sort();
-        Ok(found)
+        batches(&self.dir)
     }
 
-    /// Removes the folder if no shipment is in it. The lock goes last: who finds the folder
-    /// before that, finds it taken.
-    pub fn remove_if_empty(&self) {
-        let others = |path: &PathBuf| {
-            let name = path.file_name().unwrap_or_default();
-            name != LOCK && name != DESTINATION
-        };
-        let Ok(entries) = entries(&self.path) else {
-            return;
-        };
-        if !entries.iter().any(others) {
+    /// Removes the directory if no batch is in it; returns whether there was none. The lock goes
+    /// last: whoever finds the directory before that, finds it locked.
+    pub fn remove_if_empty(&self) -> bool {
+        let other = |name: &OsString| name != LOCK && name != DESTINATION;
+        let is_empty = self.dir.names().is_ok_and(|names| !names.iter().any(other));
+        if is_empty {
             for name in [DESTINATION, LOCK] {
-                let _ = fs::remove_file(self.path.join(name));
+                let _ = self.dir.remove_file(name);
             }
-            let _ = fs::remove_dir(&self.path);
+            let _ = self.spool.remove_dir(&self.name);
         }
+        is_empty
     }
 }
 
-/// The shipments in a folder, whoever owns it.
-pub fn batches(path: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut found = entries(path)?;
-    found.retain(|path| path.extension().is_some_and(|e| e == BATCH));
-    Ok(found)
+/// Opens a directory of a spool for whoever looks at it, if it is one of ours that nobody else can
+/// have changed. None if it is not.
+pub fn open_trusted(spool: &Dir, name: &OsStr) -> io::Result<Option<Dir>> {
+    let dir = match spool.open_dir(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        dir => dir?,
+    };
+    let access = dir.access()?;
+    Ok((access.is_ours() && access.is_private()).then_some(dir))
 }
 
-/// The name of a folder whose owner started at a time, in nanoseconds since the epoch.
+/// The destination of the batches in a directory, where it is recorded.
+pub fn destination(dir: &Dir) -> Option<DestinationRecord> {
+    let mut text = Vec::new();
+    let file = dir.open_file(DESTINATION).ok()?;
+    file.take(MAX_RECORD).read_to_end(&mut text).ok()?;
+    DestinationRecord::from_json(&serde_json::from_slice(&text).ok()?)
+}
+
+/// The names of the batches in a directory, in their order.
+pub fn batches(dir: &Dir) -> io::Result<Vec<OsString>> {
+    let mut names = dir.names()?;
+    names.retain(|name| has_extension(name, BATCH));
+    names.sort();
+    Ok(names)
+}
+
+/// Whether a file name has this extension.
+pub fn has_extension(name: &OsStr, extension: &str) -> bool {
+    PathBuf::from(name)
+        .extension()
+        .is_some_and(|e| e == extension)
+}
+
+/// The name of a directory whose owner started at a time, in nanoseconds since the epoch.
 pub fn name(started: u64, process: u32) -> String {
     format!("{started:020}-{process}")
 }
 
-/// Whether a folder may be called so. Others in the directory are somebody else's.
-fn is_name(name: &str) -> bool {
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    name.split_once('-').is_some_and(|(started, process)| {
-        started.len() == 20 && is_number(started) && is_number(process)
-    })
+/// Whether a process may have named its directory so. Others are not ours.
+pub fn is_name(name: &OsStr) -> bool {
+    process(name).is_some()
 }
 
-/// The folders of a spool, oldest first.
-pub fn all(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut found = entries(dir)?;
-    found.retain(|path| {
-        let name = path.file_name().and_then(std::ffi::OsStr::to_str);
-        name.is_some_and(is_name) && path.is_dir()
-    });
-    found.sort();
-    Ok(found)
-}
-
-/// Bytes of the files right in a directory.
-pub fn bytes_in(path: &Path) -> u64 {
-    let files = entries(path).unwrap_or_default().into_iter();
-    let lengths = files.filter_map(|path| fs::symlink_metadata(path).ok());
-    lengths.filter(fs::Metadata::is_file).map(|m| m.len()).sum()
-}
-
-fn entries(path: &Path) -> io::Result<Vec<PathBuf>> {
-    fs::read_dir(path)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect()
+/// The id of the process that named its directory so.
+pub fn process(name: &OsStr) -> Option<u32> {
+    let (started, process) = name.to_str()?.split_once('-')?;
+    let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_time = started.len() == 20 && are_digits(started);
+    process
+        .parse()
+        .ok()
+        .filter(|_| is_time && are_digits(process))
 }

@@ -1,19 +1,18 @@
-//! Files that give no shipment: those that are not what was written are set aside for a person to
-//! look at, and all of them are said.
-//!
-//! Knows how many there were. Knows nothing of who asked for them.
+//! Quarantine: files that hold no batch that can be read. Damaged ones are moved aside for a person
+//! to look at, and all of them are reported.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::batch_file::ReadError;
+use super::owned_dir::OwnedDir;
 use crate::report::messages::{Message, Reporter};
-use crate::storage::spool::batch_file::ReadError;
 
-/// How the names of files end that are not what was written.
-const DAMAGED: &str = "damaged";
+/// The extension of files that are damaged.
+pub const DAMAGED: &str = "damaged";
 
-/// Sets damaged files aside, and counts those that give no shipment.
+/// Moves damaged files aside, and counts files that hold no batch that can be read.
 pub struct Quarantine {
     reporter: Reporter,
     files: AtomicU64,
@@ -21,7 +20,7 @@ pub struct Quarantine {
 }
 
 impl Quarantine {
-    /// Nothing is set aside yet.
+    /// An empty one.
     pub fn new(reporter: Reporter) -> Self {
         Self {
             reporter,
@@ -30,46 +29,46 @@ impl Quarantine {
         }
     }
 
-    /// How many files are damaged or could not be read.
+    /// The number of files that are damaged or could not be read.
     pub fn files(&self) -> u64 {
         self.files.load(Ordering::Relaxed)
     }
 
-    /// How many entries, as far as they had been counted, lie in files that were set aside.
+    /// The number of entries, as far as they had been counted, in files that were moved aside.
     pub fn entries(&self) -> u64 {
         self.entries.load(Ordering::Relaxed)
     }
 
-    /// Says why a file gives no shipment, and sets it aside if it is damaged. So many of its
-    /// entries were counted on.
-    pub fn trouble(&self, path: &Path, why: &ReadError, entries: usize) {
-        // What a later version wrote is that one's to deliver.
+    /// Reports why a file holds no batch that can be read, and moves it aside if it is damaged.
+    /// `entries` is how many entries of it had been counted.
+    pub fn add(&self, dir: &OwnedDir, name: &OsStr, why: &ReadError, entries: usize) {
+        // A file of a later version is that version's to deliver.
         if !matches!(why, ReadError::Later) {
             self.files.fetch_add(1, Ordering::Relaxed);
         }
-        let mut aside = None;
+        let mut moved = None;
         if matches!(why, ReadError::Damaged(_)) {
-            aside = set_aside(path);
+            moved = move_aside(dir, name);
         }
-        if aside.is_some() {
+        if moved.is_some() {
             self.entries.fetch_add(entries as u64, Ordering::Relaxed);
         }
+        let damaged = moved.is_some();
+        let path = moved.unwrap_or_else(|| dir.dir().path().join(name));
         self.reporter.say(&Message::Spoiled {
-            file: &aside.as_deref().unwrap_or(path).display().to_string(),
+            file: &path.display().to_string(),
             why: &why.to_string(),
-            damaged: aside.is_some(),
+            damaged,
         });
     }
 }
 
-/// Moves a file out of its folder, so that the folder can go, under a name that tells both.
-fn set_aside(path: &Path) -> Option<PathBuf> {
-    let folder = path.parent()?;
-    let name = format!(
-        "{}.{}.{DAMAGED}",
-        folder.file_name()?.display(),
-        path.file_stem()?.display()
-    );
-    let aside = folder.parent()?.join(name);
-    fs::rename(path, &aside).ok().map(|()| aside)
+/// Moves a file out of its directory, so that the directory can be removed, under a name made of
+/// both. Returns where it is then.
+fn move_aside(dir: &OwnedDir, name: &OsStr) -> Option<PathBuf> {
+    let stem = PathBuf::from(name);
+    let stem = stem.file_stem()?.display();
+    let new_name = format!("{}.{stem}.{DAMAGED}", dir.name().display());
+    dir.dir().move_file(name, dir.spool(), &new_name).ok()?;
+    Some(dir.spool().path().join(new_name))
 }

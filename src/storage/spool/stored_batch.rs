@@ -1,133 +1,142 @@
-//! A shipment in the spool: its file, what it is to this run, and how it goes.
-//!
-//! Knows files and whose marks are whose. Knows nothing of folders and their locks, nor of what
-//! other shipments there are.
+//! A batch in the spool: its file, what it is to this run, and how it is removed.
 
-use std::fs;
+use std::ffi::OsString;
 use std::io;
+#[cfg(test)]
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::Options;
+use super::batch_file::{self, BodyInfo, Header, ReadError};
+use super::destination::DestinationRecord;
+use super::owned_dir::OwnedDir;
 use crate::entry::request::EncodedBatch;
-use crate::storage::spool::Options;
-use crate::storage::spool::batch_file;
-use crate::storage::spool::batch_file::{BodyInfo, Header, ReadError};
 
-/// A shipment in the spool.
+/// A batch in the spool.
 #[derive(Debug, Clone)]
 pub struct SpooledBatch {
-    pub(super) path: PathBuf,
-    /// How many entries it holds; 0 for a receipt.
+    pub(super) dir: Arc<OwnedDir>,
+    pub(super) name: OsString,
+    /// How many entries it holds; 0 for a tombstone.
     pub entries: usize,
-    /// How long its file is.
+    /// The length of its file.
     pub bytes: u64,
-    /// How far files are read with it, as the checkpoint described them; empty where another
-    /// run's checkpoint did.
+    /// The file positions that are reached with it, as this run's checkpoint describes them.
     pub positions: Vec<Value>,
-    /// Whether marks of another run's checkpoint must be kept when it is removed.
-    foreign_marks: bool,
+    /// Whether it has positions that belong to another checkpoint, which must be kept for it.
+    other_checkpoint: bool,
 }
 
-/// A shipment about to be stored: how much room it takes is known.
+/// A batch about to be stored: the room that it takes is known.
 pub struct PreparedBatch {
-    head: Header,
+    header: Header,
     line: String,
 }
 
 impl PreparedBatch {
-    /// Prepares a shipment, with its marks as the checkpoint describes them.
-    pub(super) fn new(shipment: &EncodedBatch, positions: Vec<Value>, options: &Options) -> Self {
-        let head = Header {
-            number: shipment.number,
-            stored: now(),
-            destination: options.destination.clone(),
+    /// Prepares a batch, with its file positions as the checkpoint describes them.
+    pub(super) fn new(
+        batch: &EncodedBatch,
+        positions: Vec<Value>,
+        destination: &DestinationRecord,
+        options: &Options,
+    ) -> Self {
+        let header = Header {
+            number: batch.number,
+            stored_at: now(),
+            destination: destination.clone(),
             checkpoint: options.checkpoint.clone(),
             positions,
-            parts: shipment.requests.iter().map(BodyInfo::of).collect(),
+            bodies: batch.requests.iter().map(BodyInfo::of).collect(),
         };
-        let line = head.to_line();
-        Self { head, line }
+        let line = header.to_line();
+        Self { header, line }
     }
 
-    /// How long its file will be.
+    /// The length of its file.
     pub fn bytes(&self) -> u64 {
-        self.line.len() as u64 + self.head.length()
+        self.line.len() as u64 + self.header.body_bytes()
     }
 
     /// Writes it down.
     pub(super) fn store(
         self,
-        path: PathBuf,
-        shipment: &EncodedBatch,
+        dir: Arc<OwnedDir>,
+        name: OsString,
+        batch: &EncodedBatch,
         sync: bool,
     ) -> io::Result<SpooledBatch> {
-        batch_file::write(&path, &self.line, &shipment.requests, sync)?;
+        batch_file::write(dir.dir(), &name, &self.line, &batch.requests, sync)?;
         Ok(SpooledBatch {
-            path,
-            entries: self.head.entries(),
+            dir,
+            name,
+            entries: self.header.entries(),
             bytes: self.bytes(),
-            positions: self.head.positions,
-            foreign_marks: false,
+            positions: self.header.positions,
+            other_checkpoint: false,
         })
     }
 }
 
 impl SpooledBatch {
-    /// Looks at a file that somebody stored: when that was, and what it is to a run with these
-    /// options. None if it is not for this run to deliver, or to wait for.
-    pub(super) fn found(
-        path: PathBuf,
+    /// Looks at a file in a directory that was taken over: when it was stored, and what it is to
+    /// this run. None if this run neither delivers it nor waits for it.
+    pub(super) fn recover(
+        dir: &Arc<OwnedDir>,
+        name: OsString,
         options: &Options,
     ) -> Result<Option<(u64, Self)>, ReadError> {
-        // Of a file that was cut short, what the header counts is missed when its turn comes.
-        let (head, bytes) = batch_file::peek(&path)?;
-        let own_marks = head.checkpoint == options.checkpoint;
-        let receipt = head.parts.is_empty();
-        if head.destination != options.destination || receipt && !own_marks {
+        // If the file was cut short, what its header counts is missed when its turn comes.
+        let (header, bytes) = batch_file::peek(dir.dir(), &name)?;
+        let ours = header.checkpoint == options.checkpoint;
+        let is_tombstone = header.bodies.is_empty();
+        if !options.delivers(&header.destination) || is_tombstone && !ours {
             return Ok(None);
         }
-        let stored = Self {
-            entries: head.entries(),
+        let batch = Self {
+            entries: header.entries(),
             bytes,
-            foreign_marks: !own_marks && !head.positions.is_empty(),
-            positions: if own_marks {
-                head.positions
-            } else {
-                Vec::new()
-            },
-            path,
+            other_checkpoint: !ours && !header.positions.is_empty(),
+            positions: if ours { header.positions } else { Vec::new() },
+            dir: Arc::clone(dir),
+            name,
         };
-        Ok(Some((head.stored, stored)))
+        Ok(Some((header.stored_at, batch)))
     }
 
-    /// Whether the file is still there: somebody may have removed it.
-    pub fn is_there(&self) -> bool {
-        self.path.exists()
+    /// Where its file is.
+    #[cfg(test)]
+    pub(super) fn path(&self) -> PathBuf {
+        self.dir.dir().path().join(&self.name)
     }
 
-    /// Reads the shipment back, without its marks.
+    /// Whether the file still exists: somebody may have removed it, or its directory.
+    pub fn exists(&self) -> bool {
+        self.dir.dir().access_of(&self.name).is_ok()
+    }
+
+    /// Reads the batch back, without its positions.
     pub(super) fn load(&self) -> Result<EncodedBatch, ReadError> {
-        batch_file::load(&self.path)
+        batch_file::load(self.dir.dir(), &self.name)
     }
 
-    /// Removes the file. Marks that another run waits for stay as a receipt. What cannot be
+    /// Removes the file. Positions that another run waits for stay as a tombstone. What cannot be
     /// removed or shortened is sent again by the next run, as the same bytes.
     pub(super) fn remove(&self, sync: bool) {
-        if !self.foreign_marks {
-            let _ = fs::remove_file(&self.path);
-        } else if let Ok(mut head) = batch_file::read_head(&self.path) {
-            head.parts.clear();
-            let _ = batch_file::write(&self.path, &head.to_line(), &[], sync);
+        let dir = self.dir.dir();
+        if !self.other_checkpoint {
+            let _ = dir.remove_file(&self.name);
+        } else if let Ok(mut header) = batch_file::read_header(dir, &self.name) {
+            header.bodies.clear();
+            let _ = batch_file::write(dir, &self.name, &header.to_line(), &[], sync);
         }
     }
 }
 
 /// Nanoseconds since the epoch.
 pub(super) fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_nanos() as u64
+    let since = std::time::UNIX_EPOCH.elapsed();
+    since.unwrap_or_default().as_nanos() as u64
 }

@@ -17,13 +17,9 @@ fn options(dir: &Path) -> Options {
         dir: dir.to_owned(),
         size: 1 << 30,
         sync: false,
-        destination: Destination {
-            url: "http://loki/loki/api/v1/push".into(),
-            tenant: None,
-            user: None,
-        },
+        destination: Destination::new("http://loki/loki/api/v1/push"),
         checkpoint: None,
-        drain: false,
+        drain: None,
     }
 }
 
@@ -62,9 +58,9 @@ fn store(spool: &Spool, number: u64) -> SpooledBatch {
 
 fn store_with(spool: &Spool, number: u64, positions: Vec<Value>) -> SpooledBatch {
     let shipment = shipment(number);
-    let draft = spool.draft(&shipment, positions);
+    let draft = spool.prepare(&shipment, positions);
     let stored = spool.store(draft, &shipment).unwrap();
-    assert_eq!(stored.bytes, fs::metadata(&stored.path).unwrap().len());
+    assert_eq!(stored.bytes, fs::metadata(stored.path()).unwrap().len());
     stored
 }
 
@@ -95,12 +91,12 @@ fn what_is_stored_is_loaded_and_an_empty_spool_leaves_nothing() {
         let stored = store(&spool, 7);
         assert_eq!((stored.entries, spool.used()), (5, stored.bytes));
         assert_same(&spool.load(&stored).unwrap(), &shipment(7));
-        assert!(spool.adopt().is_empty(), "its own is no orphan");
+        assert!(spool.recover().is_empty(), "its own is no orphan");
         spool.remove(&stored);
         assert_eq!(spool.used(), 0);
         spool.close();
         assert!(names(dir.path()).is_empty());
-        let draft = spool.draft(&shipment(8), Vec::new());
+        let draft = spool.prepare(&shipment(8), Vec::new());
         assert!(spool.store(draft, &shipment(8)).is_err(), "it is closed");
     }
 }
@@ -112,7 +108,7 @@ fn a_shell_can_read_a_file() {
     let stored = store(&spool, 0);
     let shown = std::process::Command::new("sh")
         .args(["-c", "tail -n +2 \"$0\" | zcat"])
-        .arg(&stored.path)
+        .arg(stored.path())
         .output()
         .unwrap();
     let shown = String::from_utf8(shown.stdout).unwrap();
@@ -127,10 +123,10 @@ fn damage_at_any_byte_is_found_and_set_aside() {
     let dir = tempfile::tempdir().unwrap();
     let spool = open(dir.path());
     let stored = store(&spool, 1);
-    let whole = fs::read(&stored.path).unwrap();
+    let whole = fs::read(stored.path()).unwrap();
     let check = |bytes: &[u8], what: String| {
-        fs::write(&stored.path, bytes).unwrap();
-        let found = batch_file::load(&stored.path);
+        fs::write(stored.path(), bytes).unwrap();
+        let found = stored.load();
         assert!(
             matches!(found, Err(ReadError::Damaged(_))),
             "{what}: {found:?}"
@@ -159,19 +155,19 @@ fn damage_is_found_when_adopting_too_and_counted_once() {
     let dir = tempfile::tempdir().unwrap();
     let first = open(dir.path());
     let (bad, good) = (store(&first, 1), store(&first, 2));
-    fs::write(&bad.path, b"nonsense").unwrap();
-    fs::write(bad.path.with_extension(TEMPORARY), b"half").unwrap();
+    fs::write(bad.path(), b"nonsense").unwrap();
+    fs::write(bad.path().with_extension(TEMPORARY), b"half").unwrap();
     drop(first);
     let second = open(dir.path());
-    let adopted = second.adopt();
+    let adopted = second.recover();
     assert_eq!((adopted.len(), second.unreadable()), (1, 1));
     assert_same(&second.load(&adopted[0]).unwrap(), &shipment(2));
-    assert_eq!(adopted[0].path, good.path);
+    assert_eq!(adopted[0].path(), good.path());
     second.remove(&adopted[0]);
     drop(second);
     assert_eq!(names(dir.path()).len(), 1, "the damaged file");
     let third = open(dir.path());
-    assert!(third.adopt().is_empty());
+    assert!(third.recover().is_empty());
     assert_eq!(third.unreadable(), 0);
     assert_eq!(third.used_by_others(), b"nonsense".len() as u64);
 }
@@ -181,11 +177,11 @@ fn a_living_process_keeps_its_folder() {
     let dir = tempfile::tempdir().unwrap();
     let (first, second) = (open(dir.path()), open(dir.path()));
     let stored = store(&first, 0);
-    assert!(second.adopt().is_empty());
+    assert!(second.recover().is_empty());
     assert!(second.used_by_others() > stored.bytes);
     drop(first);
-    assert_eq!(second.adopt().len(), 1);
-    assert!(second.adopt().is_empty(), "only once");
+    assert_eq!(second.recover().len(), 1);
+    assert!(second.recover().is_empty(), "only once");
 }
 
 #[test]
@@ -199,7 +195,7 @@ fn orphans_are_adopted_by_exactly_one_of_many() {
         for _ in 0..8 {
             scope.spawn(|| {
                 let spool = open(dir.path());
-                for stored in spool.adopt() {
+                for stored in spool.recover() {
                     assert!(spool.load(&stored).is_ok());
                     total.fetch_add(1, Ordering::SeqCst);
                     spool.remove(&stored);
@@ -209,7 +205,7 @@ fn orphans_are_adopted_by_exactly_one_of_many() {
     });
     assert_eq!(total.into_inner(), 12);
     // Somebody may have looked at a folder just when its owner wanted to remove it.
-    drop(open(dir.path()).adopt());
+    drop(open(dir.path()).recover());
     assert!(names(dir.path()).is_empty(), "{:?}", names(dir.path()));
 }
 
@@ -223,7 +219,7 @@ fn spools_come_and_go_side_by_side() {
             scope.spawn(move || {
                 for round in 0..50 {
                     let spool = open(dir);
-                    for orphan in spool.adopt() {
+                    for orphan in spool.recover() {
                         assert!(spool.load(&orphan).is_ok());
                         spool.remove(&orphan);
                         taken.fetch_add(1, Ordering::SeqCst);
@@ -236,7 +232,7 @@ fn spools_come_and_go_side_by_side() {
             });
         }
     });
-    taken.fetch_add(open(dir.path()).adopt().len(), Ordering::SeqCst);
+    taken.fetch_add(open(dir.path()).recover().len(), Ordering::SeqCst);
     assert_eq!(stored.into_inner(), taken.into_inner());
 }
 
@@ -249,7 +245,7 @@ fn the_oldest_come_first_whoever_left_them() {
     }
     drop((a, b));
     let spool = open(dir.path());
-    let numbers = spool.adopt().into_iter();
+    let numbers = spool.recover().into_iter();
     let numbers = numbers.map(|stored| spool.load(&stored).unwrap().number);
     assert_eq!(numbers.collect::<Vec<_>>(), [0, 1, 2, 10]);
 }
@@ -265,17 +261,16 @@ fn a_foreign_destination_is_not_touched() {
     ];
     for change in others {
         let other = open_with(dir.path(), |options| change(&mut options.destination));
-        store(&other, 0);
-        let path = other.lock()[0].path().to_owned();
+        let path = store(&other, 0).path().parent().unwrap().to_owned();
         drop(other);
         let before = names(&path);
-        assert!(open(dir.path()).adopt().is_empty());
+        assert!(open(dir.path()).recover().is_empty());
         assert_eq!(names(&path), before);
         // Even where its name tag is gone, the files tell.
         fs::remove_file(path.join("destination")).unwrap();
-        assert!(open(dir.path()).adopt().is_empty());
+        assert!(open(dir.path()).recover().is_empty());
         let again = open_with(dir.path(), |options| change(&mut options.destination));
-        assert_eq!(again.adopt().len(), 1);
+        assert_eq!(again.recover().len(), 1);
     }
 }
 
@@ -287,13 +282,13 @@ fn a_later_version_is_left_alone() {
     let text = r#"{"version":2"#;
     let check = crc32fast::hash(text.as_bytes());
     fs::write(
-        &stored.path,
+        stored.path(),
         format!("{text},\"check\":\"{check:08x}\"}}\nbody"),
     )
     .unwrap();
     assert!(spool.load(&stored).is_err());
     assert_eq!(spool.unreadable(), 0);
-    assert!(stored.path.exists());
+    assert!(stored.path().exists());
 }
 
 #[test]
@@ -303,7 +298,8 @@ fn nobody_else_may_read_it() {
     let spool = open(&dir);
     let stored = store(&spool, 0);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    let folder = stored.path.parent().unwrap();
+    let path = stored.path();
+    let folder = path.parent().unwrap();
     assert_eq!((mode(&dir), mode(folder)), (0o700, 0o700));
     for name in names(folder) {
         assert_eq!(mode(&folder.join(name)), 0o600);
@@ -322,7 +318,7 @@ fn marks_come_back_and_those_of_another_run_stay_as_a_receipt() {
     drop(first);
 
     let other = open(dir.path());
-    let adopted = other.adopt();
+    let adopted = other.recover();
     assert_eq!(adopted.len(), 2);
     assert!(adopted.iter().all(|stored| stored.positions.is_empty()));
     let again = open_with(dir.path(), follower);
@@ -334,11 +330,11 @@ fn marks_come_back_and_those_of_another_run_stay_as_a_receipt() {
     drop((other, again));
 
     assert!(
-        open(dir.path()).adopt().is_empty(),
+        open(dir.path()).recover().is_empty(),
         "receipts are for their checkpoint"
     );
     let again = open_with(dir.path(), follower);
-    let receipts = again.adopt();
+    let receipts = again.recover();
     assert_eq!(receipts.len(), 2);
     for receipt in &receipts {
         assert_eq!((receipt.entries, receipt.positions.len()), (0, 1));
@@ -372,7 +368,7 @@ fn what_is_not_the_spools_is_left_alone() {
     let job = dir.path().join("cron/job.batch");
     fs::write(&job, "a job").expect("a file");
     let spool = open(dir.path());
-    assert!(spool.adopt().is_empty());
+    assert!(spool.recover().is_empty());
     drop(spool);
     assert_eq!(fs::read_to_string(&job).expect("the file"), "a job");
     let mut left: Vec<_> = fs::read_dir(dir.path())

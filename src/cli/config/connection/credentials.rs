@@ -46,14 +46,6 @@ impl Credentials {
     pub fn value(&self) -> String {
         self.scheme.value(&self.secret)
     }
-
-    /// The user of basic auth.
-    pub fn user(&self) -> Option<&str> {
-        match &self.scheme {
-            Scheme::Basic(user) => Some(user),
-            Scheme::Bearer => None,
-        }
-    }
 }
 
 /// A secret, or the file it is in; only the one that is used is read.

@@ -3,11 +3,14 @@
 //! Knows which name wins over which, and what only the writer of a body may say.
 
 use anyhow::{Result, anyhow, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::cli::config::connection::credentials::Credentials;
 use crate::cli::config::connection::lookup::Resolver;
 use crate::http::client::SecretFile;
 use crate::http::url::PushUrl;
+use crate::storage::spool::{Destination, Token};
 
 /// The header that names the tenant.
 const TENANT: &str = "X-Scope-OrgID";
@@ -88,10 +91,51 @@ pub fn headers(
     Ok((headers, file))
 }
 
-/// The tenant that these headers name.
-pub fn tenant(headers: &[(String, String)]) -> Option<String> {
-    let mut named = headers
-        .iter()
-        .filter(|(name, _)| name.eq_ignore_ascii_case(TENANT));
-    named.next().map(|(_, value)| value.clone())
+/// Headers that do not choose a tenant, whatever their values.
+const NOT_THE_TENANT: [&str; 8] = [
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "cache-control",
+    "connection",
+    "traceparent",
+    "user-agent",
+    "x-request-id",
+];
+
+/// The destination of requests with these headers. `secret` is the file that one of them is from.
+pub fn destination(url: &str, headers: &Headers, secret: Option<&SecretFile>) -> Destination {
+    let mut destination = Destination::new(url);
+    for (name, value) in headers {
+        let name = name.to_ascii_lowercase();
+        let file = secret.filter(|file| file.header.eq_ignore_ascii_case(&name));
+        if name.eq_ignore_ascii_case(TENANT) {
+            destination.tenant = Some(value.clone());
+        } else if let Some(user) = user_of(value) {
+            destination.user = Some(user);
+        } else if let Some(token) = after_scheme(value, "bearer") {
+            let path = |file: &SecretFile| {
+                let path = std::path::absolute(&file.path);
+                Token::File(path.unwrap_or_else(|_| file.path.clone()))
+            };
+            let text = || Token::Text(token.to_owned());
+            destination.token = Some(file.map_or_else(text, path));
+        } else if !NOT_THE_TENANT.contains(&name.as_str()) {
+            destination.headers.insert(name, value.clone());
+        }
+    }
+    destination
+}
+
+/// The user of basic auth, if that is what a header holds.
+fn user_of(value: &str) -> Option<String> {
+    let pair = BASE64.decode(after_scheme(value, "basic")?).ok()?;
+    let pair = String::from_utf8_lossy(&pair).into_owned();
+    pair.split_once(':').map(|(user, _)| user.to_owned())
+}
+
+/// What comes after the scheme of an `Authorization`.
+fn after_scheme<'a>(value: &'a str, scheme: &str) -> Option<&'a str> {
+    let (first, rest) = value.split_once(' ')?;
+    first.eq_ignore_ascii_case(scheme).then(|| rest.trim())
 }

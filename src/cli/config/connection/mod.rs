@@ -18,7 +18,7 @@ use anyhow::{Context, Result, anyhow};
 
 use crate::cli::args;
 use crate::cli::args::ParsedArgs;
-use crate::cli::config::connection::headers::{headers, tenant};
+use crate::cli::config::connection::headers::{destination, headers};
 use crate::cli::config::connection::lookup::{
     Origin, PartnerOptions, Resolver, Sourced, half_a_pair,
 };
@@ -63,15 +63,8 @@ pub fn resolve(
     terms.url = url.name.into();
     let authorization =
         crate::cli::config::connection::credentials::find(&lookup, &address, url.source, warnings)?;
-    let user = authorization
-        .as_ref()
-        .and_then(|auth| auth.user().map(str::to_owned));
     let (headers, secret) = headers(&lookup, &address, authorization, warnings)?;
-    let destination = Destination {
-        url: address.push.clone(),
-        tenant: tenant(&headers),
-        user,
-    };
+    let destination = destination(&address.push, &headers, secret.as_ref());
     let tls = tls(&lookup, &mut terms, warnings)?;
     let proxy = lookup.find(
         "proxy_url",

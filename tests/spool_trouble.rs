@@ -1,0 +1,398 @@
+//! A spool that cannot be written, for a time or from the start: nothing is held up, nothing is
+//! lost, and it is used again once it can be.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+use crate::support::users::{STRANGER, chmod, two_users};
+use crate::support::{Dir, Fault, Loki, LokiPush, Random, Running};
+
+/// A small disk, which only root can make, and not on every machine.
+struct SmallDisk(Dir);
+
+impl SmallDisk {
+    fn new(options: &str) -> Option<Self> {
+        let dir = Dir::new();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]);
+        let mounted = mount.arg(dir.path()).output();
+        if mounted.is_ok_and(|mounted| mounted.status.success()) {
+            return Some(Self(dir));
+        }
+        eprintln!("skipped: no file system can be mounted here");
+        None
+    }
+
+    fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Takes the room that is left.
+    fn fill(&self) {
+        let _ = fs::write(self.join("filler"), vec![b'x'; 8 << 20]);
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+fn lines(name: &str, count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("{name} {n:06}")).collect()
+}
+
+fn text(lines: &[String]) -> String {
+    lines
+        .iter()
+        .fold(String::new(), |text, line| text + line + "\n")
+}
+
+fn with_spool(loki: &Loki, spool: impl AsRef<Path>) -> LokiPush {
+    LokiPush::new(loki)
+        .summed()
+        .impatient()
+        .deadline(Duration::from_secs(60))
+        .arg("--spool")
+        .arg(spool.as_ref())
+}
+
+/// Every line that arrived, with how often a log query shows it.
+fn shown(loki: &Loki) -> BTreeMap<String, usize> {
+    let mut entries = loki.entries();
+    let mut seen = BTreeSet::new();
+    entries.retain(|e| seen.insert((e.labels.clone(), e.time, e.line.clone())));
+    let mut times = BTreeMap::new();
+    for entry in entries {
+        *times.entry(entry.line).or_default() += 1;
+    }
+    times
+}
+
+#[track_caller]
+fn assert_each_once(loki: &Loki, all: &[String]) {
+    let shown = shown(loki);
+    let missing = all.iter().filter(|line| !shown.contains_key(*line)).count();
+    let twice = shown.values().filter(|times| **times > 1).count();
+    assert_eq!((missing, twice), (0, 0), "of {} lines", all.len());
+    assert_eq!(shown.len(), all.len());
+}
+
+/// A spool that cannot be written from the start: the job runs with its own status, its output is
+/// shipped, and it is said once.
+fn a_job_runs(loki: &Loki, make: &dyn Fn() -> LokiPush, spool: &Path) {
+    let before = loki.entries().len();
+    let job = ["--", "sh", "-c", "echo saved; echo all; exit 7"];
+    let run = make().args(job).run().expect(7);
+    let run = run.expect_stderr(["spool", spool.to_str().unwrap(), "memory"]);
+    assert_eq!(run.messages().len(), 1, "{run:?}");
+    assert_eq!(run.summary().delivered, 3, "{run:?}");
+    // In a pipe nobody dies of SIGPIPE, and what is delivered is status 0.
+    let run = make().stdin_bytes(text(&lines("pipe", 50))).run().expect(0);
+    assert_eq!(run.messages().len(), 1, "{run:?}");
+    assert_eq!(loki.entries().len() - before, 53);
+}
+
+#[test]
+fn a_job_runs_though_its_spool_has_no_room() {
+    let loki = Loki::start();
+    let dir = Dir::new();
+    let spool = dir.join("spool");
+    let limited = || with_spool(&loki, &spool).after("trap '' XFSZ; ulimit -f 0");
+    // A folder can still be made; what names its destination cannot.
+    a_job_runs(&loki, &limited, &spool);
+    let Some(disk) = SmallDisk::new("size=64k,nr_inodes=10") else {
+        return;
+    };
+    disk.fill();
+    for name in ["a", "b", "c", "d", "e", "f", "g", "h", "i"] {
+        let _ = fs::write(disk.join(name), "");
+    }
+    let spool = disk.join("deep/spool");
+    a_job_runs(&loki, &|| with_spool(&loki, &spool), &spool);
+}
+
+#[test]
+fn a_job_runs_though_its_spool_is_read_only() {
+    let Some(disk) = SmallDisk::new("ro,size=64k") else {
+        return;
+    };
+    let loki = Loki::start();
+    let spool = disk.join("spool");
+    a_job_runs(&loki, &|| with_spool(&loki, &spool), &spool);
+}
+
+#[test]
+fn a_job_runs_though_its_spool_belongs_to_another_user() {
+    if !two_users() {
+        return;
+    }
+    let (loki, dir) = (Loki::start(), Dir::new());
+    chmod(dir.path(), 0o755);
+    // Not to be written, not to be entered, and not to be made.
+    for (name, mode) in [("written", 0o755), ("entered", 0o700)] {
+        fs::create_dir(dir.join(name)).unwrap();
+        chmod(dir.join(name), mode);
+    }
+    for spool in ["written", "entered", "written/made", "entered/made"] {
+        let spool = dir.join(spool);
+        a_job_runs(&loki, &|| with_spool(&loki, &spool).user(STRANGER), &spool);
+    }
+}
+
+#[test]
+fn the_spool_is_used_once_its_disk_has_room() {
+    let Some(disk) = SmallDisk::new("size=256k") else {
+        return;
+    };
+    let loki = Loki::reserve();
+    disk.fill();
+    let spool = disk.join("spool");
+    let run = with_spool(&loki, &spool)
+        .args(["--flush-interval", "10ms", "--flush-timeout", "300ms"])
+        .stdin_open()
+        .spawn();
+    run.write("one\n");
+    // It is in memory when it is tried.
+    run.wait_for_stderr(&loki.url());
+    fs::remove_file(disk.join("filler")).unwrap();
+    run.write("two\n");
+    run.wait_for_stderr("writable again");
+    let run = run.wait().expect(0);
+    assert_eq!(run.summary().spooled, 2, "{run:?}");
+    loki.restart();
+    with_spool(&loki, &spool).arg("--drain").run().expect(0);
+    assert_eq!(loki.lines(), ["one", "two"]);
+    loki.assert_clean();
+}
+
+#[test]
+fn a_spool_that_has_room_again_at_the_end_keeps_what_is_in_memory() {
+    let Some(disk) = SmallDisk::new("size=256k") else {
+        return;
+    };
+    let loki = Loki::reserve();
+    disk.fill();
+    let spool = disk.join("spool");
+    let run = with_spool(&loki, &spool)
+        .args(["--flush-interval", "10ms", "--flush-timeout", "300ms"])
+        .stdin_open()
+        .spawn();
+    run.write("one\n");
+    run.wait_for_stderr(&loki.url());
+    fs::remove_file(disk.join("filler")).unwrap();
+    let run = run.wait().expect(0);
+    assert_eq!(run.summary().spooled, 1, "{run:?}");
+    loki.restart();
+    with_spool(&loki, &spool).arg("--drain").run().expect(0);
+    assert_eq!(loki.lines(), ["one"]);
+}
+
+#[test]
+fn a_disk_that_fills_leaves_no_gap_behind_the_checkpoint() {
+    let Some(disk) = SmallDisk::new("size=512k") else {
+        return;
+    };
+    let (loki, dir) = (Loki::reserve(), Dir::new());
+    let all = lines(&"long ".repeat(15), 20_000);
+    let log = dir.write("app.log", text(&all));
+    let run = |patience: &str| {
+        with_spool(&loki, disk.join("spool"))
+            .args(["--gzip-level", "0", "--batch-size", "500"])
+            .args(["--flush-timeout", patience, "--checkpoint"])
+            .arg(disk.join("state"))
+            .arg(&log)
+            .run()
+    };
+    let first = run("1s");
+    assert!(first.summary().spooled > 0, "{first:?}");
+    loki.restart();
+    run("30s").expect(0);
+    assert_each_once(&loki, &all);
+    loki.assert_clean();
+}
+
+#[test]
+fn a_full_spool_does_not_wait_for_a_checkpoint_that_nobody_saves() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let all = lines(&"long ".repeat(15), 100_000);
+    let log = dir.write("app.log", text(&all));
+    for (size, batch) in [("64KiB", "100"), ("512KiB", "2000"), ("1KiB", "1000")] {
+        let checkpoint = dir.join(format!("state-{size}"));
+        let run = with_spool(&loki, dir.join("spool"))
+            .args(["--spool-size", size, "--batch-size", batch])
+            .args(["--app", size, "--checkpoint"])
+            .arg(checkpoint)
+            .arg(&log)
+            .run()
+            .expect(0);
+        assert_eq!(run.summary().delivered, 100_000);
+        assert_eq!(loki.lines_of(&[("app", size)]), all);
+    }
+    loki.assert_clean();
+}
+
+#[test]
+fn a_spool_full_of_other_entries_does_not_hold_up_a_healthy_run() {
+    let (loki, dir) = (Loki::reserve(), Dir::new());
+    let spool = dir.join("spool");
+    let backlog = lines(&"long ".repeat(15), 2_000);
+    let left = with_spool(&loki, &spool)
+        .args(["--org-id", "other", "--gzip-level", "0"])
+        .args(["--flush-timeout", "300ms"]);
+    left.stdin_bytes(text(&backlog)).run().expect(0);
+    loki.restart();
+    let all = lines(&"ours ".repeat(15), 50_000);
+    let log = dir.write("app.log", text(&all));
+    for checkpoint in [true, false] {
+        let app = checkpoint.to_string();
+        let mut run = with_spool(&loki, &spool).args(["--spool-size", "100KiB", "--app", &app]);
+        run = if checkpoint {
+            run.arg("--checkpoint").arg(dir.join("state")).arg(&log)
+        } else {
+            run.stdin_bytes(text(&all))
+        };
+        let run = run.run().expect(0).expect_stderr(["full", "memory"]);
+        assert_eq!(run.messages().len(), 1, "{run:?}");
+        assert_eq!(loki.lines_of(&[("app", &app)]), all);
+    }
+    with_spool(&loki, &spool)
+        .args(["--org-id", "other", "--drain"])
+        .run()
+        .expect(0);
+    assert_eq!(loki.entries().len(), 102_000);
+    loki.assert_clean();
+}
+
+#[test]
+fn a_checkpoint_on_the_same_full_disk_holds_nothing_up() {
+    let Some(disk) = SmallDisk::new("size=300k") else {
+        return;
+    };
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let all = lines(&"long ".repeat(15), 20_000);
+    let log = dir.write("app.log", text(&all));
+    let run = |spool_size: &str| {
+        with_spool(&loki, disk.join("spool"))
+            .args(["--gzip-level", "0", "--batch-size", "500"])
+            .args(["--spool-size", spool_size, "--checkpoint"])
+            .arg(disk.join("state"))
+            .arg(&log)
+            .run()
+    };
+    disk.fill();
+    assert_eq!(run("1GiB").summary().delivered, 20_000);
+    assert_eq!(loki.lines(), all);
+}
+
+/// A follower with a spool and a checkpoint, and little batches.
+fn follow(loki: &Loki, dir: &Dir, log: &Path) -> Running {
+    LokiPush::new(loki)
+        .after("trap '' XFSZ")
+        .args(["--follow", "--from", "start", "--batch-size", "7"])
+        .args(["--flush-interval", "5ms", "--retry-backoff", "5ms"])
+        .args(["--max-backoff", "20ms", "--checkpoint"])
+        .arg(dir.join("state"))
+        .arg("--spool")
+        .arg(dir.join("spool"))
+        .arg(log)
+        .spawn()
+}
+
+/// Whether a process may write files, as if its disk were full.
+fn set_disk_full(run: &Running, full: bool) {
+    let limit = Rlimit {
+        current: full.then_some(300),
+        maximum: None,
+    };
+    let pid = Pid::from_raw(run.pid as i32);
+    // It may have just ended.
+    let _ = prlimit(pid, Resource::Fsize, limit);
+}
+
+/// Kills a follower at random moments while its spool fails and heals at random, and Loki is down
+/// at random.
+fn kill_at_random(kills: usize, seed: u64) {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let log = dir.write("app.log", "");
+    let mut random = Random::new(seed);
+    let levels = ["INFO", "WARN", "ERROR"];
+    let mut all = Vec::new();
+    let mut write = |random: &mut Random| {
+        for _ in 0..random.below(30) {
+            let level = levels[random.below(3)];
+            all.push(format!("{level} line {:06}", all.len()));
+            dir.append("app.log", format!("{}\n", all[all.len() - 1]));
+        }
+        all.clone()
+    };
+    for _ in 0..kills {
+        let down = random.below(3) == 0;
+        if down {
+            loki.stop();
+        } else {
+            loki.faults((0..4).map(|_| random.fault()).collect::<Vec<_>>());
+        }
+        write(&mut random);
+        let running = follow(&loki, &dir, &log);
+        for _ in 0..random.below(5) {
+            set_disk_full(&running, random.below(2) == 0);
+            write(&mut random);
+            random.moment();
+        }
+        if random.below(4) == 0 {
+            running.signal("TERM");
+            random.moment();
+        }
+        // Killed, unless it has ended.
+        drop(running);
+        loki.stop();
+        loki.client_restarted();
+        loki.restart();
+        loki.clear();
+    }
+    let all = write(&mut random);
+    let running = follow(&loki, &dir, &log);
+    loki.wait_until("every line", |seen| {
+        let lines: BTreeSet<&str> = seen.entries.iter().map(|e| e.line.as_str()).collect();
+        lines.len() == all.len()
+    });
+    running.signal("TERM");
+    running.wait_to_end().expect(0);
+    let repeated: Vec<_> = shown(&loki)
+        .into_iter()
+        .filter(|(_, times)| *times > 1)
+        .collect();
+    assert_eq!(repeated, [], "seed {seed}");
+    loki.assert_clean();
+}
+
+/// `KILLS=1000 SEED=3 cargo test failing_writes` goes on for longer and takes another path.
+#[test]
+fn kills_with_failing_writes_and_outages_show_every_line_once() {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    kill_at_random(
+        number("KILLS").unwrap_or(40) as usize,
+        number("SEED").unwrap_or(11),
+    );
+}
+
+#[test]
+fn an_answer_lost_while_the_spool_fails_is_shown_once() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let log = dir.write("app.log", "one\ntwo\n");
+    loki.fault(Fault::LostAnswer);
+    let run = with_spool(&loki, dir.join("spool"))
+        .after("trap '' XFSZ; ulimit -f 0")
+        .arg("--checkpoint")
+        .arg(dir.join("state"))
+        .arg(&log);
+    run.run();
+    assert_each_once(&loki, &["one".into(), "two".into()]);
+}
