@@ -85,9 +85,10 @@ _loki_push() {
         --proxy-url|--proxy-url=) :; return ;;
         --summary|--summary=) COMPREPLY=($(compgen -W 'text json' -- "$cur")); return ;;
         --progress|--progress=) COMPREPLY=($(compgen -W 'auto always never' -- "$cur")); return ;;
+        --generate|--generate=) COMPREPLY=($(compgen -W 'man bash zsh fish' -- "$cur")); return ;;
     esac
     if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W '-f -F --follow --from --checkpoint --no-exit-entry -m --message -0 --null --multiline --multiline-wait --max-line-size --include --exclude --strip-ansi -a --app -e --env --level -l --label --label-field --max-streams -k --field --parse --layout --time --batch-size --batch-bytes --flush-interval --gzip-level --buffer --on-full --max-retries --limit-rate --retry-backoff --max-backoff --timeout --connections --flush-timeout --linger --spool --spool-size --spool-sync --drain --dead-letter -u --url --username --password --password-file --bearer-token --bearer-token-file --auth-header --org-id --header --ca-cert --cert --key --tls-skip-verify --proxy-url -t --tee --dry-run --summary --progress --check -q --quiet -v --verbose -h --help -V --version' -- "$cur"))
+        COMPREPLY=($(compgen -W '-f -F --follow --from --checkpoint --no-exit-entry -m --message -0 --null --multiline --multiline-wait --max-line-size --include --exclude --strip-ansi -a --app -e --env --level -l --label --label-field --max-streams -k --field --parse --layout --time --batch-size --batch-bytes --flush-interval --gzip-level --buffer --on-full --max-retries --limit-rate --retry-backoff --max-backoff --timeout --connections --flush-timeout --linger --spool --spool-size --spool-sync --drain --dead-letter -u --url --username --password --password-file --bearer-token --bearer-token-file --auth-header --org-id --header --ca-cert --cert --key --tls-skip-verify --proxy-url -t --tee --dry-run --summary --progress --check --generate -q --quiet -v --verbose -h --help -V --version' -- "$cur"))
     else
         _loki_push_files file
     fi

@@ -1,35 +1,34 @@
 //! The program as a function: from the command line to the exit status.
-//!
-//! Knows which status stands for wrong usage. What is done stands in `app`.
 
 use std::ffi::OsString;
 use std::io::Write;
 
 use crate::app;
+use crate::cli::args::Document;
 use crate::cli::{args, config};
 use crate::report::messages;
 use crate::report::messages::{Message, Reporter, Verbosity};
 
-/// The exit status of wrong usage or configuration; nothing was read.
+/// The exit status of wrong usage or configuration: nothing was read.
 const USAGE: u8 = 2;
 
-/// The same in command mode, where the low ones are the command's: as `env` and `timeout` have it.
+/// The same in command mode, where low numbers are the command's; `env` and `timeout` do so, too.
 const USAGE_OF_RUNNER: u8 = 125;
 
-/// Runs the program: reads the command line and the environment, ships what comes, and gives the
+/// Runs the program: reads the command line and the environment, ships the input, and returns the
 /// exit status. Keeps no global state but the signal handlers, so it may be called again.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
-    let behind = behind_dashes(&args);
-    let usage = if behind.is_some_and(|words| words > 0) {
+    let command_words = args_after_double_dash(&args);
+    let usage = if command_words.is_some_and(|words| words > 0) {
         USAGE_OF_RUNNER
     } else {
         USAGE
     };
-    let typed = match args::ParsedArgs::parse(args) {
-        Ok(typed) => typed,
+    let parsed = match args::ParsedArgs::parse(args) {
+        Ok(parsed) => parsed,
         Err(error) => {
-            // Whether anybody reads the help, or this, is not our trouble.
+            // A closed stdout or stderr is not an error of ours.
             if !error.use_stderr() {
                 let _ = error.print();
                 return 0;
@@ -39,14 +38,17 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
             return usage;
         }
     };
-    // As of `loki-push -- $JOB` where nothing is in it: to wait for standard input would be no help.
-    if behind == Some(0) {
+    if let Some(document) = parsed.cli.output.generate {
+        return print(document);
+    }
+    // `loki-push -- $JOB` with an empty variable must not wait for standard input.
+    if command_words == Some(0) {
         Reporter::new(Verbosity::Quiet).say(&Message::Failed {
-            why: "`--` needs a COMMAND behind it; without one, leave it out",
+            why: "expected a COMMAND after `--`",
         });
         return USAGE_OF_RUNNER;
     }
-    let result = config::Config::new(typed, &|name| std::env::var_os(name))
+    let result = config::Config::new(parsed, &|name| std::env::var_os(name))
         .and_then(|config| app::run(&config));
     result.unwrap_or_else(|error| {
         let text = format!("{error:#}");
@@ -55,9 +57,26 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     })
 }
 
-/// How many words stand behind a `--`, if there is one: in words that may not be understood
-/// otherwise, the only sign of command mode.
-fn behind_dashes(args: &[OsString]) -> Option<usize> {
+/// Prints a document on standard output; returns the exit status.
+fn print(document: Document) -> u8 {
+    let mut stdout = std::io::stdout().lock();
+    let printed = stdout.write_all(document.text().as_bytes());
+    match printed.and_then(|()| stdout.flush()) {
+        // `loki-push --generate man | head`.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Reporter::new(Verbosity::Quiet).say(&Message::Unwritable {
+                what: "standard output",
+                why: &error.to_string(),
+            });
+            1
+        }
+        _ => 0,
+    }
+}
+
+/// The number of words after a `--`, if there is one. In arguments that cannot be parsed it is the
+/// only sign of command mode.
+fn args_after_double_dash(args: &[OsString]) -> Option<usize> {
     let dashes = args.iter().position(|arg| arg == "--")?;
     Some(args.len() - dashes - 1)
 }

@@ -14,11 +14,11 @@ use crate::input::file_names;
 use crate::storage::file_identity::{DevInode, FileRecord, Fingerprint, HEAD};
 
 /// Where a file begins that the checkpoint does not know and that did not appear while we looked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum StartAt {
-    /// At its start.
+    /// At the start
     Start,
-    /// At its end.
+    /// At the end: ship only new lines
     End,
 }
 

@@ -16,12 +16,13 @@ const MAX_METADATA_BYTES: usize = 64 * 1024;
 
 /// How an entry is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Layout {
-    /// The line as it came.
+    /// The line unchanged
     Keep,
-    /// `message | key=val key=val`.
+    /// `message | key=val key=val`
     Line,
-    /// The message, with the fields as structured metadata.
+    /// The message, with the fields as structured metadata
     Metadata,
 }
 

@@ -1,18 +1,17 @@
-//! Flags for where entries go. Most have logcli's names in the environment too.
+//! Options of the connection. Most can also be set by logcli's environment variables.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use clap::Args;
 
-/// Where to. `Debug` shows none of it, since most of it is secret.
+/// The connection options. `Debug` shows none of them, since most are secret.
 #[derive(Args)]
 #[command(next_help_heading = "Connection")]
 pub struct Connection {
-    /// Where Loki is [default: http://localhost:3100]
+    /// Loki URL (LOKI_ADDR) [default: http://localhost:3100]
     ///
-    /// Its base address, or a whole one if its path ends in /push. `user:password@` in it is basic
-    /// auth. Also read from LOKI_ADDR.
+    /// A base URL, or the full push URL if it ends in /push. `user:password@` in it is basic auth.
     #[arg(short, long, value_name = "URL")]
     pub url: Option<String>,
 
@@ -26,8 +25,8 @@ pub struct Connection {
 
     /// File with the password
     ///
-    /// White space around it is left out. The file is read for each request, so that a new password
-    /// is taken at once. One on the command line can be seen by others on this machine.
+    /// Surrounding whitespace is ignored. The file is read for each request, so a new password is
+    /// used at once. A password on the command line is visible to other users.
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
 
@@ -37,13 +36,11 @@ pub struct Connection {
 
     /// File with the token (LOKI_BEARER_TOKEN_FILE)
     ///
-    /// It is read for each request, so that a token that Kubernetes renews is taken at once.
+    /// The file is read for each request, so a renewed token (as in Kubernetes) is used at once.
     #[arg(long, value_name = "FILE")]
     pub bearer_token_file: Option<PathBuf>,
 
-    /// Header that carries them (LOKI_AUTH_HEADER)
-    ///
-    /// In place of `Authorization`.
+    /// Send credentials in this header instead of Authorization (LOKI_AUTH_HEADER)
     #[arg(long, value_name = "NAME")]
     pub auth_header: Option<String>,
 
@@ -51,40 +48,39 @@ pub struct Connection {
     #[arg(long, value_name = "ID")]
     pub org_id: Option<String>,
 
-    /// A further request header (repeatable)
+    /// Extra request header (repeatable)
     ///
-    /// It takes the place of one that loki-push would send under that name.
+    /// Replaces a header of that name that loki-push would send.
     #[arg(long, value_name = "NAME: VALUE")]
     pub header: Vec<String>,
 
     /// CA to trust, in PEM (LOKI_CA_CERT_PATH)
     ///
-    /// It is trusted in place of those of the system (or of SSL_CERT_FILE and SSL_CERT_DIR). A self-signed certificate is trusted by
-    /// itself.
+    /// Used instead of the system's CAs (or those of SSL_CERT_FILE and SSL_CERT_DIR). A self-signed
+    /// server certificate can be given here directly.
     #[arg(long, value_name = "FILE")]
     pub ca_cert: Option<PathBuf>,
 
     /// Client certificate (LOKI_CLIENT_CERT_PATH)
     ///
-    /// In PEM, with the certificates between it and its authority, if there are some, behind it.
+    /// PEM; append intermediate certificates, if any.
     #[arg(long, value_name = "FILE")]
     pub cert: Option<PathBuf>,
 
-    /// Its key (LOKI_CLIENT_KEY_PATH)
-    ///
-    /// In PEM.
+    /// Private key of --cert, in PEM (LOKI_CLIENT_KEY_PATH)
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
 
-    /// Trust any certificate (LOKI_TLS_SKIP_VERIFY)
+    /// Accept any server certificate (LOKI_TLS_SKIP_VERIFY)
     #[arg(long)]
     pub tls_skip_verify: bool,
 
     /// Proxy for all requests (LOKI_HTTP_PROXY_URL)
     ///
-    /// Without it HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say so, as usual. http://HOST:PORT, https or socks5; USER:PASSWORD@ goes before the host. An http proxy is
-    /// asked by CONNECT, for http addresses too, which some proxies do not allow for port 3100.
-    /// NO_PROXY takes hosts, domains and networks. This machine is always reached without one.
+    /// Defaults to HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, with exceptions in NO_PROXY (hosts, domains
+    /// and networks). http://HOST:PORT, https or socks5; USER:PASSWORD@ goes before the host. HTTP
+    /// proxies are used with CONNECT even for http URLs, which some do not allow for port 3100.
+    /// Loopback addresses are never proxied.
     #[arg(long, value_name = "URL")]
     pub proxy_url: Option<String>,
 }

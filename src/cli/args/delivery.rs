@@ -1,22 +1,12 @@
-//! Flags for how entries are sent.
+//! Options of batching, retries and the spool.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use crate::cli::args::values::{parse_duration, parse_size, parse_switch};
-
-/// What happens when the buffer is full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum OnFull {
-    /// The input waits.
-    Block,
-    /// What comes is given up.
-    DropNewest,
-    /// What has waited longest is given up.
-    DropOldest,
-}
+use crate::cli::args::values::{parse_bool, parse_duration, parse_size};
+use crate::delivery::queue::OnFull;
 
 /// What `--drain` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +21,7 @@ pub enum DrainArg {
 
 /// Reads the value of `--drain`; a switch is for the variable.
 fn parse_drain(text: &str) -> Result<DrainArg, String> {
-    match (text, parse_switch(text)) {
+    match (text, parse_bool(text)) {
         ("all", _) => Ok(DrainArg::All),
         (_, Some(true)) => Ok(DrainArg::Own),
         (_, Some(false)) => Ok(DrainArg::Off),
@@ -50,51 +40,48 @@ impl Delivery {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Delivery")]
 pub struct Delivery {
-    /// Send a batch when it has N entries …
+    /// Send a batch at N entries
     ///
-    /// One batch holds all streams.
+    /// A batch holds entries of all streams.
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub batch_size: u32,
 
-    /// … or at this size …
+    /// Send a batch at this size
     ///
-    /// Counted as line + fields + 64 bytes an entry.
+    /// Size is line + fields + 64 bytes per entry.
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = parse_size)]
     pub batch_bytes: u64,
 
-    /// … or at this age of its first entry
+    /// Send a batch when its oldest entry is this old
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
     pub flush_interval: Duration,
 
-    /// Compression; 0: plain JSON
+    /// Compression level; 0 sends plain JSON
     #[arg(long, value_name = "0..9", default_value_t = crate::batch::defaults::GZIP_LEVEL, value_parser = clap::value_parser!(u8).range(0..=9))]
     pub gzip_level: u8,
 
-    /// Memory for batches that wait
-    ///
-    /// Counted as they wait, that is compressed.
+    /// Memory for batches waiting to be sent (measured compressed)
     #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = parse_size)]
     pub buffer: u64,
 
-    /// What happens when the buffer is full
+    /// What to do when the buffer is full
     ///
-    /// `block` makes the writer wait; a service should choose drop-oldest or --spool. Files always
-    /// wait, and the batch under way is never dropped.
+    /// `block` stalls the writer; services should use drop-oldest or --spool. Files always wait, and
+    /// the batch being sent is never dropped.
     #[arg(long, value_enum, value_name = "POLICY", default_value = "block")]
     pub on_full: OnFull,
 
-    /// Give a batch up after N retries [default: never]
+    /// Give up on a batch after N retries [default: keep trying]
     #[arg(long, value_name = "N")]
     pub max_retries: Option<u32>,
 
-    /// At most so many bytes of lines a second
+    /// Maximum bytes of log lines per second
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub limit_rate: Option<u64>,
 
     /// First wait before a retry
     ///
-    /// Doubled with each one, and spread by a quarter. What the server asks for (`Retry-After`) is
-    /// honoured, up to 5 minutes.
+    /// Doubles with each retry, ±25% jitter. `Retry-After` is honoured, up to 5 minutes.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
     pub retry_backoff: Duration,
 
@@ -102,38 +89,40 @@ pub struct Delivery {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     pub max_backoff: Duration,
 
-    /// Time for one request
+    /// Give up on a request after this time
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     pub timeout: Duration,
 
-    /// Requests under way at once
+    /// Concurrent requests
     ///
-    /// They belong to one batch and to different streams, so order within each is kept.
+    /// They belong to one batch and to different streams, so the order within each stream is kept.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub connections: u16,
 
-    /// After the end of input, give up when nothing was accepted for this long
+    /// At the end, give up after this time without progress
     ///
-    /// After a signal it is the total. One last try is made when it ends; where Loki hangs, so
-    /// that it is over by then. A request is given half a second at least.
+    /// After a signal this is the total time. A last attempt is made at the end of it, early enough
+    /// that a hanging Loki does not extend it; every request gets at least half a second.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     pub flush_timeout: Duration,
 
-    /// How long a pipe is still read after a stop was asked for
+    /// How long to keep reading a pipe after a signal
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     pub linger: Duration,
 
-    /// Keep batches here until their fate is known; the next run delivers what is left
+    /// Keep batches in this folder until Loki has them
+    ///
+    /// A batch stays here until Loki has confirmed or refused it; the next run delivers the rest.
     #[arg(long, value_name = "DIR")]
     pub spool: Option<PathBuf>,
 
-    /// The most the spool may hold
+    /// Maximum size of the spool
     ///
-    /// Past it --on-full rules.
+    /// Beyond it, --on-full applies.
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_size)]
     pub spool_size: u64,
 
-    /// fsync each batch in it, against power cuts
+    /// fsync every spooled batch (survives a power failure)
     #[arg(long)]
     pub spool_sync: bool,
 
@@ -152,9 +141,9 @@ pub struct Delivery {
     )]
     pub drain: Option<DrainArg>,
 
-    /// Keep entries that Loki refused, as JSON lines
+    /// Append refused entries to this file, as JSON lines
     ///
-    /// They are appended, with `time`, `labels`, `line`, `metadata` and `reason`.
+    /// Each has `time`, `labels`, `line`, `metadata` and `reason`.
     #[arg(long, value_name = "FILE")]
     pub dead_letter: Option<PathBuf>,
 }

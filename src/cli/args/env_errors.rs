@@ -1,7 +1,4 @@
-//! Whose fault it is: an option that is wrong in the environment is told by its variable, which is
-//! what was set.
-//!
-//! Knows clap's errors. Knows no option.
+//! Errors of clap's that come from the environment: they name the variable, which is what was set.
 
 use std::ffi::OsString;
 
@@ -9,11 +6,13 @@ use clap::builder::ValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, Error};
 
-/// The error as it is told. `typed` reads the command line alone, without the environment.
-pub fn told(mut error: Error, command: &Command, args: &[OsString], typed: Command) -> Error {
+use crate::cli::args::command_without_env;
+
+/// The error, with the variable's name where the command line alone would have been right.
+pub fn attribute_to_env(mut error: Error, command: &Command, args: &[OsString]) -> Error {
     // `-- --uri` would run a command of that name.
     error.remove(ContextKind::Suggested);
-    if !error.use_stderr() || typed.try_get_matches_from(args).is_err() {
+    if !error.use_stderr() || command_without_env().try_get_matches_from(args).is_err() {
         return error;
     }
     if error.kind() == ErrorKind::InvalidUtf8 {
@@ -21,7 +20,7 @@ pub fn told(mut error: Error, command: &Command, args: &[OsString], typed: Comma
         let Some(name) = unreadable.and_then(Arg::get_env) else {
             return error;
         };
-        let text = format!("{} is no UTF-8 text\n", name.to_string_lossy());
+        let text = format!("{} is not valid UTF-8\n", name.to_string_lossy());
         return Error::raw(ErrorKind::InvalidUtf8, text);
     }
     if let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) {
@@ -35,7 +34,7 @@ pub fn told(mut error: Error, command: &Command, args: &[OsString], typed: Comma
     error
 }
 
-/// Whether an option's variable holds what is no text, and may not.
+/// Whether an option's variable is not UTF-8 although its value must be.
 fn is_unreadable(arg: &Arg) -> bool {
     let path = ValueParser::path_buf().type_id();
     let value = arg.get_env().and_then(std::env::var_os);

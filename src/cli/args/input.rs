@@ -1,65 +1,56 @@
-//! Flags for what is read.
+//! Options of the input.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::cli::args::values::{parse_duration, parse_size};
+use crate::input::open_file::StartAt;
 
 const HEADING: &str = "Input";
-
-/// Where a file without a checkpoint begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum From {
-    /// At its beginning.
-    Start,
-    /// At its end: only what is written from now on.
-    End,
-}
 
 /// What is read.
 #[derive(Debug, Args)]
 #[command(next_help_heading = HEADING, next_display_order = 2)]
 pub struct Input {
-    /// Files to read to their end [default: stdin]
+    /// Files to ship, each to its end [default: stdin]
     ///
-    /// `-` is standard input, which is read where no FILE is given. A name ending in `.gz` is decompressed. With -f a
-    /// quoted pattern ('/var/log/app/*.log') also takes files that appear later.
+    /// `-` is standard input, as is no FILE at all. A name ending in `.gz` is decompressed. With -f
+    /// a quoted pattern ('/var/log/app/*.log') also takes files that appear later.
     #[arg(value_name = "FILE", help_heading = HEADING, display_order = 0)]
     pub files: Vec<PathBuf>,
 
-    /// Behind `--`: run this and ship what it prints
+    /// After `--`: run this command and ship its output
     ///
-    /// Its stdout and stderr are read apart and get the label `stream`; its exit status becomes
-    /// ours, and a closing entry tells it, with duration and line counts.
+    /// stdout and stderr are read separately and labelled `stream`; loki-push exits with the
+    /// command's status, and a final entry records it with duration and line counts.
     #[arg(last = true, value_name = "COMMAND", help_heading = HEADING, display_order = 1)]
     pub command: Vec<OsString>,
 
     /// Follow each FILE as it grows, like tail -F
     ///
-    /// By name, through rename rotation and copy-truncate; a FILE not there yet is waited for. -F is the
-    /// same.
+    /// Follows by name, across rename and copytruncate rotation, and waits for a FILE that does not
+    /// exist yet. Same as -F.
     #[arg(short = 'f', long, short_alias = 'F')]
     pub follow: bool,
 
-    /// Where a file without a checkpoint begins [default: end with -f, else start]
+    /// Where to start in a file that has no checkpoint [default: end with -f, else start]
     ///
-    /// One that appears later, or takes the place of a followed one, is read from its start.
+    /// Files that appear later, or replace a followed file, are read from the start.
     #[arg(long, value_enum, value_name = "WHERE")]
-    pub from: Option<From>,
+    pub from: Option<StartAt>,
 
-    /// Remember here how far each file was settled, and go on from there next time
+    /// Record progress in this file, and resume from there
     ///
-    /// Moved only when Loki has confirmed or refused the lines, or the spool holds them. An
-    /// unterminated last line is left for next time.
+    /// It records how far each input file has been delivered. It advances only once Loki has
+    /// confirmed or refused the lines, or the spool holds them. An unterminated last line is left for
+    /// the next run.
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
 
-    /// Do not ship the entry that closes a command
-    ///
-    /// The one that tells how it ended: exit status, duration, line counts.
+    /// Do not ship the final entry that records how the command ended
     #[arg(long)]
     pub no_exit_entry: bool,
 
@@ -67,25 +58,24 @@ pub struct Input {
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     pub message: Option<OsString>,
 
-    /// Records end in NUL, not newline
+    /// Records are separated by NUL instead of newline
     #[arg(short = '0', long)]
     pub null: bool,
 
-    /// What matches begins an entry, other lines join it
+    /// A matching line starts an entry; others are appended
     ///
     /// A pause of --multiline-wait, the end of input or a full entry closes it.
     #[arg(long, value_name = "REGEX")]
     pub multiline: Option<String>,
 
-    /// How long an open multi-line entry waits for more
+    /// Close a multi-line entry after this pause
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
     pub multiline_wait: Duration,
 
-    /// Longer lines are cut into several entries
+    /// Cut longer lines into several entries
     ///
-    /// No entry is larger than this as it is shipped.
-    /// Loki refuses more than 256 KiB by default. Lines are cut at character boundaries; nothing
-    /// is lost.
+    /// No shipped entry is larger than this. Loki refuses more than 256 KiB by default. Lines are
+    /// cut at character boundaries; nothing is lost.
     #[arg(long, value_name = "SIZE", default_value = "256KiB", value_parser = parse_size)]
     pub max_line_size: u64,
 

@@ -1,4 +1,4 @@
-//! Values of options: sizes, durations and switches as people write them.
+//! Parsers of option values: sizes, durations and switches.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
 
 fn not_a_size(text: &str) -> String {
     format!(
-        "`{}` is no size; write 64KiB, 1MiB, 1MB or a number of bytes",
+        "`{}` is not a valid size: write 64KiB, 1MiB, 1MB or a number of bytes",
         text.escape_debug()
     )
 }
@@ -45,10 +45,12 @@ fn not_a_size(text: &str) -> String {
 /// What a duration looks like.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let malformed = || {
-        format!(
-            "`{}` is no duration; write 500ms, 5s, 2m or 1h",
-            text.escape_debug()
-        )
+        let shown = text.escape_debug();
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            format!("`{shown}` has no unit: write {shown}s (or 500ms, 2m, 1h)")
+        } else {
+            format!("`{shown}` is not a valid duration: write 500ms, 5s, 2m or 1h")
+        }
     };
     if text == "0" {
         return Ok(Duration::ZERO);
@@ -73,15 +75,15 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         total += number.parse::<f64>().map_err(|_| malformed())? * factor;
         rest = behind;
     }
-    // A hundred years is for ever, and still fits every clock.
+    // Anything up to a hundred years still fits every clock.
     if text.is_empty() || !(0.0..3.2e9).contains(&total) {
         return Err(malformed());
     }
     Ok(Duration::from_secs_f64(total))
 }
 
-/// Reads a switch as it stands in the environment.
-pub fn parse_switch(text: &str) -> Option<bool> {
+/// Reads a switch, as set in the environment.
+pub fn parse_bool(text: &str) -> Option<bool> {
     let is = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
     let on = is(&["true", "t", "yes", "y", "on", "1"]);
     let off = is(&["false", "f", "no", "n", "off", "0"]);

@@ -1,6 +1,4 @@
-//! How what was read is sent: the settings of the stages, retries and the spool, checked.
-//!
-//! Knows the numbers and their bounds. Knows no source, and nothing of the way to Loki.
+//! Settings of batching, retries and the spool, checked.
 
 use std::time::Duration;
 
@@ -9,18 +7,17 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use crate::batch::BatchLimits;
 use crate::cli::args;
 use crate::delivery::backoff::Backoff;
-use crate::delivery::queue::OnFull;
 use crate::delivery::sender::SenderSettings;
 use crate::pipeline::{CHUNKS, Settings};
 use crate::storage::spool;
 use crate::sync::flush_deadline::FlushDeadline;
 
-/// The most threads that compress at once. Two keep a reader busy at the default level; more only
-/// take processors from the program that writes.
+/// The maximum of threads that compress at once. Two keep a reader busy at the default level; more
+/// would only take processors from the writing program.
 const SEALERS: usize = 2;
 
 /// The settings of all stages. `target` names the destination in messages; with `dated` the entries
-/// bring their own times.
+/// have times of their own.
 pub fn settings(
     cli: &args::Cli,
     delivery: SenderSettings,
@@ -43,11 +40,7 @@ pub fn settings(
         },
         sealers: SEALERS,
         buffer: at_least("--buffer", sending.buffer, 1)?,
-        on_full: match sending.on_full {
-            args::OnFull::Block => OnFull::Block,
-            args::OnFull::DropNewest => OnFull::DropNewest,
-            args::OnFull::DropOldest => OnFull::DropOldest,
-        },
+        on_full: sending.on_full,
         delivery,
         limit_rate: sending.limit_rate,
         target,
@@ -68,7 +61,7 @@ pub fn delivery(sending: &args::Delivery) -> Result<SenderSettings> {
         timeout: positive("--timeout", sending.timeout)?,
         backoff: Backoff {
             base: positive("--retry-backoff", sending.retry_backoff)?,
-            // Whoever asks for a longer first wait means it.
+            // A longer first wait is meant.
             most: positive("--max-backoff", sending.max_backoff)?.max(sending.retry_backoff),
         },
         max_retries: sending.max_retries,
@@ -92,11 +85,11 @@ pub fn spool(
         return Ok(None);
     };
     let Some(destination) = destination else {
-        bail!("--spool and --dry-run exclude each other: a dry run sends nothing");
+        bail!("--spool cannot be combined with --dry-run: a dry run sends nothing");
     };
     ensure!(
         !dir.as_os_str().is_empty(),
-        "--spool needs the name of a directory"
+        "--spool requires the name of a directory"
     );
     at_least("--spool-size", sending.spool_size, 1)?;
     let checkpoint = input.checkpoint.as_ref().map(std::path::absolute);

@@ -1,5 +1,4 @@
-//! What is read: standard input, files, a command, one message, or nothing; and which options go
-//! with which. Opens nothing.
+//! The input of a run: standard input, files, a command, one message, or nothing.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -18,48 +17,49 @@ pub enum Input {
     Stdin,
     /// One entry with this text.
     Message(Vec<u8>),
-    /// What a command prints.
+    /// The output of a command.
     Command {
         /// The command and its arguments.
         command: Vec<OsString>,
-        /// Whether its end is an entry.
+        /// Whether an exit entry is shipped.
         exit_entry: bool,
     },
     /// Files.
     Files(Files),
-    /// Nothing: only what the spool holds is sent.
+    /// Nothing: only the spool is delivered.
     Drain,
 }
 
 /// Which files are read, and how.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Files {
-    /// Their names and patterns, as given; `-` is standard input.
+    /// Names and patterns, as on the command line; `-` is standard input.
     pub names: Vec<PathBuf>,
     /// Whether they are followed.
     pub follow: bool,
-    /// Where a file without a checkpoint begins.
+    /// Where to start in a file without a checkpoint.
     pub begin: StartAt,
-    /// Whether lines carry the label `filename`.
+    /// Whether entries get the label `filename`.
     pub labelled: bool,
-    /// Where it is kept how far they were settled.
+    /// The file that records how far each has been delivered.
     pub checkpoint: Option<PathBuf>,
 }
 
-pub(super) fn what_is_read(input: args::Input, tee: bool, drain: bool) -> Result<Input> {
+/// What a run reads, from the options that say so.
+pub(super) fn resolve_input(input: args::Input, tee: bool, drain: bool) -> Result<Input> {
     if drain {
         ensure!(
             input.files.is_empty() && input.command.is_empty() && input.message.is_none(),
-            "--drain reads nothing: it excludes a FILE, a COMMAND and --message"
+            "--drain cannot be combined with FILE, COMMAND or --message: it reads no input"
         );
         return Ok(Input::Drain);
     }
     let names = &input.files;
     if let Some(text) = input.message {
-        ensure!(names.is_empty(), "--message and a FILE exclude each other");
+        ensure!(names.is_empty(), "--message cannot be combined with FILE");
         ensure!(
             input.command.is_empty(),
-            "--message and a COMMAND exclude each other"
+            "--message cannot be combined with COMMAND"
         );
         only_for_files(
             input.follow,
@@ -69,7 +69,7 @@ pub(super) fn what_is_read(input: args::Input, tee: bool, drain: bool) -> Result
         return Ok(Input::Message(text.into_vec()));
     }
     if !input.command.is_empty() {
-        ensure!(names.is_empty(), "a COMMAND and a FILE exclude each other");
+        ensure!(names.is_empty(), "COMMAND cannot be combined with FILE");
         only_for_files(
             input.follow,
             input.from.is_some(),
@@ -92,14 +92,14 @@ pub(super) fn what_is_read(input: args::Input, tee: bool, drain: bool) -> Result
 }
 
 fn only_for_files(follow: bool, from: bool, checkpoint: bool) -> Result<()> {
-    for (given, name) in [
-        (follow, "--follow"),
-        (from, "--from"),
-        (checkpoint, "--checkpoint"),
+    for (given, name, what) in [
+        (follow, "--follow", "followed"),
+        (from, "--from", "read from their end"),
+        (checkpoint, "--checkpoint", "resumed"),
     ] {
         ensure!(
             !given,
-            "{name} needs a FILE: only what lies on disk can be read from a place in it"
+            "{name} requires a FILE (standard input and commands cannot be {what})"
         );
     }
     Ok(())
@@ -116,15 +116,15 @@ fn files(input: args::Input, tee: bool) -> Result<Files> {
     let stdin = names.iter().any(|name| name.as_os_str() == files::STDIN);
     ensure!(
         !(follow && stdin),
-        "--follow: standard input has no name to be followed by; leave `-` out"
+        "--follow cannot be combined with `-`: standard input cannot be followed"
     );
     ensure!(
         checkpoint.is_none() || !stdin,
-        "--checkpoint: standard input cannot be read again; leave `-` out"
+        "--checkpoint cannot be combined with `-`: standard input cannot be read again"
     );
     ensure!(
         !(follow && tee),
-        "--tee does not go with --follow: a followed file can be read by anybody, as with tail -F"
+        "--tee cannot be used with --follow; use tail -F to watch the file"
     );
     let mut patterns = 0;
     for name in &names {
@@ -139,21 +139,21 @@ fn files(input: args::Input, tee: bool) -> Result<Files> {
         }
         ensure!(
             !follow || patterns > 0 || !file_names::is_gzip(name),
-            "--follow: {} is compressed and will not grow; ship it without --follow",
+            "--follow: {} is compressed and will not grow; read it without --follow",
             name.display()
         );
     }
-    let at_end = from.map_or(follow, |from| from == args::From::End);
+    let default = if follow { StartAt::End } else { StartAt::Start };
     Ok(Files {
         labelled: names.len() > 1 || patterns > 0,
         names,
         follow,
-        begin: if at_end { StartAt::End } else { StartAt::Start },
+        begin: from.unwrap_or(default),
         checkpoint,
     })
 }
 
-/// The label `app` where none is given: the command's name, if one is run.
+/// The default of the label `app`: the command's name, if one is run.
 pub(super) fn default_app(input: &args::Input) -> String {
     // Loki refuses U+FFFD in a label.
     let name = command::name(&input.command).replace('\u{fffd}', "?");

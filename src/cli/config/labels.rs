@@ -1,4 +1,4 @@
-//! What entries carry: labels, level, fields, layout and time, checked. Knows no source.
+//! Labels, level, fields, layout and time of entries, checked.
 
 use crate::cli::args;
 use crate::entry::labels;
@@ -7,21 +7,22 @@ use crate::parse::fields;
 use crate::parse::fields::Parse;
 use crate::parse::level;
 use crate::parse::level::Level;
-use crate::process::entry_builder::{LabelField, Layout, StreamLimit};
+use crate::process::entry_builder::{LabelField, StreamLimit};
 use crate::process::options::{EntryOptions, TimeSource};
 use crate::report::messages::Reporter;
 use anyhow::{Result, anyhow, bail, ensure};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-pub(super) fn shape(
+/// The options of every entry. `app` is the default of its label `app`.
+pub(super) fn entry_options(
     given: &args::Labels,
     app: String,
     strip_ansi: bool,
     max_line: u64,
     reporter: Reporter,
 ) -> Result<EntryOptions> {
-    // Without a label no stream can be.
+    // A stream needs at least one label.
     let name = given.app.clone().filter(|name| !name.is_empty());
     let mut pairs = vec![("app".to_owned(), name.unwrap_or(app))];
     pairs.extend(given.env.clone().map(|env| ("env".to_owned(), env)));
@@ -32,32 +33,22 @@ pub(super) fn shape(
         pairs.extend(labels::parse(text).map_err(|why| anyhow!("--label: {why}"))?);
     }
     let labels = Labels::new(pairs);
-    let parse = match given.parse {
-        args::Parse::Auto => Parse::Auto,
-        args::Parse::Logfmt => Parse::Logfmt,
-        args::Parse::Json => Parse::Json,
-        args::Parse::None => Parse::None,
-    };
-    let layout = match given.layout {
-        args::Layout::Keep => Layout::Keep,
-        args::Layout::Line => Layout::Line,
-        args::Layout::Metadata => Layout::Metadata,
-    };
+    let (parse, layout) = (given.parse, given.layout);
     let label_fields = given.label_field.iter().map(|text| read_label_field(text));
     let time = match given.time.as_str() {
         "arrival" => TimeSource::Arrival,
         "prefix" => TimeSource::Prefix,
-        "" => bail!("--time takes arrival, prefix or the name of a field"),
+        "" => bail!("--time must be arrival, prefix or the name of a field"),
         field => TimeSource::Field(field.to_owned()),
     };
     let reads_fields = !given.label_field.is_empty() || matches!(time, TimeSource::Field(_));
     ensure!(
         !(parse == Parse::None && reads_fields),
-        "--parse none reads no field: it does not go with --label-field or --time FIELD"
+        "--parse none reads no fields: it cannot be combined with --label-field or --time FIELD"
     );
     let mut shape = EntryOptions {
         level: given.level.as_deref().map(read_level).transpose()?,
-        // A level that is given as a plain label is the same for all entries.
+        // A level that is set as a plain label is the same for all entries.
         read_level: labels.get("level").is_none(),
         labels,
         fields: given
@@ -73,32 +64,32 @@ pub(super) fn shape(
         time,
         strip_ansi,
     };
-    // Every entry must have room for a character beside what is appended to it.
+    // Every entry needs space for a character next to the appended fields.
     let least = shape.suffix().len() as u64 + 4;
     ensure!(
         max_line >= least,
         "--max-line-size {max_line} is too small: an entry needs at least {least} bytes here"
     );
-    // Places in a chunk are kept in 32 bits.
-    ensure!(max_line <= 1 << 30, "--max-line-size may be 1GiB at most");
+    // Offsets in a chunk have 32 bits.
+    ensure!(max_line <= 1 << 30, "--max-line-size must be at most 1GiB");
     shape.max_line = max_line as usize;
     Ok(shape)
 }
 
-/// The most label names a stream may have, unless Loki is told otherwise
-/// (`max_label_names_per_series`; `service_name` is not counted).
+/// Loki's default limit of label names per stream (`max_label_names_per_series`, not counting
+/// `service_name`).
 const MAX_LABELS: usize = 15;
 
-/// A warning if entries may get more labels than Loki takes.
-pub(super) fn too_many_labels(shape: &EntryOptions) -> Option<String> {
+/// A warning if entries may get more labels than Loki accepts.
+pub(super) fn label_count_warning(shape: &EntryOptions) -> Option<String> {
     let mut names: BTreeSet<&str> = shape.labels.pairs().iter().map(|(n, _)| &**n).collect();
     names.extend(shape.label_fields.iter().map(|field| &*field.label));
     names.insert("level");
     let count = names.len();
     (count > MAX_LABELS).then(|| {
         format!(
-            "{count} label names are more than the {MAX_LABELS} that Loki takes by default: it \
-             refuses entries that have them all; make fields of some (-k)"
+            "{count} label names exceed Loki's default limit of {MAX_LABELS}: it refuses entries that \
+             have them all; turn some into fields (-k)"
         )
     })
 }
@@ -106,8 +97,8 @@ pub(super) fn too_many_labels(shape: &EntryOptions) -> Option<String> {
 fn read_label_field(name: &str) -> Result<LabelField> {
     let label = fields::label_name(name).ok_or_else(|| {
         anyhow!(
-            "--label-field: `{}` cannot be a label name: Loki takes letters, digits and `_`, not \
-             beginning with a digit or `__`",
+            "--label-field: `{}` is not a valid label name: use letters, digits and `_`, and do not \
+             start with a digit or `__`",
             name.escape_debug()
         )
     })?;
@@ -120,7 +111,7 @@ fn read_label_field(name: &str) -> Result<LabelField> {
 fn read_level(text: &str) -> Result<Level> {
     level::from_value(text).ok_or_else(|| {
         anyhow!(
-            "--level: `{}` is no level; choose trace, debug, info, warn, error, critical or fatal",
+            "--level: `{}` is not a level: use one of trace, debug, info, warn, error, critical, fatal",
             text.escape_debug()
         )
     })
@@ -129,7 +120,7 @@ fn read_level(text: &str) -> Result<Level> {
 fn read_field(text: &str) -> Result<(String, String)> {
     let (name, value) = text.split_once('=').ok_or_else(|| {
         anyhow!(
-            "--field: `{}` has no `=`; a field is KEY=VALUE",
+            "--field: `{}` has no `=`: write KEY=VALUE",
             text.escape_debug()
         )
     })?;
@@ -139,8 +130,8 @@ fn read_field(text: &str) -> Result<(String, String)> {
         .is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
     ensure!(
         begins && bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-')),
-        "--field: `{}` is no field name; take letters, digits, `_`, `.` and `-`, and begin with a \
-         letter",
+        "--field: `{}` is not a valid field name: use letters, digits, `_`, `.` and `-`, and start \
+         with a letter",
         name.escape_debug()
     );
     Ok((name.to_owned(), value.to_owned()))

@@ -1,8 +1,7 @@
-//! Configuration: what was typed and what the environment holds become what the stages need.
+//! The configuration of a run, resolved from the command line and the environment.
 //!
-//! Every rule between flags and every default that is not a flag's own stands in this folder, by
-//! topic; here they become one. No clap type leaves it, no thread starts in it; files are only read
-//! for secrets and certificates.
+//! This folder holds, by topic, every rule between options and every default that is not an option's
+//! own. It starts no thread, and reads files only for secrets and certificates.
 
 mod conflicts;
 mod connection;
@@ -23,6 +22,7 @@ use anyhow::{Error, Result, ensure};
 
 use crate::cli::args;
 use crate::cli::args::ParsedArgs;
+pub use crate::cli::args::{Progress, Summary};
 pub use crate::cli::config::input::Input;
 use crate::http::client::HttpSettings;
 use crate::pipeline::Settings;
@@ -30,26 +30,6 @@ use crate::process::line_processor::LineOptions;
 use crate::process::options::{EntryOptions, TimeSource};
 use crate::report::messages::{Reporter, Verbosity};
 use crate::storage::spool;
-
-/// What is said at the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Summary {
-    /// A line.
-    Text,
-    /// A JSON object.
-    Json,
-}
-
-/// When a progress bar is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
-    /// When standard error is a terminal, and the input a file.
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
 
 /// Everything a run needs to know.
 #[derive(Debug)]
@@ -64,76 +44,71 @@ pub struct Config {
     pub shape: Arc<EntryOptions>,
     /// How the stages are set.
     pub settings: Settings,
-    /// The way to Loki; None for a dry run.
+    /// The connection to Loki; None for a dry run.
     pub connection: Option<HttpSettings>,
-    /// Where shipments are kept until their fate is known.
+    /// Where batches are kept until Loki has confirmed or refused them.
     pub spool: Option<spool::Options>,
-    /// Where refused entries are kept.
+    /// The file that keeps refused entries.
     pub dead_letter: Option<PathBuf>,
-    /// How long a pipe is still read after a stop was asked for.
+    /// How long a pipe is still read after a signal.
     pub linger: Duration,
     /// Whether input is passed through.
     pub tee: bool,
-    /// Whether the way to Loki is tested, and nothing read.
+    /// Whether only the connection to Loki is tested.
     pub check: bool,
     /// When a progress bar is shown.
     pub progress: Progress,
-    /// What is said at the end.
+    /// The form of the summary at the end.
     pub summary: Option<Summary>,
-    /// How much is said.
+    /// How much is printed on stderr.
     pub loudness: Verbosity,
-    /// What is to be said before the start.
+    /// Warnings to print before the start.
     pub warnings: Vec<String>,
 }
 
 impl Config {
-    /// Checks what was typed and works it out. `env` looks up an environment variable.
+    /// Checks the options and resolves them. `env` looks up an environment variable.
     ///
     /// # Errors
-    /// What is wrong, naming the option, in words for the person who typed it.
+    /// A message for the user that names the option.
     pub fn new(typed: ParsedArgs, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Self> {
         let from_environment = typed.from_environment();
-        Self::work_out(typed, env).map_err(|error| by_variable(error, &from_environment))
+        Self::resolve(typed, env).map_err(|error| attribute_to_env(error, &from_environment))
     }
 
-    fn work_out(mut typed: ParsedArgs, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Self> {
+    fn resolve(mut typed: ParsedArgs, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Self> {
         let mut warnings = Vec::new();
-        crate::cli::config::precedence::settle(&mut typed);
-        let loudness = crate::cli::config::conflicts::loudness(&typed.cli.output)?;
-        let sending = crate::cli::config::delivery::delivery(&typed.cli.delivery)?;
-        crate::cli::config::conflicts::check_stands_alone(&typed.cli)?;
+        precedence::drop_conflicting_env(&mut typed);
+        let loudness = conflicts::loudness(&typed.cli.output)?;
+        let sending = delivery::delivery(&typed.cli.delivery)?;
+        conflicts::check_stands_alone(&typed.cli)?;
         let (target, connection, destination) = if typed.cli.output.dry_run {
-            // What is wrong with its options is told, though it needs no connection, nor any file
-            // of it, which may lie on another machine.
-            crate::cli::config::connection::resolve(
-                &typed,
-                env,
-                &|_| Ok(b"unread".to_vec()),
-                &mut Vec::new(),
-            )?;
+            // Errors in these options are reported, though a dry run needs no connection, and its
+            // files may be on another machine.
+            connection::resolve(&typed, env, &|_| Ok(b"unread".to_vec()), &mut Vec::new())?;
             (String::from("standard output"), None, None)
         } else {
             let read = |file: &Path| std::fs::read(file);
-            let found = crate::cli::config::connection::resolve(&typed, env, &read, &mut warnings)?;
+            let found = connection::resolve(&typed, env, &read, &mut warnings)?;
             (found.shown, Some(found.connection), Some(found.destination))
         };
         let cli = typed.cli;
         ensure!(
             !(cli.output.tee && cli.output.dry_run),
-            "--tee and --dry-run both write to standard output: choose one"
+            "--tee cannot be combined with --dry-run: both write to standard output"
         );
-        let spool = crate::cli::config::delivery::spool(&cli.delivery, &cli.input, destination)?;
-        let shape = crate::cli::config::labels::shape(
+        let spool = delivery::spool(&cli.delivery, &cli.input, destination)?;
+        let shape = labels::entry_options(
             &cli.labels,
-            crate::cli::config::input::default_app(&cli.input),
+            input::default_app(&cli.input),
             cli.input.strip_ansi,
             cli.input.max_line_size,
             Reporter::new(loudness),
         )?;
-        warnings.extend(crate::cli::config::labels::too_many_labels(&shape));
-        let gather = crate::cli::config::regex::gather(&cli.input)?;
+        warnings.extend(labels::label_count_warning(&shape));
+        let gather = regex::line_options(&cli.input)?;
         let dated = shape.time != TimeSource::Arrival;
-        let settings = crate::cli::config::delivery::settings(&cli, sending, target, dated)?;
+        let settings = delivery::settings(&cli, sending, target, dated)?;
         let args::Cli {
             input,
             delivery,
@@ -142,7 +117,7 @@ impl Config {
         } = cli;
         Ok(Self {
             delimiter: if input.null { 0 } else { b'\n' },
-            input: crate::cli::config::input::what_is_read(input, output.tee, delivery.drains())?,
+            input: input::resolve_input(input, output.tee, delivery.drains())?,
             gather,
             shape: Arc::new(shape),
             settings,
@@ -152,29 +127,22 @@ impl Config {
             linger: delivery.linger,
             tee: output.tee,
             check: output.check,
-            progress: match output.progress {
-                args::Progress::Auto => Progress::Auto,
-                args::Progress::Always => Progress::Always,
-                args::Progress::Never => Progress::Never,
-            },
-            summary: output.summary.map(|form| match form {
-                args::Summary::Text => Summary::Text,
-                args::Summary::Json => Summary::Json,
-            }),
+            progress: output.progress,
+            summary: output.summary,
             loudness,
             warnings,
         })
     }
 }
 
-/// What is wrong with an option that was given by its variable names that, too.
-fn by_variable(error: Error, from_environment: &[String]) -> Error {
+/// Adds the variable's name to an error about an option that was set in the environment.
+fn attribute_to_env(error: Error, from_environment: &[String]) -> Error {
     let text = format!("{error:#}");
-    let Some(behind) = text.strip_prefix("--") else {
+    let Some(rest) = text.strip_prefix("--") else {
         return error;
     };
-    let end = behind.find(|c: char| !c.is_ascii_alphanumeric() && c != '-');
-    let long = &behind[..end.unwrap_or(behind.len())];
+    let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    let long = &rest[..end.unwrap_or(rest.len())];
     if from_environment.iter().any(|given| given == long) {
         return error.context(args::env_name(long));
     }

@@ -1,14 +1,14 @@
-//! Options that do not go together, where one of them stands in the environment: what is typed wins.
+//! Conflicts between the command line and the environment: the command line wins.
 //!
-//! A variable may be set for all runs of a machine. Where it does not fit what was typed, or what is
-//! read, it is left out; among options, and among variables, it is wrong usage, which is said where
-//! the rule stands. Opens nothing.
+//! A variable may be set for all runs of a machine. Where it does not fit the command line, or the
+//! input, it is ignored. Conflicts among options, and among variables, are usage errors.
 
-use crate::cli::args::{Cli, Parse, ParsedArgs};
+use crate::cli::args::{Cli, ParsedArgs};
 use crate::input::{file_names, files};
+use crate::parse::fields::Parse;
 
-/// Leaves out of the environment what does not go with the command line.
-pub(super) fn settle(typed: &mut ParsedArgs) {
+/// Ignores variables that do not fit the command line.
+pub(super) fn drop_conflicting_env(typed: &mut ParsedArgs) {
     let [
         quiet,
         verbose,
@@ -37,7 +37,7 @@ pub(super) fn settle(typed: &mut ParsedArgs) {
     output.verbose &= verbose || !quiet;
     output.tee &= tee || !(dry_run || follow);
     output.dry_run &= dry_run || !(tee || check);
-    // `LOKI_PUSH_DRY_RUN=1 script` must send nothing, and nothing is to be kept then.
+    // `LOKI_PUSH_DRY_RUN=1 script` must send nothing, and keep nothing.
     if output.dry_run && !(dry_run && spool) && !drain {
         delivery.spool = None;
     }

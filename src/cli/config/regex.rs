@@ -1,4 +1,4 @@
-//! Patterns: `--multiline`, `--include` and `--exclude`, compiled and, if wrong, explained.
+//! The regular expressions of `--multiline`, `--include` and `--exclude`, compiled.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::process::line_processor::LineOptions;
 use crate::process::multiline::Multiline;
 
 /// How lines are joined and filtered.
-pub fn gather(input: &args::Input) -> Result<LineOptions> {
+pub fn line_options(input: &args::Input) -> Result<LineOptions> {
     let multiline = match &input.multiline {
         None => None,
         Some(pattern) => Some(multiline(pattern, input.multiline_wait)?),
@@ -26,11 +26,11 @@ pub fn gather(input: &args::Input) -> Result<LineOptions> {
 fn multiline(pattern: &str, wait: Duration) -> Result<Multiline> {
     let option = "--multiline";
     check(option, pattern)?;
-    let begins = Regex::new(pattern).map_err(|why| too_much(option, pattern, &why))?;
+    let begins = Regex::new(pattern).map_err(|why| too_large(option, pattern, &why))?;
     Ok(Multiline { begins, wait })
 }
 
-/// The patterns as one, if there are any: to compile none costs as much memory as to compile some.
+/// The patterns as one set, if there are any. An empty set would cost as much memory as a full one.
 fn set(option: &str, patterns: &[String]) -> Result<Option<RegexSet>> {
     if patterns.is_empty() {
         return Ok(None);
@@ -40,10 +40,10 @@ fn set(option: &str, patterns: &[String]) -> Result<Option<RegexSet>> {
     }
     let set = RegexSet::new(patterns);
     set.map(Some)
-        .map_err(|why| too_much(option, &patterns.join("`, `"), &why))
+        .map_err(|why| too_large(option, &patterns.join("`, `"), &why))
 }
 
-/// Says what is wrong with a pattern, and where. The regex crate draws that over several lines.
+/// Reports an error in a pattern and its position on one line; the regex crate uses several.
 fn check(option: &str, pattern: &str) -> Result<()> {
     let mut parser = regex_syntax::ParserBuilder::new().utf8(false).build();
     let (what, span) = match parser.parse(pattern) {
@@ -54,12 +54,12 @@ fn check(option: &str, pattern: &str) -> Result<()> {
     };
     let at = pattern.get(..span.start.offset).unwrap_or(pattern);
     Err(anyhow!(
-        "{option}: `{}` is no pattern: {what}, at character {}",
+        "{option}: `{}` is not a valid regular expression: {what}, at character {}",
         pattern.escape_debug(),
         at.chars().count() + 1
     ))
 }
 
-fn too_much(option: &str, pattern: &str, why: &regex::Error) -> anyhow::Error {
+fn too_large(option: &str, pattern: &str, why: &regex::Error) -> anyhow::Error {
     anyhow!("{option}: `{}`: {why}", pattern.escape_debug())
 }

@@ -16,13 +16,14 @@ use crate::sync::shutdown::{Phase, Shutdown};
 
 /// What happens when the buffer is full. Shipments from files always wait: the files lie on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum OnFull {
-    /// The input waits.
+    /// Make the input wait
     #[default]
     Block,
-    /// What comes is given up.
+    /// Drop new entries
     DropNewest,
-    /// What has waited longest is given up, but never what is under way.
+    /// Drop the oldest waiting entries, but never the batch being sent
     DropOldest,
 }
 

@@ -28,15 +28,16 @@ use crate::parse::fields::write::write_line;
 
 /// Where fields come from (`--parse`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Parse {
-    /// A line that is one JSON object gives its members, any other line its `key=val` tokens.
+    /// Members of JSON lines, key=val tokens of all others
     #[default]
     Auto,
-    /// Every line gives its `key=val` tokens, a JSON line too.
+    /// key=val tokens, also of JSON lines
     Logfmt,
-    /// A line that is one JSON object gives its members; other lines have no fields.
+    /// Members of JSON lines only
     Json,
-    /// No line has fields.
+    /// Do not parse fields or levels
     None,
 }
 

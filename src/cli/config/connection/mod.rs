@@ -125,12 +125,12 @@ fn tls(
         .map(|given| read(given, &mut terms.authority))
         .transpose()?;
     // An option says no, too: LOKI_PUSH_TLS_SKIP_VERIFY=false.
-    let skip_verify = if lookup.typed.given("tls_skip_verify") {
+    let skip_verify = if lookup.typed.is_set("tls_skip_verify") {
         given.tls_skip_verify
     } else {
         let name = "LOKI_TLS_SKIP_VERIFY";
         let value = lookup.text("tls_skip_verify", None, name)?;
-        let read = |value: String| args::parse_switch(&value);
+        let read = |value: String| args::parse_bool(&value);
         value
             .map_or(Some(false), read)
             .ok_or_else(|| anyhow!("{name} takes true or false"))?
