@@ -68,7 +68,7 @@ _loki_push() {
         --linger|--linger=) :; return ;;
         --spool|--spool=) _loki_push_files directory; return ;;
         --spool-size|--spool-size=) :; return ;;
-        --drain=) :; return ;;
+        --drain=) COMPREPLY=($(compgen -W 'all' -- "$cur")); return ;;
         --dead-letter|--dead-letter=) _loki_push_files file; return ;;
         -u|--url|--url=) :; return ;;
         --username|--username=) :; return ;;

@@ -8,13 +8,14 @@ use std::fmt::Write as _;
 use clap::{Arg, ArgAction, Command};
 
 /// Values worth offering for options that accept others as well.
-const SUGGESTED: [(&str, &[&str]); 4] = [
+const SUGGESTED: [(&str, &[&str]); 5] = [
     (
         "level",
         &[
             "trace", "debug", "info", "warn", "error", "critical", "fatal",
         ],
     ),
+    ("drain", &["all"]),
     ("multiline", &["auto"]),
     ("time", &["arrival", "auto"]),
     (
