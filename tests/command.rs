@@ -3,7 +3,8 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::support::{Dir, Finished, Loki, LokiPush, Running, Terminal, in_time};
+use crate::support::{Dir, Fault, Finished, Loki, LokiPush, Running, Terminal};
+use crate::support::{in_time, once_in_a_few};
 
 fn sh(loki: &Loki, script: &str) -> LokiPush {
     LokiPush::new(loki).args(["--", "sh", "-c", script])
@@ -212,12 +213,29 @@ fn tee_gives_both_outputs_on_as_they_came() {
 }
 
 #[test]
-fn one_who_stays_behind_does_not_keep_us() {
+fn what_the_command_leaves_behind_is_read_until_it_ends() {
+    let loki = Loki::start();
+    let script = "{ sleep 0.4; echo late; sleep 0.4; echo later >&2; } & echo now";
+    // Its silence is shorter than the linger, all of it takes longer.
+    let run = LokiPush::new(&loki).args(["--linger", "1h", "--", "sh", "-c", script]);
+    run.run().expect(0).expect_silence();
+    assert_eq!(printed(&loki, "stdout"), ["now", "late"]);
+    assert_eq!(printed(&loki, "stderr"), ["later"]);
+    let (line, _) = closing(&loki);
+    assert!(line.ends_with("lines_stdout=2 lines_stderr=1"), "{line}");
+    loki.assert_clean();
+}
+
+#[test]
+fn one_who_stays_behind_and_is_silent_is_named_and_left() {
     let loki = Loki::start();
     let script = "sleep 120 & echo $!; printf 'no end' >&2";
-    let run = LokiPush::new(&loki).args(["--linger", "1h", "--", "sh", "-c", script]);
-    run.run().expect(0);
+    let run = LokiPush::new(&loki).args(["--linger", "300ms", "--", "sh", "-c", script]);
+    let done = run.run().expect(0);
+    assert!(done.elapsed >= Duration::from_millis(300), "{done:?}");
     let sleeper = printed(&loki, "stdout").remove(0);
+    let done = done.expect_stderr(["sleep", &sleeper, "sh"]);
+    assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
     assert!(
         Command::new("kill")
             .arg(sleeper)
@@ -231,17 +249,57 @@ fn one_who_stays_behind_does_not_keep_us() {
 }
 
 #[test]
-fn one_who_stays_behind_and_never_stops_talking_does_not_keep_us() {
-    in_time(Duration::from_secs(5), || {
+fn one_who_stays_behind_and_never_stops_talking_is_left_after_twelve_lingers() {
+    in_time(Duration::from_secs(8), || {
         let loki = Loki::start();
         let script = "yes >&2 & echo $!";
-        let run = LokiPush::new(&loki).args(["--linger", "300ms", "--on-full", "drop-newest"]);
+        let run = LokiPush::new(&loki).args(["--linger", "200ms", "--on-full", "drop-newest"]);
         // It ends by SIGPIPE when we are gone.
         let run = run.args(["--exclude", "^y$", "--", "sh", "-c", script]);
-        let done = run.run().expect(0);
+        let done = run.run().expect(0).expect_stderr(["yes"]);
+        assert!(done.elapsed >= Duration::from_millis(2_400), "{done:?}");
         assert_eq!(printed(&loki, "stdout").len(), 1);
         closing(&loki);
         done.elapsed
+    });
+}
+
+/// The letters of the lines `o1`, `e1`, … by their time.
+fn letters(loki: &Loki) -> String {
+    let mut entries = loki.entries();
+    entries.retain(|entry| entry.labels["stream"] != "exit");
+    entries.sort_by_key(|entry| entry.time);
+    entries
+        .iter()
+        .filter_map(|entry| entry.line.chars().next())
+        .collect()
+}
+
+#[test]
+fn stdout_and_stderr_are_stamped_in_the_order_in_which_they_came() {
+    let script = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+            echo o$i; sleep 0.02; echo e$i >&2; sleep 0.02; done";
+    once_in_a_few(|| {
+        let loki = Loki::start();
+        sh(&loki, script).run().expect(0);
+        let found = letters(&loki);
+        let kept = found == "oe".repeat(20);
+        kept.then_some(()).ok_or(found)
+    });
+}
+
+#[test]
+fn stdout_and_stderr_written_in_turn_at_full_speed_do_not_come_in_two_lumps() {
+    let script = "i=0; while test $i -lt 20000; do echo o$i; echo e$i >&2; i=$((i+1)); done";
+    once_in_a_few(|| {
+        let loki = Loki::start();
+        sh(&loki, script).run().expect(0);
+        let found = letters(&loki);
+        assert_eq!(found.len(), 40_000);
+        let lumps = found.as_bytes().chunk_by(|one, other| one == other);
+        let largest = lumps.map(<[u8]>::len).max().unwrap_or_default();
+        let kept = largest <= 1_000;
+        kept.then_some(()).ok_or(format!("{largest} in a row"))
     });
 }
 
@@ -263,6 +321,41 @@ fn a_loki_that_is_away_costs_the_flush_timeout_and_no_more() {
         );
         done.elapsed
     });
+}
+
+#[test]
+fn with_a_spool_a_loki_that_is_away_costs_five_seconds_unless_another_time_is_given() {
+    std::thread::scope(|scope| {
+        for (given, expected) in [(None, 5), (Some("8s"), 8)] {
+            scope.spawn(move || {
+                let (loki, dir) = (Loki::reserve(), Dir::new());
+                in_time(Duration::from_secs(expected + 1), || {
+                    let run = LokiPush::new(&loki).summed();
+                    let run = run.arg("--spool").arg(dir.join("spool"));
+                    let given = given.map(|time| ["--flush-timeout", time]);
+                    let run = run.args(given.iter().flatten());
+                    let done = run.args(["--", "sh", "-c", "echo one; exit 3"]).run();
+                    let done = done.expect(3);
+                    assert_eq!(done.summary().spooled, 2, "{done:?}");
+                    assert!(done.elapsed >= Duration::from_secs(expected), "{done:?}");
+                    done.elapsed
+                });
+            });
+        }
+    });
+}
+
+#[test]
+fn a_loki_that_answers_after_the_flush_timeout_but_within_the_requests_gets_the_last_batch() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    loki.always(Fault::Slow(Duration::from_secs(8)));
+    let run = LokiPush::new(&loki).summed();
+    let run = run.arg("--spool").arg(dir.join("spool"));
+    let done = run.args(["--no-exit-entry", "--", "sh", "-c", "echo one; exit 3"]);
+    let done = done.run().expect(3);
+    let summary = done.summary();
+    assert_eq!((summary.delivered, summary.spooled), (1, 0), "{done:?}");
+    assert_eq!(loki.lines(), ["one"]);
 }
 
 #[test]
@@ -443,22 +536,6 @@ fn hangups_are_the_commands_own_business() {
 }
 
 #[test]
-fn a_second_signal_leaves_a_command_that_ignores_both() {
-    in_time(Duration::from_secs(10), || {
-        let held = Held::start("trap '' TERM", &[]);
-        held.run.signal("TERM");
-        // Two that wait at once are one: the answer to another shows that the first has come.
-        held.run.signal("USR1");
-        held.run.wait_for_stderr("read 1");
-        held.run.signal("TERM");
-        let Held { loki, run } = held;
-        let done = run.wait_to_end().expect(143);
-        assert_eq!(printed(&loki, "exit"), [""; 0]);
-        done.expect_stderr(["leaving without it"]).elapsed
-    });
-}
-
-#[test]
 fn a_second_signal_that_ends_it_still_brings_its_status() {
     let mut held = Held::start(
         "trap 'trap \"echo last words; exit 9\" TERM; echo once more' TERM",
@@ -484,7 +561,7 @@ fn what_the_terminal_sends_is_not_sent_twice() {
     };
     let loki = Loki::start();
     let run = LokiPush::new(&loki).args(["--flush-interval", "10ms"]);
-    let script = format!("trap 'echo int; echo had it >&3' INT; {HELD}");
+    let script = format!("trap 'echo int; echo had it >&3' INT; trap 'echo usr' USR1; {HELD}");
     let run = run.args(["--", "sh", "-c", &script]);
     let run = run.at_terminal(&terminal).spawn();
     loki.wait_for_entries(1);
@@ -493,12 +570,13 @@ fn what_the_terminal_sends_is_not_sent_twice() {
     terminal.press(Terminal::CTRL_C);
     terminal.wait_for("had it");
     run.signal("CONT");
-    // The answer to a later signal shows that we have dealt with ours, too.
+    // A later one that is passed on shows that we have dealt with ours, too.
     run.signal("USR1");
-    run.wait_for_stderr("loki-push: read ");
+    loki.wait_for_entries(3);
     terminal.press("let go\n");
     terminal.press(Terminal::CTRL_D);
     run.wait_to_end().expect(0);
-    assert_eq!(printed(&loki, "stdout"), ["ready", "int", "let go", "end"]);
+    let expected = ["ready", "int", "usr", "let go", "end"];
+    assert_eq!(printed(&loki, "stdout"), expected);
     loki.assert_clean();
 }

@@ -77,7 +77,7 @@ fn without_any_loki_it_gives_up_in_time_and_says_what_to_do() {
 fn a_loki_that_never_answers_cannot_hold_up_the_end() {
     let loki = Loki::start();
     loki.always(Fault::Hang);
-    let args = ["--flush-timeout", "500ms", "--timeout", "1h"];
+    let args = ["--flush-timeout", "500ms", "--timeout", "1s"];
     let ended = run(&loki).args(args).stdin_bytes("a\nb\n").run().expect(1);
     let summary = ended.summary();
     assert_eq!((summary.left, summary.delivered), (2, 0));
@@ -88,7 +88,7 @@ fn a_loki_that_never_answers_cannot_hold_up_the_end() {
 const SLACK: Duration = Duration::from_millis(250);
 
 #[test]
-fn with_a_loki_that_hangs_or_refuses_the_run_is_over_when_the_flush_timeout_is() {
+fn the_run_is_over_with_the_flush_timeout_and_the_timeout_of_what_was_under_way_then() {
     let try_one = |hangs: bool, spools: bool, flush: u64| {
         let (loki, dir) = (Loki::reserve(), Dir::new());
         if hangs {
@@ -96,7 +96,7 @@ fn with_a_loki_that_hangs_or_refuses_the_run_is_over_when_the_flush_timeout_is()
             loki.always(Fault::Hang);
         }
         let run = run(&loki).args(["--flush-timeout", &format!("{flush}ms")]);
-        let run = spooling(run, &dir, spools);
+        let run = spooling(run.args(["--timeout", "1s"]), &dir, spools);
         let ended = run.stdin_bytes("a\nb\nc\n").run();
         let ended = ended.expect(i32::from(!spools));
         let summary = ended.summary();
@@ -108,14 +108,14 @@ fn with_a_loki_that_hangs_or_refuses_the_run_is_over_when_the_flush_timeout_is()
         assert_eq!((summary.read, kept), (3, 3), "{}", ended.report());
         let time = Duration::from_millis(flush);
         assert!(ended.elapsed >= time, "{:?} of {time:?}", ended.elapsed);
-        // One, and a last one where there is time for it.
-        let tries = if flush < 1_000 { 1 } else { 2 };
-        if hangs && loki.requests().len() != tries {
-            return Err(format!("{} tries in {time:?}", loki.requests().len()));
+        // Each request is given its whole time, the one that is under way at the end too.
+        let tries = loki.requests().len() as u64;
+        let seconds = flush / 1_000;
+        if hangs && !(seconds.max(1)..=seconds + 1).contains(&tries) {
+            return Err(format!("{tries} tries in {time:?}"));
         }
-        // One that hangs is given a chance, however short the time is.
         let most = if hangs {
-            time.max(Duration::from_millis(500))
+            time + Duration::from_secs(1)
         } else {
             time
         };
@@ -161,17 +161,31 @@ fn after_a_signal_a_loki_that_hangs_takes_no_more_than_the_flush_timeout() {
 }
 
 #[test]
-fn a_request_under_way_when_input_ends_leaves_time_for_a_last_try() {
+fn a_request_under_way_when_input_ends_has_until_its_own_timeout() {
+    let loki = Loki::start();
+    loki.always(Fault::Slow(Duration::from_secs(3)));
+    let args = ["--flush-interval", "10ms", "--flush-timeout", "500ms"];
+    let run = run(&loki).args(args).stdin_open().spawn();
+    run.write("a\n");
+    loki.wait_for_requests(1);
+    assert_all_there(&loki, run.wait(), &["a"]);
+    assert_eq!(loki.requests().len(), 1);
+}
+
+#[test]
+fn a_request_under_way_when_a_signal_comes_leaves_time_for_a_last_try() {
     for spools in [false, true] {
         once_in_a_few(|| {
             let (loki, dir) = (Loki::start(), Dir::new());
             loki.always(Fault::Hang);
             let run = run(&loki).args(["--flush-interval", "10ms", "--flush-timeout", "2s"]);
             let run = spooling(run, &dir, spools);
-            let run = run.args(["--timeout", "1h"]).stdin_open().spawn();
+            let run = run.args(["--timeout", "1h", "--linger", "0s"]);
+            let run = run.stdin_open().spawn();
             run.write("a\n");
             loki.wait_for_requests(1);
             let ended = Instant::now();
+            run.signal("TERM");
             let ended_with = run.wait().expect(i32::from(!spools));
             let took = ended.elapsed();
             let summary = ended_with.summary();
@@ -180,7 +194,8 @@ fn a_request_under_way_when_input_ends_leaves_time_for_a_last_try() {
                 ended_with.expect_stderr(["no answer in time"]);
             }
             let tries = loki.requests().len();
-            let kept = took < Duration::from_secs(2) + SLACK && tries == 2;
+            // One more at the signal, perhaps, and the last.
+            let kept = took < Duration::from_secs(2) + SLACK && (2..=3).contains(&tries);
             kept.then_some(())
                 .ok_or_else(|| format!("{tries} tries in {took:?}"))
         });
@@ -216,10 +231,11 @@ fn twenty_streams_to_a_loki_that_hangs_take_no_longer_than_one() {
         loki.always(Fault::Hang);
         let lines: Vec<String> = (0..20).map(|n| format!("user={n} text")).collect();
         let run = run(&loki).args(["--label-field", "user", "--flush-timeout", "1s"]);
+        let run = run.args(["--timeout", "1s"]);
         let ended = run.stdin_bytes(lines.join("\n")).run().expect(1);
         assert_eq!(ended.summary().left, 20);
         let took = ended.elapsed;
-        let kept = took < Duration::from_secs(1) + SLACK;
+        let kept = took < Duration::from_secs(2) + SLACK;
         kept.then_some(()).ok_or_else(|| format!("{took:?}"))
     });
 }
@@ -557,7 +573,13 @@ fn it_never_exits_before_its_pipe_ends_nor_holds_up_a_hopeless_one() {
 #[test]
 fn a_writer_that_is_gone_is_not_waited_for_although_the_buffer_is_full() {
     let (loki, dir) = (Loki::reserve(), Dir::new());
-    let writer = format!("sh -c 'echo $$ >{}; exec cat'", dir.join("pid").display());
+    // What it has written it notes in a file, after the fact: at least that much is in the pipe.
+    let (pid, written) = (dir.join("pid"), dir.join("written"));
+    let writer = format!(
+        "sh -c 'echo $$ >{}; exec tee {}'",
+        pid.display(),
+        written.display()
+    );
     let run = run(&loki).args(SMALL).args(["--flush-timeout", "300ms"]);
     let run = run.in_shell(&format!("{writer} | \"$@\"")).stdin_open();
     let run = run.spawn();
@@ -569,8 +591,10 @@ fn a_writer_that_is_gone_is_not_waited_for_although_the_buffer_is_full() {
     assert!(killed.expect("kill").success());
     let ended = run.wait_to_end().expect(1).expect_stderr(["left unsent"]);
     let summary = ended.summary();
-    // What the writer left in the pipe is counted, too.
-    assert!(summary.read > 5_000, "{}", ended.report());
+    // What the writer left in the pipe is counted, too: all that it wrote.
+    let written = dir.read("written").len() as u64;
+    assert!(written > 250_000, "{written} bytes\n{}", ended.report());
+    assert!(summary.read >= written / 100, "{}", ended.report());
     assert_eq!(summary.read, summary.left);
 }
 

@@ -10,7 +10,7 @@ use crate::support::run::BINARY;
 use crate::support::{Dir, Loki};
 
 /// Everything the package puts somewhere, and what it is made of.
-const HELD: [(&str, &str); 5] = [
+const HELD: [(&str, &str); 7] = [
     ("usr/share/man/man1/loki-push.1", "man/loki-push.1"),
     (
         "usr/share/bash-completion/completions/loki-push",
@@ -25,8 +25,16 @@ const HELD: [(&str, &str); 5] = [
         "completions/loki-push.fish",
     ),
     (
-        "usr/share/doc/loki-push/examples/loki-push.service",
+        "usr/lib/systemd/system/loki-push.service",
         "examples/loki-push.service",
+    ),
+    (
+        "usr/lib/tmpfiles.d/loki-push.conf",
+        "examples/loki-push.tmpfiles",
+    ),
+    (
+        "usr/share/doc/loki-push/examples/loki-push-backup.service",
+        "examples/loki-push-backup.service",
     ),
 ];
 
@@ -212,6 +220,38 @@ fn the_image_is_built_by_a_toolchain_that_can() {
     let ignored = read(".dockerignore");
     for folder in ["target", ".git"] {
         assert!(ignored.lines().any(|line| line == folder), "{folder}");
+    }
+}
+
+#[test]
+fn containers_need_no_root_and_write_nowhere_but_to_their_volumes() {
+    let image = read("examples/Dockerfile");
+    let stages = image.split("\nFROM ").skip(2);
+    assert!(stages.clone().count() == 2);
+    for stage in stages {
+        let user = stage.lines().find_map(|line| line.strip_prefix("USER "));
+        assert_eq!(user, Some("65532:65532"), "{stage}");
+    }
+    let pod = read("examples/kubernetes.yaml");
+    // What the restricted Pod Security Standard asks of a pod, and of each of its containers.
+    for (setting, times) in [
+        ("runAsNonRoot: true", 1),
+        ("seccompProfile: {type: RuntimeDefault}", 1),
+        ("allowPrivilegeEscalation: false", 2),
+        ("capabilities: {drop: [ALL]}", 2),
+        ("readOnlyRootFilesystem: true", 2),
+    ] {
+        assert_eq!(pod.matches(setting).count(), times, "{setting}");
+    }
+    // Without a tag each start would pull the image, and get any version of it.
+    let version = concat!("loki-push:", env!("CARGO_PKG_VERSION"));
+    assert!(pod.contains(&format!("image: {version}\n")));
+    for file in ["examples/kubernetes.yaml", "examples/compose.yaml"] {
+        let text = read(file);
+        let images = text.lines().filter_map(|line| line.split_once("image: "));
+        for (_, name) in images {
+            assert!(name.contains(':'), "{file}: {name} has no tag");
+        }
     }
 }
 

@@ -1,61 +1,65 @@
-//! The wiring: opens sources, starts the pipeline, conducts its end, reports.
-//!
-//! Knows every room by its door and none from inside.
+//! The program: starts the pipeline and the sources, runs them to their end, and reports.
 
 pub mod check;
 mod command;
 pub mod input_size;
 mod inputs;
 mod open_storage;
+mod run_state;
 mod shutdown;
 pub mod signals;
 mod source_thread;
 pub mod start;
+mod systemd;
 
 use std::io::{self, IsTerminal};
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
 use crate::app::input_size::InputSize;
-use crate::app::inputs::{ends_by_itself, has_pipe, open};
+use crate::app::inputs::{is_finite, is_follow, reads_unseekable_input, start_sources};
 use crate::app::open_storage::{open_checkpoint, open_stores, report_other_batches};
-use crate::app::shutdown::RunLoop;
-use crate::app::signals::Signal;
+use crate::app::run_state::{RunState, StopRules};
+use crate::app::shutdown::{Done, RunLoop};
+use crate::app::signals::ReceivedSignal;
 use crate::app::source_thread::SourceContext;
+use crate::app::systemd::ServiceManager;
 use crate::cli::config;
 use crate::cli::config::{Config, Input, Summary};
 use crate::http::client::HttpTransport;
 use crate::input::command::Exit;
-use crate::pipeline::{Pipeline, PipelineParts, Sink, Stage};
+use crate::pipeline::{Pipeline, PipelineParts, Sink, StageEnd};
 use crate::report::counters::Counters;
 use crate::report::messages::{Message, Remedy, Reporter, Verbosity};
 use crate::report::progress::Progress;
 use crate::report::summary::RunSummary;
 use crate::storage::spool::Spool;
-use crate::sync::queue::ByteQueue;
 use crate::sync::shutdown::Shutdown;
 
-/// What the conductor hears.
+/// What the run loop hears.
 enum Event {
-    Signal(Signal),
-    /// A source is through; with how many inputs it could not read. It has said which.
+    Signal(ReceivedSignal),
+    /// A source has ended; with how many inputs it could not read. It has said which.
     SourceEnded(u64),
-    /// Nobody writes into the last input any more, though there is no room to read on.
-    HungUp,
+    /// Nobody writes to the last input any more, though there is no room to read on.
+    WritersGone,
+    /// The run does not wait any longer for these, who still have the command's pipes open.
+    LeftBehind(Vec<String>),
     /// The command has ended, or cannot be waited for.
     CommandEnded(io::Result<Exit>),
-    /// A stage is through.
-    Through(Stage),
+    StageEnded(StageEnd),
+    /// A source has panicked.
+    ThreadFailed(&'static str),
 }
 
-/// Runs until input has ended and every entry has its fate; gives the exit status.
+/// Runs until input has ended and every entry has its fate; returns the exit status.
 ///
 /// # Errors
 /// If something is wrong before anything was read.
 pub fn run(config: &Config) -> Result<u8> {
-    let began = Instant::now();
+    let started = Instant::now();
     let reporter = Reporter::new(config.loudness);
     for text in &config.warnings {
         reporter.say(&Message::Warning { text });
@@ -69,65 +73,68 @@ pub fn run(config: &Config) -> Result<u8> {
     };
     let stores = open_stores(config, reporter)?;
     let (spool, checkpoint) = (stores.spool.clone(), stores.checkpoint.clone());
-    let (stop, counters) = (Arc::new(Shutdown::new()), Arc::new(Counters::new()));
-    let events = ByteQueue::new(usize::MAX);
-    let tell = |events: &ByteQueue<Event>| {
-        let events = events.clone();
-        move |event| drop(events.push(event, 1))
+    let (shutdown, counters) = (Arc::new(Shutdown::new()), Arc::new(Counters::new()));
+    let (sender, events) = mpsc::channel();
+    let tell = move |event| drop(sender.send(event));
+    let is_command = matches!(config.input, Input::Command { .. });
+    let tell_signal = tell.clone();
+    signals::listen(is_command, move |signal| tell_signal(Event::Signal(signal)))
+        .context("cannot listen for signals")?;
+    let rules = StopRules {
+        reads_pipe: reads_unseekable_input(&config.input),
+        reads_terminal: !is_command && io::stdin().is_terminal(),
+        has_spool: spool.is_some(),
+        linger: config.linger,
     };
-    signals::listen({
-        let tell = tell(&events);
-        move |signal| tell(Event::Signal(signal))
-    })
-    .context("cannot listen for signals")?;
-    let through = tell(&events);
-    let has_pipe = has_pipe(&config.input);
     let mut settings = config.settings.clone();
-    settings.delivery.end_when_hopeless = ends_by_itself(&config.input) && !has_pipe;
-    let plan = PipelineParts {
+    settings.delivery.end_when_hopeless = is_finite(&config.input) && !rules.reads_pipe;
+    let parts = PipelineParts {
         settings,
         destination,
         stores,
-        stop: Arc::clone(&stop),
+        stop: Arc::clone(&shutdown),
         counters: Arc::clone(&counters),
         reporter,
     };
-    let pipeline = plan.start(move |stage| through(Event::Through(stage)));
-    let run = SourceContext {
+    let tell_end = tell.clone();
+    let pipeline = parts
+        .start(move |end| tell_end(Event::StageEnded(end)))
+        .context("cannot start a thread")?;
+    let context = SourceContext {
         intake: pipeline.intake(),
-        stop: Arc::clone(&stop),
+        stop: Arc::clone(&shutdown),
         checkpoint: checkpoint.clone(),
         reporter,
     };
     let progress = progress(config, spool.as_deref(), reporter);
-    let opened = open(config, run, tell(&events))?;
-    let conductor = RunLoop {
+    let sources = start_sources(config, context, tell)?;
+    let run_loop = RunLoop {
         config,
         pipeline: &pipeline,
         spool: spool.as_deref(),
-        stop: &stop,
-        counters: &counters,
         checkpoint: checkpoint.as_deref(),
-        has_pipe,
+        shutdown: &shutdown,
+        counters: &counters,
         reporter,
-        began,
-        sources: opened.sources,
-        leashes: opened.leashes,
-        command: opened.command,
-        packed: false,
-        shipped: false,
-        unreadable: 0,
-        linger: None,
-        asked: None,
-        hasty: false,
+        started,
+        rules,
         progress,
+        service_manager: is_follow(&config.input)
+            .then(|| ServiceManager::from_env(Instant::now()))
+            .flatten(),
+        sources: sources.count,
+        cancel: sources.cancel,
+        command: sources.command,
+        state: RunState::Reading,
+        longest_flush: Duration::MAX,
+        done: Done::default(),
     };
-    let report = conductor.conduct(&events);
-    say_report(config, &report, &pipeline, spool.as_deref(), reporter);
+    let summary = run_loop.run(&events);
+    print_report(config, &summary, &pipeline, spool.as_deref(), reporter);
     if let Some(spool) = spool {
         spool.close();
     }
-    Ok(report.status())
+    Ok(summary.status())
 }
 
 /// The progress bar, where one is shown.
@@ -167,7 +174,7 @@ fn can_draw(config: &Config) -> bool {
     io::stderr().is_terminal() && !is_dumb && !printed && !passed_on
 }
 
-fn say_report(
+fn print_report(
     config: &Config,
     report: &RunSummary,
     pipeline: &Pipeline,
@@ -210,11 +217,11 @@ fn say_report(
         report_other_batches(spool, config, reporter);
     }
     if let Some(form) = config.summary {
-        say_summary(form, report, reporter);
+        print_summary(form, report, reporter);
     }
 }
 
-fn say_summary(form: Summary, report: &RunSummary, reporter: Reporter) {
+fn print_summary(form: Summary, report: &RunSummary, reporter: Reporter) {
     let line = match form {
         Summary::Text => report.text(),
         Summary::Json => report.json(),

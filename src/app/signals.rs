@@ -1,8 +1,7 @@
-//! Signals: which ones come, told to whoever conducts the run.
+//! Signals: which ones are listened for, and which of them are one wish sent twice.
 //!
-//! The one user of signal-hook. It stands here in place of ctrlc, which cannot say which signal
-//! came, knows no SIGUSR1, and takes a signal back that `nohup` had ignored; one mechanism does all
-//! of it. Decides nothing.
+//! signal-hook stands here in place of ctrlc, which cannot say which signal came, knows no SIGUSR1,
+//! and takes a signal back that `nohup` had ignored.
 
 use std::io;
 use std::sync::Arc;
@@ -10,40 +9,51 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{
+    SIGALRM, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH,
+};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::iterator::exfiltrator::origin::Origin;
 use signal_hook::low_level::siginfo::Cause;
 
-/// A signal we listen for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
-    /// A stop was asked for.
-    Shutdown(StopSignal),
-    /// The summary so far was asked for: SIGUSR1.
-    Summary,
-}
+use crate::input::command::real_time_signals;
 
-/// A signal that asks for a stop.
+/// What is listened for where no command runs.
+const OWN: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGUSR1];
+
+/// What is listened for beside these to be passed on to a command. The real-time signals are, too.
+const PASSED_ON: [i32; 5] = [SIGQUIT, SIGUSR2, SIGALRM, SIGWINCH, SIGCONT];
+
+/// A signal that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StopSignal {
-    /// SIGINT, SIGTERM or SIGHUP.
+pub struct ReceivedSignal {
+    /// Which.
     pub number: i32,
-    /// Whether it came from the terminal, which gives it to every process in the foreground.
+    /// Whether it came from the terminal, which sends it to every process in the foreground.
     pub is_from_terminal: bool,
 }
 
-impl StopSignal {
-    /// Whether it is SIGHUP.
-    pub fn is_hangup(self) -> bool {
-        self.number == SIGHUP
+impl ReceivedSignal {
+    /// Whether it asks for the end of a run.
+    pub fn asks_for_end(self) -> bool {
+        matches!(self.number, SIGINT | SIGTERM | SIGHUP | SIGQUIT)
+    }
+
+    /// Whether it asks a command to end. SIGHUP means something else to many.
+    pub fn asks_command_to_end(self) -> bool {
+        self.asks_for_end() && self.number != SIGHUP
+    }
+
+    /// Whether it asks for the summary so far.
+    pub fn asks_for_summary(self) -> bool {
+        self.number == SIGUSR1
     }
 }
 
 /// How soon after a signal the same one from the same process is no second wish. `timeout` needs
 /// microseconds.
-const ECHO: Duration = Duration::from_millis(10);
+const REPEATED: Duration = Duration::from_millis(10);
 
 /// How soon after a key was pressed the same signal from a process is no second wish, or the other
 /// way round: a wrapper hands on what the terminal gave to all.
@@ -62,13 +72,13 @@ struct DuplicateFilter {
 
 impl DuplicateFilter {
     /// Whether a signal, of the kernel or of a process, is the one before once more.
-    fn is_echo(&mut self, signal: i32, sender: Option<i32>, now: Instant) -> bool {
+    fn is_duplicate(&mut self, signal: i32, sender: Option<i32>, now: Instant) -> bool {
         let before = self.before.replace((signal, sender, now));
         let Some((_, process, at)) = before.filter(|(number, ..)| *number == signal) else {
             return false;
         };
         let soon = match (process, sender) {
-            (Some(one), Some(other)) if one == other => ECHO,
+            (Some(one), Some(other)) if one == other => REPEATED,
             (Some(_), None) | (None, Some(_)) if signal == SIGHUP => HUNG_UP,
             (Some(_), None) | (None, Some(_)) => HANDED_ON,
             // Somebody else's wish, or a key pressed twice.
@@ -78,28 +88,34 @@ impl DuplicateFilter {
     }
 }
 
-/// Hands each signal to `deliver`, on a thread of its own, for as long as the process lives. A
-/// signal that was ignored when the process started (`nohup`) stays ignored.
+/// Hands each signal to `deliver`, on a thread of its own, for as long as the process lives; with
+/// `for_command` also those that are only a command's business. A signal that was ignored when the
+/// process started (`nohup`) stays ignored.
 ///
 /// # Errors
 /// If the handlers cannot be installed.
-pub fn listen(deliver: impl Fn(Signal) + Send + 'static) -> io::Result<()> {
-    let wanted = [SIGINT, SIGTERM, SIGHUP, SIGUSR1];
-    let wanted = wanted.into_iter().filter(|&signal| !is_ignored(signal));
+pub fn listen(
+    for_command: bool,
+    deliver: impl Fn(ReceivedSignal) + Send + 'static,
+) -> io::Result<()> {
+    let passed_on = PASSED_ON.into_iter().chain(real_time_signals());
+    let wanted = OWN.into_iter().chain(passed_on.filter(|_| for_command));
+    let wanted = wanted.filter(|&signal| !is_ignored(signal));
     let mut signals = SignalsInfo::<WithOrigin>::new(wanted)?;
     thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
-            let mut echoes = DuplicateFilter::default();
+            let mut duplicates = DuplicateFilter::default();
             for origin in signals.forever() {
                 let sender = origin.process.map(|process| process.pid);
-                if origin.signal == SIGUSR1 {
-                    deliver(Signal::Summary);
-                } else if !echoes.is_echo(origin.signal, sender, Instant::now()) {
-                    deliver(Signal::Shutdown(StopSignal {
-                        number: origin.signal,
-                        is_from_terminal: is_from_terminal(&origin),
-                    }));
+                let signal = ReceivedSignal {
+                    number: origin.signal,
+                    is_from_terminal: is_from_terminal(&origin),
+                };
+                if !signal.asks_for_end()
+                    || !duplicates.is_duplicate(origin.signal, sender, Instant::now())
+                {
+                    deliver(signal);
                 }
             }
         })?;
@@ -111,7 +127,7 @@ pub fn listen(deliver: impl Fn(Signal) + Send + 'static) -> io::Result<()> {
 ///
 /// # Errors
 /// If the handler cannot be installed.
-pub fn expect_children() -> io::Result<()> {
+pub fn restore_sigchld() -> io::Result<()> {
     if is_ignored(SIGCHLD) {
         signal_hook::flag::register(SIGCHLD, Arc::new(AtomicBool::new(false)))?;
     }
@@ -149,19 +165,49 @@ mod tests {
 
     #[test]
     fn one_wish_sent_twice_is_one() {
-        let (mut echoes, start) = (DuplicateFilter::default(), Instant::now());
-        assert!(!echoes.is_echo(SIGTERM, Some(7), start));
-        assert!(echoes.is_echo(SIGTERM, Some(7), start), "timeout's");
-        let soon = start + ECHO;
-        assert!(!echoes.is_echo(SIGTERM, Some(7), soon), "a script's second");
-        assert!(!echoes.is_echo(SIGINT, Some(7), soon), "another wish");
-        assert!(!echoes.is_echo(SIGINT, Some(8), soon), "somebody else's");
-        assert!(!echoes.is_echo(SIGINT, Some(8), soon + ECHO), "impatience");
-        let later = soon + HANDED_ON + ECHO;
-        assert!(!echoes.is_echo(SIGINT, None, later), "the terminal's");
-        assert!(!echoes.is_echo(SIGINT, None, later), "a key pressed twice");
-        assert!(echoes.is_echo(SIGINT, Some(8), later + ECHO), "handed on");
-        assert!(!echoes.is_echo(SIGHUP, Some(7), later), "the shell's");
-        assert!(echoes.is_echo(SIGHUP, None, later + HUNG_UP / 2), "its end");
+        let (mut duplicates, start) = (DuplicateFilter::default(), Instant::now());
+        assert!(!duplicates.is_duplicate(SIGTERM, Some(7), start));
+        assert!(
+            duplicates.is_duplicate(SIGTERM, Some(7), start),
+            "timeout's"
+        );
+        let soon = start + REPEATED;
+        assert!(
+            !duplicates.is_duplicate(SIGTERM, Some(7), soon),
+            "a script's second"
+        );
+        assert!(
+            !duplicates.is_duplicate(SIGINT, Some(7), soon),
+            "another wish"
+        );
+        assert!(
+            !duplicates.is_duplicate(SIGINT, Some(8), soon),
+            "somebody else's"
+        );
+        assert!(
+            !duplicates.is_duplicate(SIGINT, Some(8), soon + REPEATED),
+            "impatience"
+        );
+        let later = soon + HANDED_ON + REPEATED;
+        assert!(
+            !duplicates.is_duplicate(SIGINT, None, later),
+            "the terminal's"
+        );
+        assert!(
+            !duplicates.is_duplicate(SIGINT, None, later),
+            "a key pressed twice"
+        );
+        assert!(
+            duplicates.is_duplicate(SIGINT, Some(8), later + REPEATED),
+            "handed on"
+        );
+        assert!(
+            !duplicates.is_duplicate(SIGHUP, Some(7), later),
+            "the shell's"
+        );
+        assert!(
+            duplicates.is_duplicate(SIGHUP, None, later + HUNG_UP / 2),
+            "its end"
+        );
     }
 }

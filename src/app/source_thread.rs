@@ -1,6 +1,4 @@
-//! Reading: what the threads that read are given, and what the one that waits has of them.
-//!
-//! Knows no input.
+//! The threads that read: what they are given, and what the run loop knows of them.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -28,28 +26,38 @@ pub(super) struct SourceContext {
 #[derive(Default)]
 pub(super) struct RunningSources {
     /// How many threads read.
-    pub(super) sources: usize,
+    pub(super) count: usize,
     /// What they are told the end by.
-    pub(super) leashes: Vec<CancelHandle>,
-    /// The command that is run; it has the leashes of its own pipes.
+    pub(super) cancel: Vec<CancelHandle>,
+    /// The command that is run.
     pub(super) command: Option<CommandSupervisor>,
 }
 
-/// Starts a thread that reads, and tells when it is through, with how many inputs it could not read.
+/// Starts a thread that reads, and tells when it ends, with how many inputs it could not read.
 /// Nobody waits for it: it may be held up by what it reads.
-pub(super) fn spawn(
-    name: &str,
+pub(super) fn spawn_source(
+    name: &'static str,
     tell: impl Fn(Event) + Send + 'static,
     work: impl FnOnce() -> u64 + Send + 'static,
 ) -> Result<()> {
-    let read = move || {
-        // One that panics has said so, and has not read all: the run must end for it.
-        let unreadable = Cell::new(1);
-        let _ended = OnDrop::new(|| tell(Event::SourceEnded(unreadable.get())));
+    spawn(name, move || {
+        let unreadable = Cell::new(0);
+        let _ended = OnDrop::new(|| {
+            // One that panics has not read all: the run must end for it.
+            if thread::panicking() {
+                tell(Event::ThreadFailed(name));
+            }
+            tell(Event::SourceEnded(unreadable.get()));
+        });
         unreadable.set(work());
-    };
-    let thread = thread::Builder::new().name(name.into()).spawn(read);
-    thread.map(drop).context("cannot start a thread")
+    })
+}
+
+/// Starts a thread that a run needs.
+pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
+    let thread = thread::Builder::new().name(name.into()).spawn(work);
+    let thread = thread.with_context(|| format!("cannot start the {name} thread"));
+    thread.map(drop)
 }
 
 #[cfg(test)]
@@ -62,14 +70,19 @@ mod tests {
     fn a_source_ends_however_its_thread_does() {
         let ended = |work: fn() -> u64| {
             let (tell, told) = mpsc::channel();
-            spawn("source", move |event| tell.send(event).unwrap(), work).unwrap();
+            spawn_source("source", move |event| tell.send(event).unwrap(), work).unwrap();
             match told.recv() {
-                Ok(Event::SourceEnded(unreadable)) => unreadable,
+                Ok(Event::SourceEnded(unreadable)) => (unreadable, None),
+                Ok(Event::ThreadFailed(name)) => match told.recv() {
+                    Ok(Event::SourceEnded(unreadable)) => (unreadable, Some(name)),
+                    _ => unreachable!("its end is told"),
+                },
                 _ => unreachable!("nothing else is told"),
             }
         };
-        assert_eq!(ended(|| 0), 0);
-        assert_eq!(ended(|| 3), 3);
-        assert_eq!(ended(|| panic!("a line that was not thought of")), 1);
+        assert_eq!(ended(|| 0), (0, None));
+        assert_eq!(ended(|| 3), (3, None));
+        let failed = ended(|| panic!("a line that was not thought of"));
+        assert_eq!(failed, (0, Some("source")));
     }
 }

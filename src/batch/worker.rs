@@ -4,6 +4,7 @@
 //! sealing threads compress them, so that reading and compressing overlap. Knows nothing of
 //! sources, HTTP, files, counters or retrying.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread;
 
@@ -42,6 +43,9 @@ pub struct BatchWorker {
 impl BatchWorker {
     /// Sorts and seals what comes out of `chunks` until that is closed and empty, and hands each
     /// shipment to `out`. Returns when the last one has been taken.
+    ///
+    /// # Panics
+    /// If an encoder did: its batch is lost.
     pub fn run(
         self,
         chunks: &ByteQueue<Chunk>,
@@ -56,6 +60,7 @@ impl BatchWorker {
             level: self.gzip_level,
             most,
             threads: Vec::new(),
+            own: None,
         };
         self.sort(chunks, sealers);
     }
@@ -71,7 +76,7 @@ impl BatchWorker {
                     sealers.make_room(batcher.footprint() + chunk.footprint());
                     batcher.add(chunk, |batch| sealers.seal(batch));
                     // Once a stop was asked for, what was read is sent at once.
-                    if self.stop.view().phase >= Phase::Winding && chunks.is_empty() {
+                    if self.stop.state().phase >= Phase::Draining && chunks.is_empty() {
                         batcher
                             .close()
                             .into_iter()
@@ -90,6 +95,9 @@ impl BatchWorker {
             .close()
             .into_iter()
             .for_each(|batch| sealers.seal(batch));
+        if !sealers.finish() {
+            resume_unwind(Box::new("an encoder thread failed"));
+        }
     }
 }
 
@@ -107,6 +115,8 @@ struct EncoderPool {
     level: u8,
     most: usize,
     threads: Vec<thread::JoinHandle<()>>,
+    /// Encodes on the batch thread, where there can be no other.
+    own: Option<Encoder>,
 }
 
 impl EncoderPool {
@@ -122,26 +132,62 @@ impl EncoderPool {
             self.start();
         }
         let place = MemoryPermit::take(&self.room, batch.footprint());
-        // The sealers outlive their queue; a batch they could not take would be left, and counted
-        // so.
-        let _ = self.batches.push((batch, place), 1);
+        if self.threads.is_empty() {
+            let encoder = self.own.get_or_insert_with(|| Encoder::new(self.level));
+            encode_and_pass(encoder, batch, place, &self.turnstile, &*self.out);
+        } else if self.batches.push((batch, place), 1).is_err() {
+            // It has said so. What it had in hand is lost: the run must end for that.
+            resume_unwind(Box::new("an encoder thread failed"));
+        }
     }
 
+    /// Starts one more thread, if there can be one: those that are there do the work, or the batch
+    /// thread does.
     fn start(&mut self) {
         let (batches, turnstile) = (self.batches.clone(), Arc::clone(&self.turnstile));
         let (out, level) = (Arc::clone(&self.out), self.level);
-        let seal = move || {
-            let mut sealer = Encoder::new(level);
-            while let Pop::Item((batch, mut place)) = batches.pop(None) {
-                let ticket = turnstile.ticket(batch.number);
-                let shipment = sealer.seal(batch, |freed| place.shrink(freed));
-                drop(place);
-                ticket.pass(|| out(shipment));
+        let encode = move || {
+            let _guard = FailOnPanic(&batches);
+            let mut encoder = Encoder::new(level);
+            while let Pop::Item((batch, place)) = batches.pop(None) {
+                encode_and_pass(&mut encoder, batch, place, &turnstile, &*out);
             }
         };
-        // Without a thread of its own the work would stop; so does the program, loudly.
-        let thread = thread::Builder::new().name("seal".into()).spawn(seal);
-        self.threads.push(thread.expect("starting a thread"));
+        let thread = thread::Builder::new().name("encode".into()).spawn(encode);
+        self.threads.extend(thread);
+    }
+
+    /// Waits until all is encoded; whether it was.
+    fn finish(&mut self) -> bool {
+        self.batches.close();
+        let ended = self.threads.drain(..).map(thread::JoinHandle::join);
+        let failed = ended.filter(Result::is_err).count();
+        failed == 0
+    }
+}
+
+/// Encodes a batch, and hands it on when it is its turn.
+fn encode_and_pass(
+    encoder: &mut Encoder,
+    batch: Batch,
+    mut place: MemoryPermit,
+    turnstile: &Sequencer,
+    out: &Out,
+) {
+    let ticket = turnstile.ticket(batch.number);
+    let encoded = encoder.seal(batch, |freed| place.shrink(freed));
+    drop(place);
+    ticket.pass(|| out(encoded));
+}
+
+/// Ends the queue of an encoder that panics: nobody may wait for it.
+struct FailOnPanic<'a>(&'a ByteQueue<(Batch, MemoryPermit)>);
+
+impl Drop for FailOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.abandon();
+        }
     }
 }
 
@@ -182,11 +228,7 @@ impl Drop for MemoryPermit {
 
 impl Drop for EncoderPool {
     fn drop(&mut self) {
-        self.batches.close();
-        for thread in self.threads.drain(..) {
-            // A sealer that panicked has said so; its entries count as left.
-            let _ = thread.join();
-        }
+        self.finish();
     }
 }
 
@@ -277,7 +319,7 @@ mod tests {
         thread::scope(|scope| {
             let (input, output) = (chunks.clone(), sealed.clone());
             scope.spawn(move || pack.run(&input, move |shipment| drop(output.push(shipment, 1))));
-            stop.advance(Phase::Winding);
+            stop.advance(Phase::Draining);
             assert!(matches!(sealed.pop(None), Pop::Item(shipment) if shipment.entries() == 1));
             chunks.close();
         });

@@ -228,7 +228,8 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// The setting, named as the method of [`Config`] that sets it; `endpoint` for the address.
+    /// The setting, named as the method of [`Config`] that sets it; `endpoint` for the address,
+    /// `threads` if the threads of a client could not be started.
     pub fn setting(&self) -> &'static str {
         self.setting
     }

@@ -2,6 +2,7 @@
 //!
 //! Knows lines that are written already. Knows nothing of who logs, or of how many clones there are.
 
+use std::io;
 use std::sync::{Arc, Once};
 use std::time::Instant;
 
@@ -40,7 +41,10 @@ pub struct Core {
 
 impl Core {
     /// Starts the threads.
-    pub fn start(config: &Config, checked: ValidConfig, push: Arc<dyn Push>) -> Self {
+    ///
+    /// # Errors
+    /// If there can be none.
+    pub fn start(config: &Config, checked: ValidConfig, push: Arc<dyn Push>) -> io::Result<Self> {
         let (stop, counters) = (Arc::new(Shutdown::new()), Arc::new(Counters::new()));
         let target = checked.settings.target.clone();
         let delivery = checked.settings.delivery;
@@ -54,13 +58,13 @@ impl Core {
             counters: Arc::clone(&counters),
             reporter: Reporter::new(Verbosity::Silent),
         };
-        let pipeline = plan.start(move |stage| {
-            if stage == Stage::Send {
+        let pipeline = plan.start(move |end| {
+            if end.stage == Stage::Send {
                 ended.close();
             }
-        });
+        })?;
         let labels = checked.labels;
-        Self {
+        Ok(Self {
             intake: pipeline.intake(),
             pipeline,
             stop,
@@ -73,7 +77,7 @@ impl Core {
             delivery,
             target,
             warnings: checked.warnings,
-        }
+        })
     }
 
     /// Hands a line in. What a thread hands in keeps its order.
@@ -93,7 +97,7 @@ impl Core {
     pub fn flush(&self) -> Result<(), FlushError> {
         if self
             .pipeline
-            .flush(Instant::now() + self.delivery.patience.flush_timeout)
+            .flush(Instant::now() + self.delivery.flush_timeout)
         {
             return Ok(());
         }
@@ -114,11 +118,11 @@ impl Core {
         self.stopping.call_once(|| {
             let now = Instant::now();
             self.pipeline.close();
-            self.stop.advance(Phase::Winding);
-            self.stop.end_input(now);
+            self.stop.advance(Phase::Draining);
+            self.stop.start_flush(now, self.delivery.flush_timeout);
             self.wait_for_the_end();
             // Whatever a stage still does, it does in vain, and the statistics are final.
-            self.stop.advance(Phase::Now);
+            self.stop.advance(Phase::Aborting);
             self.pipeline.abandon();
         });
     }
@@ -126,7 +130,7 @@ impl Core {
     /// Waits until the last stage is through, or the time is over.
     fn wait_for_the_end(&self) {
         // After a stop the time is a total: nothing that comes moves its end, but tries begin.
-        while let Some(ending) = RunDeadline::of(&self.delivery, &self.stop, &self.counters) {
+        while let Some(ending) = RunDeadline::of(&self.stop, &self.counters) {
             let breaks_off = ending.breaks_off;
             let until = breaks_off.map_or(ending.leave, |(at, _)| at.min(ending.leave));
             match (self.through.pop(Some(until)), breaks_off) {
@@ -138,8 +142,13 @@ impl Core {
 
     /// See [`Loki::stats`](crate::client::Loki::stats).
     pub fn stats(&self) -> Stats {
+        let mut counts = self.counters.counts();
+        if self.pipeline.has_failed() {
+            // Nobody delivers it any more.
+            counts.dropped += counts.left();
+        }
         Stats::new(
-            self.counters.counts(),
+            counts,
             self.counters.retrying(),
             self.pipeline.batches(),
             self.pipeline.trouble(),

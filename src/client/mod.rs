@@ -81,7 +81,7 @@ impl Loki {
         let checked = check(&config)?;
         let http =
             HttpTransport::new(&checked.connection).map_err(|error| of_connection(&error))?;
-        Ok(Self::start(&config, checked, Arc::new(http)))
+        Self::start(&config, checked, Arc::new(http))
     }
 
     /// A client that hands its requests to a transport of the program's own, in place of HTTP: for
@@ -98,19 +98,27 @@ impl Loki {
     )]
     pub fn with_transport(config: Config, push: Arc<dyn Push>) -> Result<Self, ConfigError> {
         let checked = check(&config)?;
-        Ok(Self::start(&config, checked, Arc::new(CatchPanic(push))))
+        Self::start(&config, checked, Arc::new(CatchPanic(push)))
     }
 
-    fn start(config: &Config, checked: ValidConfig, push: Arc<dyn Push>) -> Self {
-        let core = Arc::new(Core::start(config, checked, push));
+    fn start(
+        config: &Config,
+        checked: ValidConfig,
+        push: Arc<dyn Push>,
+    ) -> Result<Self, ConfigError> {
+        let core = Core::start(config, checked, push).map_err(|why| ConfigError {
+            setting: "threads",
+            problem: format!("cannot start a thread: {why}"),
+        })?;
+        let core = Arc::new(core);
         #[cfg(feature = "log")]
         for warning in core.warnings() {
             ::log::warn!(target: "loki_push", "{warning}");
         }
-        Self {
+        Ok(Self {
             _owners: Arc::new(Owners(Arc::clone(&core))),
             core,
-        }
+        })
     }
 
     /// Logs at level `debug`; see [`Loki::info`].

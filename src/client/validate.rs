@@ -15,7 +15,6 @@ use crate::entry::labels::Labels;
 use crate::http::client::{HttpSettings, Scheme, SettingNames};
 use crate::http::url::PushUrl;
 use crate::pipeline::Settings;
-use crate::sync::flush_deadline::FlushDeadline;
 
 /// Requests of one batch under way at once; they belong to different levels.
 const CONNECTIONS: usize = 4;
@@ -101,9 +100,7 @@ fn settings(config: &Config, target: String) -> Result<Settings, ConfigError> {
             backoff: Backoff { base, most },
             max_retries: config.max_retries,
             connections: CONNECTIONS,
-            patience: FlushDeadline {
-                flush_timeout: config.flush_timeout,
-            },
+            flush_timeout: config.flush_timeout,
             end_when_hopeless: false,
             gzip_level: level,
         },

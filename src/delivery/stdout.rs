@@ -45,7 +45,7 @@ impl StdoutSink {
         loop {
             let taken = match backlog.take(None) {
                 Pop::Item(taken) => taken,
-                Pop::Kicked if stop.view().phase == Phase::Now => break,
+                Pop::Kicked if stop.state().phase == Phase::Aborting => break,
                 Pop::Kicked | Pop::TimedOut => continue,
                 Pop::Ended => break,
             };

@@ -1,25 +1,28 @@
-//! A child: a command that is run, signalled and waited for.
-//!
-//! Knows how a command is started, what its end means as an exit status, and that a signal must
-//! never reach a stranger who got its process number. Knows nothing of what it prints: its pipes
-//! are read like any other.
+//! A command that is run: started, signalled and waited for. What it prints is read like any other
+//! pipe.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, PipeWriter};
+use std::ops::RangeInclusive;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{self, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{self, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, getpgid, kill_process, wait, waitid,
+};
 
 /// The exit status when a command was found but cannot be executed, as shells have it.
 const CANNOT_EXECUTE: u8 = 126;
 
 /// The exit status when there is no such command.
 const NOT_FOUND: u8 = 127;
+
+/// The exit status when there can be no process for it, as `env` and `timeout` have it.
+const NO_PROCESS: u8 = 125;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +42,14 @@ impl Exit {
             status,
             by_signal: false,
             took: Duration::ZERO,
+        }
+    }
+
+    fn new(ended: ExitStatus, took: Duration) -> Self {
+        Self {
+            status: shell_status(ended),
+            by_signal: ended.signal().is_some(),
+            took,
         }
     }
 }
@@ -63,7 +74,8 @@ pub struct ChildProcess {
 #[derive(Debug)]
 struct Process {
     child: process::Child,
-    is_gone: bool,
+    /// Whether its number may be another process's by now.
+    is_reaped: bool,
 }
 
 /// The name of a command: that of its file.
@@ -73,27 +85,29 @@ pub fn name(command: &[OsString]) -> String {
     file.to_string_lossy().into_owned()
 }
 
-/// Starts a command. Its standard input is ours; what it prints comes through the pipes.
+/// Starts a command. Its standard input is ours; what it prints goes into these pipes.
 ///
 /// # Errors
 /// With the status that stands for it.
 pub fn start(
     command: &[OsString],
-) -> Result<(ChildProcess, Option<ChildStdout>, Option<ChildStderr>), SpawnError> {
+    stdout: &PipeWriter,
+    stderr: &PipeWriter,
+) -> Result<ChildProcess, SpawnError> {
     let program = command.first().map_or(OsStr::new(""), OsString::as_os_str);
     let began = Instant::now();
     let spawn = |program: &OsStr, args: &[OsString]| {
         Command::new(program)
             .args(args)
             .stdin(Stdio::inherit())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stdout(stdout.try_clone()?)
+            .stderr(stderr.try_clone()?)
             .spawn()
     };
     let spawned = match spawn(program, command.get(1..).unwrap_or_default()) {
         // A script without `#!` is run by the shell, as execvp has it and everybody expects.
-        Err(why) if why.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => {
-            match find(program) {
+        Err(why) if Errno::from_io_error(&why) == Some(Errno::NOEXEC) => {
+            match find_in_path(program) {
                 Some(script) => {
                     let mut args = vec![script];
                     args.extend_from_slice(command.get(1..).unwrap_or_default());
@@ -104,80 +118,132 @@ pub fn start(
         }
         spawned => spawned,
     };
-    let mut child = spawned.map_err(|why| SpawnError {
-        status: match why.kind() {
-            io::ErrorKind::NotFound => NOT_FOUND,
+    let child = spawned.map_err(|why| SpawnError {
+        status: match Errno::from_io_error(&why) {
+            Some(Errno::NOENT) => NOT_FOUND,
+            Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE) => NO_PROCESS,
             _ => CANNOT_EXECUTE,
         },
         why,
     })?;
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let pid = Pid::from_raw(child.id() as i32);
     let process = Process {
         child,
-        is_gone: false,
+        is_reaped: false,
     };
-    let process = Arc::new(Mutex::new(process));
-    let child = ChildProcess {
+    Ok(ChildProcess {
         pid,
         began,
-        process,
-    };
-    Ok((child, stdout, stderr))
+        process: Arc::new(Mutex::new(process)),
+    })
 }
 
 impl ChildProcess {
-    /// Passes a signal on, unless the command has ended.
-    pub fn pass_on(&self, signal: i32) {
+    /// Passes a signal on, unless the command has ended: its number may be another process's then.
+    pub fn forward_signal(&self, signal: i32) {
         let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
-        let (Some(pid), Some(signal)) = (self.pid, Signal::from_named_raw(signal)) else {
+        let (Some(pid), Some(signal)) = (self.pid, to_signal(signal)) else {
             return;
         };
-        if !process.is_gone {
+        if !process.is_reaped {
             // A command of another user (sudo) may not be signalled by us; it is waited for.
             let _ = kill_process(pid, signal);
         }
     }
 
-    /// Waits for the end on a thread of its own, and tells it.
-    ///
-    /// # Errors
-    /// If there can be no thread.
-    pub fn watch(&self, tell: impl FnOnce(io::Result<Exit>) + Send + 'static) -> io::Result<()> {
-        let child = self.clone();
-        thread::Builder::new()
-            .name("child".into())
-            .spawn(move || tell(child.wait()))?;
-        Ok(())
+    /// Whether it gets what the terminal sends to us: it does unless it has a process group of its
+    /// own.
+    pub fn shares_terminal(&self) -> bool {
+        match (self.pid, getpgid(None)) {
+            (Some(pid), Ok(own)) => getpgid(Some(pid)).is_ok_and(|group| group == own),
+            _ => true,
+        }
     }
 
-    /// Waits in two steps: for the end, which leaves the process number taken, and then, under the
-    /// lock that [`ChildProcess::pass_on`] holds too, for what gives it back.
-    fn wait(&self) -> io::Result<Exit> {
+    /// Waits for its end, which leaves the process number taken, and then, under the lock that
+    /// [`ChildProcess::forward_signal`] holds too, gives the number back.
+    ///
+    /// # Errors
+    /// If it cannot be waited for.
+    pub fn wait(&self) -> io::Result<Exit> {
+        if is_first_process() {
+            return self.wait_and_reap();
+        }
         if let Some(pid) = self.pid {
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-            while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(pid), options) {}
+            while let Err(Errno::INTR) = waitid(WaitId::Pid(pid), options) {}
         }
         let took = self.began.elapsed();
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
-        process.is_gone = true;
-        let ended = process.child.wait()?;
-        Ok(Exit {
-            status: status(ended),
-            by_signal: ended.signal().is_some(),
-            took,
-        })
+        process.is_reaped = true;
+        Ok(Exit::new(process.child.wait()?, took))
+    }
+
+    /// The same for the first process of a container, whose children all orphans become: until the
+    /// command ends, each of them is reaped.
+    fn wait_and_reap(&self) -> io::Result<Exit> {
+        loop {
+            match waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let took = self.began.elapsed();
+            let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+            while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+                if Some(pid) == self.pid {
+                    process.is_reaped = true;
+                    return Ok(Exit::new(ExitStatus::from_raw(status.as_raw()), took));
+                }
+            }
+        }
     }
 }
 
+/// Reaps what becomes a child of the first process of a container after its command has ended, until
+/// there is none. Of any other process the children are its own.
+pub fn reap_orphans() {
+    while is_first_process() {
+        match wait(WaitOptions::empty()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// Whether we are the first process of a container, or of the system.
+fn is_first_process() -> bool {
+    process::id() == 1
+}
+
+/// The numbers of the real-time signals; none where the system has none.
+pub fn real_time_signals() -> RangeInclusive<i32> {
+    #[cfg(target_os = "linux")]
+    let numbers = libc::SIGRTMIN()..=libc::SIGRTMAX();
+    #[cfg(not(target_os = "linux"))]
+    let numbers = 1..=0;
+    numbers
+}
+
+/// A signal by its number, if a command can be sent it.
+fn to_signal(number: i32) -> Option<Signal> {
+    let is_real_time = |number: &i32| real_time_signals().contains(number);
+    Signal::from_named_raw(number).or_else(|| {
+        let number = Some(number).filter(is_real_time)?;
+        // SAFETY: every number from SIGRTMIN to SIGRTMAX is a signal that the system's library
+        // leaves to programs; rustix has no checked constructor for them.
+        #[allow(unsafe_code, reason = "the argument stands above")]
+        Some(unsafe { Signal::from_raw_unchecked(number) })
+    })
+}
+
 /// The exit status that stands for how a process ended.
-fn status(ended: ExitStatus) -> u8 {
+fn shell_status(ended: ExitStatus) -> u8 {
     let status = ended.code().or(ended.signal().map(|n| 128 + n));
     status.map_or(u8::MAX, |status| status as u8)
 }
 
 /// Where `execvp` finds a program.
-fn find(program: &OsStr) -> Option<OsString> {
+fn find_in_path(program: &OsStr) -> Option<OsString> {
     if program.as_encoded_bytes().contains(&b'/') {
         return Some(program.to_owned());
     }
@@ -193,19 +259,21 @@ fn find(program: &OsStr) -> Option<OsString> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc;
+
+    fn started(command: &[&str]) -> Result<ChildProcess, SpawnError> {
+        let command: Vec<OsString> = command.iter().map(OsString::from).collect();
+        let (_reader, writer) = io::pipe().unwrap();
+        start(&command, &writer, &writer)
+    }
 
     fn run(command: &[&str], signal: Option<i32>) -> Exit {
-        let command: Vec<OsString> = command.iter().map(OsString::from).collect();
-        let (child, ..) = start(&command).unwrap();
-        let (tell, told) = mpsc::channel();
-        child.watch(move |exit| tell.send(exit).unwrap()).unwrap();
+        let child = started(command).unwrap();
         if let Some(signal) = signal {
-            child.pass_on(signal);
+            child.forward_signal(signal);
         }
-        let exit = told.recv().unwrap().unwrap();
+        let exit = child.wait().unwrap();
         // Nobody is there any more; nobody else must be met.
-        child.pass_on(15);
+        child.forward_signal(15);
         exit
     }
 
@@ -220,7 +288,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_started_has_its_status() {
-        let status = |program: &str| start(&[program.into()]).unwrap_err().status;
+        let status = |program: &str| started(&[program]).unwrap_err().status;
         assert_eq!(status("/no/such/command"), 127);
         assert_eq!(status("no-such-command-anywhere"), 127);
         assert_eq!(status("/etc/passwd"), 126);
@@ -233,5 +301,16 @@ mod tests {
         for (program, expected) in [("/usr/bin/backup.sh", "backup.sh"), ("x", "x"), ("/", "/")] {
             assert_eq!(name(&[program.into(), "arg".into()]), expected);
         }
+    }
+
+    #[test]
+    fn only_what_the_system_leaves_to_programs_is_a_signal() {
+        let real_time = real_time_signals();
+        for number in (-1..=100).filter(|number| !real_time.contains(number)) {
+            let is_named = Signal::from_named_raw(number).is_some();
+            assert_eq!(to_signal(number).is_some(), is_named, "{number}");
+        }
+        assert!(real_time.clone().all(|number| to_signal(number).is_some()));
+        assert!(!cfg!(target_os = "linux") || real_time.count() > 20);
     }
 }

@@ -16,9 +16,10 @@ use crate::input::cancel::CancellableInput;
 use crate::input::file_names;
 use crate::input::gzip::MultiGzReader;
 use crate::input::open_file::{OpenFile, StartAt};
+use crate::input::pipe::{self, Pipe};
 use crate::input::rotation::copytruncate::{CopyDetector, CopyOf};
 use crate::input::rotation::resume;
-use crate::input::{SourceOptions, glob, pipe};
+use crate::input::{SourceOptions, glob};
 use crate::report::messages::Message;
 use crate::storage::file_identity::DevInode;
 use crate::sync::blocking_write::PollableWrite;
@@ -166,7 +167,7 @@ impl FileReader {
             Some(pipe) if !pipe.meta.is_file() || pipe.is_made_up() => {
                 let waits = pipe.meta.file_type().is_fifo() && {
                     let until = Instant::now() + FIFO_WAIT;
-                    self.collar.first(&[&pipe.file], Some(until)).is_none()
+                    self.collar.wait_any(&[&pipe.file], Some(until)).is_none()
                 };
                 if waits {
                     self.waiting.push((name.to_owned(), pipe.file));
@@ -178,7 +179,7 @@ impl FileReader {
         }
     }
 
-    fn pipe(&mut self, name: &Path, mut input: &File) -> ReadEnd {
+    fn pipe(&mut self, name: &Path, input: &File) -> ReadEnd {
         let (lines, gatherer) = (self.setting.lines(), self.setting.gatherer(name, None));
         let Self {
             setting,
@@ -186,7 +187,8 @@ impl FileReader {
             tee,
             ..
         } = self;
-        let read = pipe::pump(&mut input, collar, lines, gatherer, &setting.intake, tee);
+        let pipe = Pipe::new(input, lines, gatherer, &setting.intake, tee);
+        let read = pipe.read_to_end(collar);
         self.ended(name, read.map(|()| ReadEnd::Whole))
     }
 
@@ -195,7 +197,7 @@ impl FileReader {
     fn waiting(&mut self) {
         while !self.waiting.is_empty() && !self.setting.is_over() {
             let inputs: Vec<&File> = self.waiting.iter().map(|(_, file)| file).collect();
-            let Some(at) = self.collar.first(&inputs, None) else {
+            let Some(at) = self.collar.wait_any(&inputs, None) else {
                 return;
             };
             let (name, file) = self.waiting.remove(at);
@@ -301,7 +303,7 @@ impl FileReader {
         let mut lines = setting.lines();
         lines.go_on(offset, false);
         loop {
-            let view = setting.stop.view();
+            let view = setting.stop.state();
             // The last words of a pipe are still read; a file stays where it is.
             let stopped = id.is_some() && view.phase > Phase::Running;
             if stopped || setting.is_over() {
@@ -356,7 +358,8 @@ impl FileReader {
                 }
             }),
         };
-        let read = pipe::pump(&mut io::stdin(), collar, lines, gatherer, &intake, tee);
+        let pipe = Pipe::new(io::stdin(), lines, gatherer, &intake, tee);
+        let read = pipe.read_to_end(collar);
         if let Err(error) = read {
             self.failed(Path::new("standard input"), &error.to_string());
         }

@@ -13,6 +13,7 @@ mod gzip;
 pub mod line_splitter;
 pub mod open_file;
 pub mod pipe;
+pub mod pipe_holders;
 mod read_coalescing;
 mod rotation;
 pub mod size;
@@ -57,8 +58,8 @@ pub struct SourceOptions {
 impl SourceOptions {
     /// Whether reading must end: a second stop was asked for, or nobody takes lines any more.
     fn is_over(&self) -> bool {
-        let view = self.stop.view();
-        view.phase == Phase::Now || view.input_ended.is_some()
+        let state = self.stop.state();
+        state.phase == Phase::Aborting || state.reading_over
     }
 
     /// A file has so many bytes to be read.

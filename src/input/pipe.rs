@@ -1,15 +1,16 @@
-//! A pipe, read to its end: standard input, and what a command prints.
+//! Pipes, read to their end: standard input, and what a command prints.
 //!
-//! Knows how to read without ever hurting whoever writes: when nobody takes entries any more, it
-//! goes on reading, so that the writer never meets a closed pipe.
+//! Reading goes on whatever happens: when nobody takes entries any more, what comes is still read,
+//! so that the writer never meets a closed pipe.
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::ioctl_fionread;
 
-use crate::input::cancel::{CancellableInput, Ready};
+use crate::input::cancel::{Awaited, CancellableInput, Ready};
 use crate::input::line_splitter::LineSplitter;
 use crate::input::read_coalescing::ReadCoalescer;
 use crate::process::entry_sender::EntrySender;
@@ -17,69 +18,266 @@ use crate::process::line_processor::LineProcessor;
 use crate::report::messages::{Message, Reporter};
 use crate::sync::blocking_write::{Cut, PollableWrite, write_all};
 
-/// What everybody may make of a pipe (`/proc/sys/fs/pipe-max-size`).
-const WIDE: usize = 1024 * 1024;
+/// The pipe size that everybody may set (`/proc/sys/fs/pipe-max-size`).
+const MAX_PIPE: usize = 1024 * 1024;
 
-/// Reads `input` to its end, or to where the leash is pulled. What is read is copied to `tee`
-/// first, unchanged and at once; a tee that is closed ends the copying, not the shipping.
-///
-/// # Errors
-/// If reading fails; what was read until then is handed in.
-pub fn pump(
-    input: &mut (impl Read + AsFd),
-    collar: &mut CancellableInput,
-    mut lines: LineSplitter,
-    mut gatherer: LineProcessor,
-    intake: &EntrySender,
-    tee: &mut Option<Box<dyn PollableWrite>>,
-) -> io::Result<()> {
-    // Whoever reads the tee waits for it; and what is read slowly is read in small pieces on purpose.
-    let mut calm = (tee.is_none() && !lines.is_slow()).then(ReadCoalescer::default);
-    loop {
-        let asked = Instant::now();
-        let read = match collar.wait(input, gatherer.due()) {
-            Ready::Quiet => {
-                gatherer.pause();
-                gatherer.hand_in(intake, 0);
-                continue;
-            }
-            Ready::Over => Ok(0),
-            Ready::Readable => match lines.read(input) {
-                // Whoever gave us the pipe made it non-blocking, and another reader was faster.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                read => read,
-            },
+/// How much is read at once of each of two pipes that are written to in turn. What lies in them
+/// does not tell in which order it came, so that this much of one is stamped before the other.
+const TURN: usize = 1024;
+
+/// For how many reads two pipes count as written to in turn after they were.
+const MIXED_READS: u32 = 16;
+
+/// How much a pipe that has room takes without blocking (`PIPE_BUF`).
+const SURE_WRITE: usize = 4096;
+
+/// A pipe, and what becomes of the lines in it.
+pub struct Pipe<'a, R> {
+    input: R,
+    splitter: LineSplitter,
+    processor: LineProcessor,
+    sender: &'a EntrySender,
+    /// Where what is read is copied to first, unchanged and at once. If that is closed, the copying
+    /// ends, not the shipping.
+    tee: &'a mut Option<Box<dyn PollableWrite>>,
+    coalescer: Option<ReadCoalescer>,
+    /// Whether the next read waits for room in the tee.
+    stalled: bool,
+    end: Option<io::Result<()>>,
+}
+
+impl<'a, R: Read + AsFd> Pipe<'a, R> {
+    /// A pipe that nothing was read of.
+    pub fn new(
+        input: R,
+        splitter: LineSplitter,
+        processor: LineProcessor,
+        sender: &'a EntrySender,
+        tee: &'a mut Option<Box<dyn PollableWrite>>,
+    ) -> Self {
+        // The reader of a tee waits for it; and what is read slowly is read in small pieces on
+        // purpose.
+        let coalesces = tee.is_none() && !splitter.is_slow();
+        Self {
+            input,
+            splitter,
+            processor,
+            sender,
+            tee,
+            coalescer: coalesces.then(ReadCoalescer::default),
+            stalled: false,
+            end: None,
+        }
+    }
+
+    /// Reads it to its end, or for as long as the run allows.
+    ///
+    /// # Errors
+    /// If reading fails; what was read until then is handed in.
+    pub fn read_to_end(self, cancel: &mut CancellableInput) -> io::Result<()> {
+        let mut pipes = [self];
+        read_pipes(&mut pipes, cancel);
+        let [pipe] = pipes;
+        pipe.end.unwrap_or(Ok(()))
+    }
+
+    /// How reading it ended; None if it was still open when the run ended.
+    pub fn end(&self) -> Option<&io::Result<()>> {
+        self.end.as_ref()
+    }
+
+    /// The pipe itself.
+    pub fn input(&self) -> &R {
+        &self.input
+    }
+
+    fn awaited(&self) -> Awaited<'_> {
+        match &*self.tee {
+            Some(tee) if self.stalled => Awaited::Output(tee),
+            _ => Awaited::Input(&self.input),
+        }
+    }
+
+    /// Whether a copy of what is read would have to wait, though other pipes do not.
+    fn is_stalled(&self) -> bool {
+        let gone = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+        let ready = |tee: &dyn PollableWrite| {
+            let mut fds = [PollFd::from_borrowed_fd(tee.as_fd(), PollFlags::OUT)];
+            let polled = poll(&mut fds, Some(&Timespec::default()));
+            polled.is_err() || fds[0].revents().intersects(gone | PollFlags::OUT)
         };
-        let bytes = *read.as_ref().unwrap_or(&0);
-        if bytes > 0 && tee.is_some() {
-            collar.hold(true);
-            tee.take_if(|out| !copy(lines.fresh(), &mut **out, intake.reporter()));
-            collar.hold(false);
+        self.tee.as_ref().is_some_and(|tee| !ready(&**tee))
+    }
+
+    /// Reads once, at most `most` bytes, and hands in what came; returns how much that was, 0 at
+    /// the end, or None if there was nothing after all.
+    fn read(&mut self, most: usize, cancel: &CancellableInput) -> Option<usize> {
+        let read = self.splitter.read(&mut (&mut self.input).take(most as u64));
+        let bytes = match &read {
+            // The pipe was given to us non-blocking, and another reader was faster.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+            read => *read.as_ref().unwrap_or(&0),
+        };
+        if bytes > 0 && self.tee.is_some() {
+            cancel.set_tee_blocked(true);
+            let (splitter, reporter) = (&self.splitter, self.sender.reporter());
+            self.tee
+                .take_if(|out| !copy(splitter.fresh(), &mut **out, reporter));
+            cancel.set_tee_blocked(false);
         }
         let now = Instant::now();
-        while let Some(piece) = lines.next_piece() {
-            gatherer.line(piece, now);
-            if gatherer.is_full() {
-                gatherer.hand_in(intake, 0);
+        while let Some(fragment) = self.splitter.next_piece() {
+            self.processor.line(fragment, now);
+            if self.processor.is_full() {
+                self.processor.hand_in(self.sender, 0);
             }
         }
         if bytes == 0 {
-            if let Some(piece) = lines.rest() {
-                gatherer.line(piece, now);
+            self.finish();
+            self.end = Some(read.map(drop));
+        } else {
+            // Whether or not anybody takes them.
+            self.processor.hand_in(self.sender, bytes);
+        }
+        Some(bytes)
+    }
+
+    /// Hands in what was held back for more.
+    fn flush(&mut self) {
+        self.processor.pause();
+        self.processor.hand_in(self.sender, 0);
+    }
+
+    /// Hands in everything, a last line without its end too.
+    fn finish(&mut self) {
+        if let Some(fragment) = self.splitter.rest() {
+            self.processor.line(fragment, Instant::now());
+        }
+        self.processor.end();
+        self.processor.hand_in(self.sender, 0);
+    }
+
+    /// How long to rest after a read, if the next one will take more at once for that.
+    fn pause_after(&mut self, bytes: usize, waited: Duration) -> Option<Duration> {
+        let input = &self.input;
+        let coalescer = self.coalescer.as_mut()?;
+        coalescer.after(bytes, waited, || enlarge_pipe(input))
+    }
+}
+
+/// Reads pipes together, each to its end or for as long as the run allows, in small turns while more
+/// than one is written to: what comes first is stamped first, as far as that can be known.
+pub fn read_pipes<R: Read + AsFd>(pipes: &mut [Pipe<'_, R>], cancel: &mut CancellableInput) {
+    let mut turns = Turns::default();
+    loop {
+        let open: Vec<usize> = (0..pipes.len())
+            .filter(|&index| pipes[index].end.is_none())
+            .collect();
+        if open.is_empty() {
+            return;
+        }
+        let asked = Instant::now();
+        let due = open
+            .iter()
+            .filter_map(|&index| pipes[index].processor.due());
+        let due = due.min();
+        let awaited: Vec<Awaited<'_>> = open.iter().map(|&at| pipes[at].awaited()).collect();
+        let ready = cancel.wait(&awaited, due);
+        let bits = match ready {
+            Ready::Over => return read_what_is_there(pipes, cancel),
+            Ready::Quiet => 0,
+            Ready::Some(bits) => bits,
+        };
+        let is_draining = cancel.is_draining();
+        let alone = open.len() == 1;
+        turns.note(bits, alone);
+        let mut rest = None;
+        for (bit, &index) in open.iter().enumerate() {
+            let pipe = &mut pipes[index];
+            if !ready.has(bit) {
+                // Others may keep us awake for as long as they like.
+                let now = Instant::now();
+                let is_due = pipe.processor.due().is_some_and(|due| due <= now);
+                if is_due || ready == Ready::Quiet && is_draining {
+                    pipe.flush();
+                }
+                continue;
             }
-            gatherer.end();
+            pipe.stalled = !alone && !is_draining && pipe.is_stalled();
+            if pipe.stalled {
+                continue;
+            }
+            let most = match &pipe.tee {
+                _ if turns.are_mixed() => TURN,
+                Some(_) if !alone => SURE_WRITE,
+                _ => usize::MAX,
+            };
+            let read = pipe.read(most, cancel).filter(|&bytes| bytes > 0);
+            if let Some(bytes) = read.filter(|_| !turns.are_mixed() && !is_draining) {
+                let pause = pipe.pause_after(bytes, asked.elapsed());
+                rest = pause.map(|pause| (index, pause));
+            }
         }
-        // Whether or not anybody takes them: the writer must never meet a closed pipe.
-        gatherer.hand_in(intake, bytes);
-        if bytes == 0 {
-            return read.map(drop);
+        if let Some((resting, pause)) = rest {
+            sleep(pipes, &open, resting, pause);
         }
-        if let Some(pause) = calm
-            .as_mut()
-            .and_then(|calm| calm.after(bytes, now - asked, || widen(input)))
-        {
-            rest(input, pause);
+    }
+}
+
+/// Reads what lies in the pipes at this moment, in turns, and ends.
+fn read_what_is_there<R: Read + AsFd>(pipes: &mut [Pipe<'_, R>], cancel: &CancellableInput) {
+    let there = |pipe: &Pipe<'_, R>| {
+        let bytes = ioctl_fionread(&pipe.input).unwrap_or(0);
+        // More does not fit into a pipe; of a file it may be anything.
+        usize::try_from(bytes).unwrap_or(MAX_PIPE).min(MAX_PIPE)
+    };
+    let mut left: Vec<usize> = pipes.iter().map(there).collect();
+    loop {
+        let mut came = false;
+        for (pipe, left) in pipes.iter_mut().zip(&mut left) {
+            if pipe.end.is_some() || *left == 0 {
+                continue;
+            }
+            let bytes = pipe.read(TURN.min(*left), cancel).unwrap_or(0);
+            *left = if bytes == 0 { 0 } else { *left - bytes };
+            came |= bytes > 0;
         }
+        if !came {
+            break;
+        }
+    }
+    for pipe in pipes.iter_mut().filter(|pipe| pipe.end.is_none()) {
+        pipe.finish();
+    }
+}
+
+/// Watches whether pipes are written to in turn.
+#[derive(Default)]
+struct Turns {
+    /// Who was ready last, a bit for each.
+    last: u32,
+    /// For how many reads they still count as written to in turn.
+    mixed: u32,
+}
+
+impl Turns {
+    fn note(&mut self, ready: u32, alone: bool) {
+        if ready == 0 {
+            return;
+        }
+        let changed = self.last != 0 && self.last != ready || ready.count_ones() > 1;
+        self.mixed = if alone {
+            0
+        } else if changed {
+            MIXED_READS
+        } else {
+            self.mixed.saturating_sub(1)
+        };
+        self.last = ready;
+    }
+
+    fn are_mixed(&self) -> bool {
+        self.mixed > 0
     }
 }
 
@@ -90,27 +288,38 @@ pub fn is_hung_up(input: &impl AsFd) -> bool {
     poll(&mut fds, Some(&Timespec::default())).is_ok() && fds[0].revents().intersects(gone)
 }
 
-/// Waits, but not past the end of input: of no event but a hang-up, which poll always tells.
-fn rest(input: &impl AsFd, pause: Duration) {
-    let mut fds = [PollFd::new(input, PollFlags::empty())];
+/// Waits, but not past the end of the pipe that rests, which poll always tells, and not while
+/// something comes in another.
+fn sleep<R: AsFd>(pipes: &[Pipe<'_, R>], open: &[usize], resting: usize, pause: Duration) {
+    let fds = open.iter().filter(|&&index| pipes[index].end.is_none());
+    let fds = fds.map(|&index| {
+        let rests = index == resting || pipes[index].stalled;
+        let events = if rests {
+            PollFlags::empty()
+        } else {
+            PollFlags::IN
+        };
+        PollFd::new(&pipes[index].input, events)
+    });
+    let mut fds: Vec<_> = fds.collect();
     let pause = Timespec {
         tv_sec: 0,
         tv_nsec: pause.subsec_nanos().into(),
     };
-    // Woken early by a signal: then we read a little early.
+    // Woken early by a signal, we read a little early.
     let _ = poll(&mut fds, Some(&pause));
 }
 
-/// Gives the pipe more room, so that its writer is not held up while we rest; gives how much it has
-/// now, 0 if this is no pipe.
-fn widen(input: &impl AsFd) -> usize {
-    // Not everybody may have so much; what it is after that counts.
-    let _ = rustix::pipe::fcntl_setpipe_size(input, WIDE);
+/// Makes the pipe larger, so that its writer is not held up while we rest; returns its size, 0 if it
+/// is not a pipe.
+fn enlarge_pipe(input: &impl AsFd) -> usize {
+    // Not everybody may have that much; the size it has afterwards counts.
+    let _ = rustix::pipe::fcntl_setpipe_size(input, MAX_PIPE);
     rustix::pipe::fcntl_getpipe_size(input).unwrap_or(0)
 }
 
-/// Copies bytes out; false when nobody takes them any more, which is said unless whoever read them
-/// is gone.
+/// Copies bytes out; false when nobody takes them any more, which is reported unless the reader is
+/// gone.
 pub fn copy(bytes: &[u8], out: &mut dyn PollableWrite, reporter: Reporter) -> bool {
     if bytes.is_empty() {
         return true;
@@ -126,5 +335,27 @@ pub fn copy(bytes: &[u8], out: &mut dyn PollableWrite, reporter: Reporter) -> bo
             }
             false
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pipes_count_as_mixed_for_a_while_after_they_were_written_to_in_turn() {
+        let mut turns = Turns::default();
+        let mut after = |ready, alone| {
+            turns.note(ready, alone);
+            turns.are_mixed()
+        };
+        assert!(!after(0b01, false) && !after(0b01, false));
+        assert!(after(0b10, false) && after(0, false));
+        for _ in 1..MIXED_READS {
+            assert!(after(0b10, false));
+        }
+        assert!(!after(0b10, false));
+        assert!(after(0b11, false));
+        assert!(!after(0b01, true), "the other has ended");
     }
 }

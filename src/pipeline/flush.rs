@@ -106,7 +106,7 @@ mod tests {
             scope.spawn(|| intake.push_single(&labels, entry, true));
             // Longer than the clock may slip without being followed.
             let later = Instant::now() + Duration::from_millis(1_100);
-            stop.wait(Some(later), stop.view());
+            stop.wait(Some(later), stop.state());
             let between = intake.clock.one(now());
             assert!(matches!(chunks.pop(None), Pop::Item(_)));
             let Pop::Item(chunk) = chunks.pop(None) else {

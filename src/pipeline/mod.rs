@@ -1,11 +1,11 @@
-//! The pipeline: queues, the batch thread and the shipping thread as one object.
-//!
-//! What the program and the library share. Knows no source, no signal and no command line.
+//! The pipeline: queues, the batch thread and the sender thread as one object, which the program and
+//! the library share.
 
 mod flush;
 mod thread;
 
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::batch::BatchLimits;
@@ -15,7 +15,7 @@ use crate::delivery::queue::{DeliveryQueue, DescribePositions, OnFull, SpoolBack
 use crate::delivery::sender::{LastError, SenderParts, SenderSettings};
 use crate::entry::Chunk;
 use crate::http::Push;
-pub use crate::pipeline::thread::{OnDrop, Stage};
+pub use crate::pipeline::thread::{OnDrop, Stage, StageEnd};
 pub use crate::process::entry_sender::EntrySender;
 use crate::report::counters::Counters;
 use crate::report::messages::Reporter;
@@ -24,7 +24,7 @@ use crate::storage::dead_letter::DeadLetter;
 #[cfg(feature = "cli")]
 use crate::storage::file_identity::FileRecord;
 use crate::storage::spool::Spool;
-use crate::sync::flush_deadline::GRACE;
+use crate::sync::flush_deadline::{FlushDeadline, GRACE};
 use crate::sync::queue::ByteQueue;
 use crate::sync::shutdown::Shutdown;
 
@@ -100,6 +100,8 @@ pub struct Pipeline {
     intake: EntrySender,
     backlog: Arc<DeliveryQueue>,
     trouble: LastError,
+    /// The stage that failed, if one did.
+    failed: Arc<OnceLock<Stage>>,
     /// Where requests go, if they do.
     push: Option<Arc<dyn Push>>,
     counters: Arc<Counters>,
@@ -108,8 +110,11 @@ pub struct Pipeline {
 }
 
 impl PipelineParts {
-    /// Starts the stages. `ended` is called when each is through, whatever ended it.
-    pub fn start(self, ended: impl Fn(Stage) + Clone + Send + 'static) -> Pipeline {
+    /// Starts the stages. `ended` is called when each ends, whatever ended it.
+    ///
+    /// # Errors
+    /// If there can be no thread for one.
+    pub fn start(self, ended: impl Fn(StageEnd) + Clone + Send + 'static) -> io::Result<Pipeline> {
         let chunks = ByteQueue::new(self.settings.chunks);
         self.stop.on_change({
             let chunks = chunks.clone();
@@ -127,6 +132,7 @@ impl PipelineParts {
             chunks,
             backlog: self.backlog(),
             trouble: LastError::default(),
+            failed: Arc::default(),
             push: match &self.destination {
                 Sink::Loki(push) => Some(Arc::clone(push)),
                 #[cfg(feature = "cli")]
@@ -136,9 +142,22 @@ impl PipelineParts {
             #[cfg(feature = "cli")]
             printing: Arc::default(),
         };
-        self.start_packing(&pipeline, ended.clone());
-        self.start_shipping(&pipeline, ended);
-        pipeline
+        let ended = {
+            let (chunks, failed) = (pipeline.chunks.clone(), Arc::clone(&pipeline.failed));
+            move |end: StageEnd| {
+                if end.failed {
+                    // Nobody may wait for what does not come any more.
+                    let _ = failed.set(end.stage);
+                    chunks.abandon();
+                }
+                ended(end);
+            }
+        };
+        self.start_batching(&pipeline, ended.clone())?;
+        let chunks = pipeline.chunks.clone();
+        let started = self.start_sending(&pipeline, ended);
+        started.inspect_err(|_| chunks.close())?;
+        Ok(pipeline)
     }
 
     /// What waits for Loki, and leaves the spool when the checkpoint that covers it is on disk.
@@ -178,7 +197,11 @@ impl PipelineParts {
         backlog
     }
 
-    fn start_packing(&self, pipeline: &Pipeline, ended: impl FnOnce(Stage) + Send + 'static) {
+    fn start_batching(
+        &self,
+        pipeline: &Pipeline,
+        ended: impl FnOnce(StageEnd) + Send + 'static,
+    ) -> io::Result<()> {
         let pack = BatchWorker {
             limits: self.settings.limits,
             dated: self.settings.dated,
@@ -195,10 +218,14 @@ impl PipelineParts {
             });
             let out = Arc::clone(&backlog);
             pack.run(&chunks, move |shipment| out.put(shipment));
-        });
+        })
     }
 
-    fn start_shipping(self, pipeline: &Pipeline, ended: impl FnOnce(Stage) + Send + 'static) {
+    fn start_sending(
+        self,
+        pipeline: &Pipeline,
+        ended: impl FnOnce(StageEnd) + Send + 'static,
+    ) -> io::Result<()> {
         let (backlog, trouble) = (Arc::clone(&pipeline.backlog), pipeline.trouble.clone());
         #[cfg(feature = "cli")]
         let printing = Arc::clone(&pipeline.printing);
@@ -219,7 +246,7 @@ impl PipelineParts {
                 jitter: Jitter::new(seed()),
             }
             .run(),
-        });
+        })
     }
 }
 
@@ -249,6 +276,16 @@ impl Pipeline {
         self.backlog.abandon();
     }
 
+    /// Whether everything that is not delivered yet is safe in the spool.
+    pub fn is_all_spooled(&self) -> bool {
+        self.backlog.is_all_spooled()
+    }
+
+    /// From now on a full buffer drops what comes instead of holding up whoever writes.
+    pub fn stop_blocking(&self) {
+        self.backlog.stop_blocking();
+    }
+
     /// Whether retrying could not mend the last answer.
     pub fn is_hopeless(&self) -> bool {
         self.backlog.is_hopeless()
@@ -262,7 +299,14 @@ impl Pipeline {
 
     /// The trouble that was on last, if it still is.
     pub fn trouble(&self) -> Option<String> {
-        self.trouble.get()
+        let failed = self.failed.get();
+        let failed = failed.map(|stage| format!("the {} thread has failed", stage.name()));
+        failed.or_else(|| self.trouble.get())
+    }
+
+    /// Whether a stage has failed: what it had in hand is lost, and nothing more is delivered.
+    pub fn has_failed(&self) -> bool {
+        self.failed.get().is_some()
     }
 }
 
@@ -305,13 +349,14 @@ pub struct RunDeadline {
 
 impl RunDeadline {
     /// The end, or None while input goes on.
-    pub fn of(delivery: &SenderSettings, stop: &Shutdown, counters: &Counters) -> Option<Self> {
-        let (view, accepted) = (stop.view(), counters.last_accepted());
-        let patience = delivery.patience;
-        let tries = counters.tries();
+    pub fn of(stop: &Shutdown, counters: &Counters) -> Option<Self> {
+        let state = stop.state();
+        let since = state.flush?.since;
+        let deadline = FlushDeadline::of(state, counters.last_accepted())?;
+        let attempt = counters.tries();
         Some(Self {
-            breaks_off: tries.and_then(|tries| patience.breaks_off(view, accepted, tries)),
-            leave: patience.over_by(view, accepted)? + GRACE,
+            breaks_off: attempt.and_then(|attempt| deadline.breaks_off(since, attempt)),
+            leave: deadline.over_by(attempt) + GRACE,
         })
     }
 }

@@ -141,7 +141,7 @@ impl EntrySender {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .due(Instant::now(), bytes);
-        let mut view = self.stop.view();
+        let mut view = self.stop.state();
         while view.phase == Phase::Running && Instant::now() < due {
             view = self.stop.wait(Some(due), view);
         }

@@ -92,6 +92,14 @@ impl Counters {
         *self.tries.lock().unwrap_or_else(PoisonError::into_inner) = tries;
     }
 
+    /// Notes that one of them has begun that may take until then.
+    pub fn set_tries_until(&self, until: Instant) {
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tries) = tries.as_mut() {
+            tries.until = tries.until.max(until);
+        }
+    }
+
     /// The tries that are under way.
     pub fn tries(&self) -> Option<AttemptTiming> {
         *self.tries.lock().unwrap_or_else(PoisonError::into_inner)

@@ -75,6 +75,8 @@ pub struct RunSummary {
     /// Whether the checkpoint could not be written in the end: the next run would ship again what
     /// this one shipped.
     pub unsaved: bool,
+    /// Whether a thread of ours failed.
+    pub thread_failed: bool,
     /// Whether the run was to deliver what the spool holds: then what is left of that counts.
     pub drains: bool,
 }
@@ -94,9 +96,8 @@ impl RunSummary {
     /// Loki, filtered, or safe, and 1 when not.
     pub fn status(&self) -> u8 {
         let undrained = self.drains && self.counts.adopted_left() > 0;
-        let own =
-            self.missing() > 0 || self.unreadable > 0 || self.unsaved || self.faulty || undrained;
-        let own = u8::from(own);
+        let is_well = self.missing() == 0 && self.unreadable == 0 && !self.unsaved && !undrained;
+        let own = u8::from(!is_well || self.faulty || self.thread_failed);
         self.command_exit.unwrap_or(own)
     }
 
@@ -221,6 +222,7 @@ mod tests {
         assert_eq!(with(|r| r.unreadable = 1), 1, "unreadable");
         assert_eq!(with(|r| r.unsaved = true), 1, "unsaved");
         assert_eq!(with(|r| r.faulty = true), 1, "a configuration fault");
+        assert_eq!(with(|r| r.thread_failed = true), 1, "a failed thread");
         assert_eq!(
             with(|r| (r.command_exit, r.counts.read) = (Some(7), 99)),
             7,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::sync::shutdown::{Phase, ShutdownState};
+use crate::sync::shutdown::{Flush, Phase, ShutdownState};
 
 /// A request is given this long after the end of input at least: in less no Loki could answer.
 pub const MIN_FLUSH: Duration = Duration::from_millis(500);
@@ -26,130 +26,172 @@ const AT_ONCE: Duration = Duration::from_millis(50);
 
 const AHEAD: u32 = 4;
 
-/// When sending must end: the last try is over with the time, not begun then, unless tries are over
-/// at once.
+/// When the flush at the end of a run must be over.
+///
+/// Before a signal it is given up after a time without progress, and a request that was sent by then
+/// has until its own timeout. After a signal the time is a total: the last attempt is over with it,
+/// not begun then, unless attempts are over at once.
 #[derive(Debug, Clone, Copy)]
 pub struct FlushDeadline {
-    /// How long after the end of input nothing may be accepted; after a signal, the total.
-    pub flush_timeout: Duration,
+    from: Instant,
+    timeout: Duration,
+    is_total: bool,
 }
 
 impl FlushDeadline {
-    /// When to give up, or None while input goes on. `accepted` is when Loki last took something.
-    pub fn ends(&self, view: ShutdownState, accepted: Option<Instant>) -> Option<Instant> {
-        Some(from(view, accepted)? + self.flush_timeout)
+    /// The deadline, or None as long as no flush has begun. `progress` is when Loki last took
+    /// something.
+    pub fn of(state: ShutdownState, progress: Option<Instant>) -> Option<Self> {
+        let Flush { since, timeout } = state.flush?;
+        let is_total = state.phase > Phase::Running;
+        let progress = progress.filter(|_| !is_total);
+        Some(Self {
+            from: progress.map_or(since, |progress| progress.max(since)),
+            timeout,
+            is_total,
+        })
     }
 
-    /// When a run is over, whatever Loki does; or None while input goes on.
-    pub fn over_by(&self, view: ShutdownState, accepted: Option<Instant>) -> Option<Instant> {
-        Some(from(view, accepted)? + self.flush_timeout.max(MIN_FLUSH))
+    /// When to give up.
+    pub fn ends(&self) -> Instant {
+        self.from + self.timeout
     }
 
-    /// When tries that began before the end of input are broken off, so that there is time for a
-    /// last one, and how long they may take at the least for that. None for others.
+    /// When a run is over, whatever Loki does.
+    pub fn over_by(&self, under_way: Option<AttemptTiming>) -> Instant {
+        let over = self.from + self.timeout.max(MIN_FLUSH);
+        match under_way {
+            Some(attempt) if !self.is_total => over.max(attempt.until),
+            _ => over,
+        }
+    }
+
+    /// When attempts that began before the flush are broken off, so that there is time for a last
+    /// one, and how long they may take at the least for that. None for others.
     pub fn breaks_off(
         &self,
-        view: ShutdownState,
-        accepted: Option<Instant>,
-        tries: AttemptTiming,
+        flush_since: Instant,
+        attempt: AttemptTiming,
     ) -> Option<(Instant, Instant)> {
-        let until = self.answers_by(view, accepted, tries)?;
-        let later_than = self.over_by(view, accepted)? + MIN_ATTEMPT;
-        (Some(tries.begin) <= view.input_ended).then_some((until, later_than))
+        let at = self.answers_by(attempt)?;
+        let later_than = self.over_by(None) + MIN_ATTEMPT;
+        (attempt.begin <= flush_since).then_some((at, later_than))
     }
 
-    /// By when requests must be answered, or None while input goes on.
-    pub fn answers_by(
-        &self,
-        view: ShutdownState,
-        accepted: Option<Instant>,
-        tries: AttemptTiming,
-    ) -> Option<Instant> {
-        let (from, end) = (from(view, accepted)?, self.ends(view, accepted)?);
-        let kept = if tries.last {
+    /// By when requests must be answered, if not by their own timeout.
+    pub fn answers_by(&self, attempt: AttemptTiming) -> Option<Instant> {
+        if !self.is_total {
+            return None;
+        }
+        let kept = if attempt.last {
             Duration::ZERO
         } else {
             self.kept()
         };
-        let usual = (tries.begin + tries.usual * 2).min(end);
-        let all_but_kept = from + self.flush_timeout.saturating_sub(kept);
-        let by = all_but_kept.max(usual).max(from + MIN_FLUSH);
-        Some(by.max(tries.begin + MIN_ATTEMPT))
+        let usual = (attempt.begin + attempt.usual * 2).min(self.ends());
+        let all_but_kept = self.from + self.timeout.saturating_sub(kept);
+        let by = all_but_kept.max(usual).max(self.from + MIN_FLUSH);
+        Some(by.max(attempt.begin + MIN_ATTEMPT))
     }
 
-    /// How long before the end the last try begins, if the one before it took so long.
+    /// Whether one more request of an attempt may begin.
+    pub fn may_begin(&self, attempt: AttemptTiming, now: Instant) -> bool {
+        let until = self.ends().max(attempt.begin + MIN_ATTEMPT);
+        now < self.answers_by(attempt).unwrap_or(until)
+    }
+
+    /// How long before the end the last attempt begins, if the one before it took this long.
     pub fn reserve(&self, took: Duration) -> Duration {
-        if took < AT_ONCE {
+        // Without a signal it is not over with the time.
+        if took < AT_ONCE || !self.is_total {
             return Duration::ZERO;
         }
         (took * AHEAD).min(self.kept())
     }
 
     fn kept(&self) -> Duration {
-        (self.flush_timeout / LAST_TRY_SHARE).min(LAST_TRY_MAX)
+        (self.timeout / LAST_TRY_SHARE).min(LAST_TRY_MAX)
     }
 }
 
-/// Some tries that are about to begin.
+/// The requests of one round, which are about to begin.
 #[derive(Debug, Clone, Copy)]
 pub struct AttemptTiming {
-    /// When.
+    /// When the round begins.
     pub begin: Instant,
-    /// Whether they are the last.
+    /// Whether it is the last.
     pub last: bool,
-    /// How long the last ones took that went well.
+    /// How long the last round took that went well.
     pub usual: Duration,
-}
-
-/// From when the time counts.
-fn from(view: ShutdownState, accepted: Option<Instant>) -> Option<Instant> {
-    let ended = view.input_ended?;
-    Some(match (view.phase, accepted) {
-        (Phase::Running, Some(accepted)) => ended.max(accepted),
-        _ => ended,
-    })
+    /// By when those requests are over that have begun, by their own timeout.
+    pub until: Instant,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_end_counts_from_what_was_last_accepted_unless_a_signal_came() {
-        let patience = FlushDeadline {
-            flush_timeout: Duration::from_secs(30),
-        };
-        let start = Instant::now();
-        let later = start + Duration::from_secs(5);
-        let mut view = ShutdownState {
-            phase: Phase::Running,
-            input_ended: None,
-        };
-        assert_eq!(patience.ends(view, Some(later)), None);
-        view.input_ended = Some(start);
-        assert_eq!(
-            patience.ends(view, None),
-            Some(start + Duration::from_secs(30))
-        );
-        assert_eq!(
-            patience.ends(view, Some(later)),
-            Some(later + Duration::from_secs(30))
-        );
-        view.phase = Phase::Winding;
-        assert_eq!(
-            patience.ends(view, Some(later)),
-            Some(start + Duration::from_secs(30))
-        );
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    /// A flush of this many milliseconds.
+    fn state(phase: Phase, since: Instant, timeout: u64) -> ShutdownState {
+        ShutdownState {
+            phase,
+            flush: Some(Flush {
+                since,
+                timeout: ms(timeout),
+            }),
+            ..ShutdownState::RUNNING
+        }
+    }
+
+    fn attempt(begin: Instant, last: bool, usual: u64) -> AttemptTiming {
+        AttemptTiming {
+            begin,
+            last,
+            usual: ms(usual),
+            until: begin + ms(10_000),
+        }
     }
 
     #[test]
-    fn the_last_try_is_over_when_the_time_is() {
+    fn the_end_counts_from_the_last_progress_unless_a_signal_came() {
+        let start = Instant::now();
+        let later = start + ms(5_000);
+        let ends = |state, progress| FlushDeadline::of(state, progress).map(|by| by.ends());
+        assert_eq!(ends(ShutdownState::RUNNING, Some(later)), None);
+        let running = state(Phase::Running, start, 30_000);
+        assert_eq!(ends(running, None), Some(start + ms(30_000)));
+        assert_eq!(ends(running, Some(later)), Some(later + ms(30_000)));
+        let earlier = start.checked_sub(ms(1));
+        assert_eq!(ends(running, earlier), Some(start + ms(30_000)));
+        let asked = state(Phase::Draining, start, 30_000);
+        assert_eq!(ends(asked, Some(later)), Some(start + ms(30_000)));
+    }
+
+    #[test]
+    fn without_a_signal_a_request_under_way_has_until_its_own_timeout() {
+        let start = Instant::now();
+        let by = FlushDeadline::of(state(Phase::Running, start, 5_000), None).unwrap();
+        let under_way = attempt(start + ms(4_000), false, 0);
+        assert_eq!(by.answers_by(under_way), None);
+        assert_eq!(by.breaks_off(start, attempt(start, false, 0)), None);
+        assert_eq!(by.over_by(Some(under_way)), start + ms(14_000));
+        assert_eq!(by.over_by(None), start + ms(5_000));
+        // None begins when the time is over, but the first of a round that began just then.
+        assert!(by.may_begin(under_way, start + ms(4_999)));
+        assert!(!by.may_begin(under_way, start + ms(5_000)));
+        let last = attempt(start + ms(5_000), true, 0);
+        assert!(by.may_begin(last, start + ms(5_010)));
+        assert!(!by.may_begin(last, start + ms(5_000) + MIN_ATTEMPT));
+        assert_eq!(by.reserve(ms(10_000)), ms(0));
+    }
+
+    #[test]
+    fn after_a_signal_the_last_attempt_is_over_when_the_time_is() {
         let ended = Instant::now();
-        let view = ShutdownState {
-            phase: Phase::Running,
-            input_ended: Some(ended),
-        };
-        let ms = Duration::from_millis;
         for (flush, hangs_until, last_until) in [
             (0, 500, 500),
             (500, 500, 500),
@@ -157,79 +199,42 @@ mod tests {
             (3_000, 2_250, 3_000),
             (30_000, 29_000, 30_000),
         ] {
-            let patience = FlushDeadline {
-                flush_timeout: ms(flush),
-            };
-            let by = |last| {
-                let tries = AttemptTiming {
-                    begin: ended,
-                    last,
-                    usual: Duration::ZERO,
-                };
-                patience.answers_by(view, None, tries)
-            };
-            assert_eq!(by(false), Some(ended + ms(hangs_until)), "{flush}");
-            assert_eq!(by(true), Some(ended + ms(last_until)), "{flush}");
-            assert_eq!(patience.over_by(view, None), by(true));
-            assert_eq!(patience.reserve(ms(10_000)), patience.kept());
-            assert_eq!(patience.reserve(ms(1)), ms(0), "as late as it can be");
+            let by = FlushDeadline::of(state(Phase::Draining, ended, flush), None).unwrap();
+            let answers_by = |last| by.answers_by(attempt(ended, last, 0));
+            assert_eq!(answers_by(false), Some(ended + ms(hangs_until)), "{flush}");
+            assert_eq!(answers_by(true), Some(ended + ms(last_until)), "{flush}");
+            let under_way = attempt(ended, true, 0);
+            assert_eq!(Some(by.over_by(Some(under_way))), answers_by(true));
+            assert_eq!(by.reserve(ms(10_000)), by.kept());
+            assert_eq!(by.reserve(ms(1)), ms(0), "as late as it can be");
         }
     }
 
     #[test]
-    fn near_the_end_a_request_gets_as_long_as_they_usually_take_if_there_is_so_much() {
+    fn near_the_end_a_request_gets_as_long_as_they_usually_take_if_there_is_that_much() {
         let ended = Instant::now();
-        let view = ShutdownState {
-            phase: Phase::Winding,
-            input_ended: Some(ended),
-        };
-        let ms = Duration::from_millis;
-        let patience = FlushDeadline {
-            flush_timeout: ms(4_000),
-        };
+        let by = FlushDeadline::of(state(Phase::Draining, ended, 4_000), Some(ended)).unwrap();
         for (begin, usual, until) in [
             (0, 100, 3_000),
             (2_950, 500, 3_950),
             (3_500, 500, 4_000),
             (3_900, 0, 4_150),
         ] {
-            let tries = AttemptTiming {
-                begin: ended + ms(begin),
-                last: false,
-                usual: ms(usual),
-            };
-            let by = patience.answers_by(view, Some(ended), tries);
-            assert_eq!(by, Some(ended + ms(until)), "{begin}");
+            let answers_by = by.answers_by(attempt(ended + ms(begin), false, usual));
+            assert_eq!(answers_by, Some(ended + ms(until)), "{begin}");
         }
     }
 
     #[test]
     fn only_what_began_before_the_end_of_input_is_broken_off_and_as_late_as_usual() {
         let began = Instant::now();
-        let ms = Duration::from_millis;
         let ended = began + ms(100);
-        let mut view = ShutdownState {
-            phase: Phase::Running,
-            input_ended: None,
-        };
-        let patience = FlushDeadline {
-            flush_timeout: ms(4_000),
-        };
-        let breaks_off = |view, begin, usual| {
-            let tries = AttemptTiming {
-                begin,
-                last: false,
-                usual: ms(usual),
-            };
-            patience.breaks_off(view, None, tries)
-        };
-        assert_eq!(breaks_off(view, ended, 0), None, "input goes on");
-        view.input_ended = Some(ended);
+        let by = FlushDeadline::of(state(Phase::Draining, ended, 4_000), None).unwrap();
         let later_than = ended + ms(4_000) + MIN_ATTEMPT;
         for (usual, at) in [(0, 3_000), (100, 3_000), (1_900, 3_700), (9_000, 4_000)] {
-            let by = breaks_off(view, began, usual);
-            assert_eq!(by, Some((ended + ms(at), later_than)), "{usual}");
+            let breaks_off = by.breaks_off(ended, attempt(began, false, usual));
+            assert_eq!(breaks_off, Some((ended + ms(at), later_than)), "{usual}");
         }
-        assert_eq!(breaks_off(view, ended + ms(1), 0), None);
+        assert_eq!(by.breaks_off(ended, attempt(ended + ms(1), false, 0)), None);
     }
 }

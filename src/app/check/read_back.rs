@@ -58,7 +58,7 @@ pub fn find(
         if !passing || began.elapsed() >= patience {
             return messages::read_back(&last, began.elapsed());
         }
-        stop.wait(Some(Instant::now() + pause), stop.view());
+        stop.wait(Some(Instant::now() + pause), stop.state());
         pause = (pause * 2).min(Duration::from_secs(1));
     }
 }

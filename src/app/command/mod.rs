@@ -1,122 +1,163 @@
-//! Command mode's way in: starts the command and the threads that read what it prints.
+//! Command mode: starts the command and the threads that attend to it.
 
+mod exit_entry;
 pub mod supervisor;
 
 use std::ffi::OsString;
-use std::io::{self, Read};
+use std::io::{self, PipeReader};
 use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use anyhow::{Context, Result};
 
 use crate::app::Event;
 use crate::app::command::supervisor::CommandSupervisor;
+use crate::app::inputs::writers_gone;
 use crate::app::signals;
-use crate::app::source_thread::{RunningSources, SourceContext, spawn};
+use crate::app::source_thread::{RunningSources, SourceContext, spawn, spawn_source};
 use crate::cli::config::Config;
-use crate::input::cancel;
-use crate::input::cancel::CancelHandle;
-use crate::input::command;
-use crate::input::command::{Exit, SpawnError};
+use crate::input::cancel::{self, CancellableInput};
+use crate::input::command::{self, ChildProcess, Exit, SpawnError, reap_orphans};
 use crate::input::line_splitter::LineSplitter;
-use crate::input::pipe;
+use crate::input::pipe::{Pipe, is_hung_up, read_pipes};
+use crate::input::pipe_holders::pipe_holders;
 use crate::process::entry_builder::EntryBuilder;
 use crate::process::entry_sender::EntrySender;
 use crate::process::line_processor::{LineProcessor, reach};
 use crate::process::throttle::Throttle;
-use crate::report::messages::Message;
+use crate::report::messages::{Message, Reporter};
 use crate::sync::blocking_write::PollableWrite;
 
-/// Starts the command, and the threads that read what it prints.
-pub(super) fn open(
+/// The labels of what is read from the two pipes.
+const STREAMS: [&str; 2] = ["stdout", "stderr"];
+
+/// Starts the threads that attend to the command, and then the command: it does not run without
+/// them.
+pub(super) fn start(
     command: &[OsString],
     exit_entry: bool,
     config: &Config,
-    run: &SourceContext,
+    context: &SourceContext,
     tell: &(impl Fn(Event) + Clone + Send + 'static),
 ) -> Result<RunningSources> {
-    signals::expect_children().context("cannot listen for signals")?;
+    signals::restore_sigchld().context("cannot listen for signals")?;
     let name = command::name(command);
-    let closing = exit_entry.then(|| Arc::clone(&config.shape));
-    let intakes = [run.intake.apart(), run.intake.apart()];
-    let attend = |child, leashes, intakes| {
-        CommandSupervisor::new(name.clone(), child, leashes, intakes, closing)
+    let senders = STREAMS.map(|_| context.intake.apart());
+    let (stdout, stdout_writer) = io::pipe().context("cannot open a pipe")?;
+    let (stderr, stderr_writer) = io::pipe().context("cannot open a pipe")?;
+    let (handle, cancel) = cancel::new().context("cannot open a pipe")?;
+    let waiter = spawn_waiter(tell.clone())?;
+    let output = CommandOutput {
+        pipes: [stdout, stderr],
+        lines: STREAMS.map(|stream| line_reading(config, stream)),
+        senders: senders.clone(),
+        tees: if config.tee {
+            [Some(Box::new(io::stdout())), Some(Box::new(io::stderr()))]
+        } else {
+            [None, None]
+        },
+        reporter: context.reporter,
+        writers_gone: Arc::new(writers_gone(tell)),
+        left_behind: {
+            let tell = tell.clone();
+            Box::new(move |holders| tell(Event::LeftBehind(holders)))
+        },
     };
-    let (child, stdout, stderr) = match command::start(command) {
-        Ok(started) => started,
+    spawn_source("command", tell.clone(), move || output.read(cancel))?;
+    let child = match command::start(command, &stdout_writer, &stderr_writer) {
+        Ok(child) => {
+            // It waits for this and ends with the command.
+            let _ = waiter.send(child.clone());
+            Some(child)
+        }
         Err(SpawnError { status, why }) => {
-            let why = why.to_string();
-            let command = &command[0].to_string_lossy();
-            run.reporter
-                .say(&Message::SpawnError { command, why: &why });
+            let (command, why) = (&*command[0].to_string_lossy(), &*why.to_string());
+            context.reporter.say(&Message::SpawnError { command, why });
             tell(Event::CommandEnded(Ok(Exit::not_started(status))));
-            return Ok(RunningSources {
-                command: Some(attend(None, Vec::new(), intakes)),
-                ..RunningSources::default()
-            });
+            None
         }
     };
-    let pipes = CommandPipes { config, run, tell };
-    let mut leashes = Vec::new();
-    if let Some(pipe) = stdout {
-        let tee = config.tee.then(|| boxed(io::stdout()));
-        leashes.push(pipes.read("stdout", pipe, &intakes[0], tee)?);
-    }
-    if let Some(pipe) = stderr {
-        let tee = config.tee.then(|| boxed(io::stderr()));
-        leashes.push(pipes.read("stderr", pipe, &intakes[1], tee)?);
-    }
-    let tell = tell.clone();
-    child
-        .watch(move |exit| tell(Event::CommandEnded(exit)))
-        .context("cannot start a thread")?;
+    let exit_options = exit_entry.then(|| Arc::clone(&config.shape));
     Ok(RunningSources {
-        sources: leashes.len(),
-        command: Some(attend(Some(child), leashes, intakes)),
-        ..RunningSources::default()
+        count: 1,
+        cancel: vec![handle],
+        command: Some(CommandSupervisor::new(name, child, senders, exit_options)),
     })
 }
 
-/// What reading a command's pipes takes.
-struct CommandPipes<'a, T> {
-    config: &'a Config,
-    run: &'a SourceContext,
-    tell: &'a T,
+/// Starts the thread that waits for a command, which is sent to it, and tells its end.
+fn spawn_waiter(tell: impl Fn(Event) + Send + 'static) -> Result<mpsc::Sender<ChildProcess>> {
+    let (sender, started) = mpsc::channel::<ChildProcess>();
+    spawn("waiter", move || {
+        if let Ok(child) = started.recv() {
+            tell(Event::CommandEnded(child.wait()));
+            reap_orphans();
+        }
+    })?;
+    Ok(sender)
 }
 
-impl<T: Fn(Event) + Clone + Send + 'static> CommandPipes<'_, T> {
-    /// Starts a thread that reads a pipe to its end; gives what it is told to end by.
-    fn read(
-        &self,
-        stream: &str,
-        mut pipe: impl Read + AsFd + Send + 'static,
-        intake: &EntrySender,
-        mut tee: Option<Box<dyn PollableWrite>>,
-    ) -> Result<CancelHandle> {
-        let config = self.config;
-        let (leash, mut collar) = cancel::new().context("cannot open a pipe")?;
-        let shaper = EntryBuilder::new(&config.shape, &[("stream", stream)], None);
-        let gatherer = LineProcessor::new(&config.gather, shaper);
-        let portion = config
-            .settings
-            .limit_rate
-            .map_or(usize::MAX, Throttle::portion);
-        let limit = reach(gatherer.room());
-        let lines = LineSplitter::new(config.delimiter, limit).in_portions(portion);
-        let (what, intake) = (format!("the command's {stream}"), intake.clone());
-        let (reporter, tell) = (self.run.reporter, self.tell.clone());
-        spawn(stream, tell, move || {
-            let read = pipe::pump(&mut pipe, &mut collar, lines, gatherer, &intake, &mut tee);
-            if let Err(why) = &read {
-                let (what, why) = (&*what, &*why.to_string());
-                reporter.say(&Message::Unreadable { what, why });
+/// What makes entries of the lines of a stream.
+fn line_reading(config: &Config, stream: &str) -> (LineSplitter, LineProcessor) {
+    let builder = EntryBuilder::new(&config.shape, &[("stream", stream)], None);
+    let processor = LineProcessor::new(&config.gather, builder);
+    let limit_rate = config.settings.limit_rate;
+    let portion = limit_rate.map_or(usize::MAX, Throttle::portion);
+    let limit = reach(processor.room());
+    let splitter = LineSplitter::new(config.delimiter, limit).in_portions(portion);
+    (splitter, processor)
+}
+
+/// What a command prints.
+struct CommandOutput {
+    pipes: [PipeReader; 2],
+    lines: [(LineSplitter, LineProcessor); 2],
+    senders: [EntrySender; 2],
+    tees: [Option<Box<dyn PollableWrite>>; 2],
+    reporter: Reporter,
+    /// Run now and then while there is no room for what is read, and nobody writes any more.
+    writers_gone: Arc<dyn Fn() + Send + Sync>,
+    /// Told who still has the pipes open that are not read any longer.
+    left_behind: Box<dyn Fn(Vec<String>) + Send>,
+}
+
+impl CommandOutput {
+    /// Reads both pipes to their end, or for as long as the run allows; returns how many could not be
+    /// read.
+    fn read(self, mut cancel: CancellableInput) -> u64 {
+        let pipes = Arc::new(self.pipes);
+        let senders = self.senders.map(|sender| {
+            let (pipes, tell) = (Arc::clone(&pipes), Arc::clone(&self.writers_gone));
+            sender.while_stuck(move || {
+                if pipes.iter().all(is_hung_up) {
+                    tell();
+                }
+            })
+        });
+        let mut tees = self.tees;
+        let parts = pipes.iter().zip(self.lines).zip(&senders).zip(&mut tees);
+        let parts = parts.map(|(((pipe, (splitter, processor)), sender), tee)| {
+            Pipe::new(pipe, splitter, processor, sender, tee)
+        });
+        let mut reading: Vec<_> = parts.collect();
+        read_pipes(&mut reading, &mut cancel);
+        let mut unreadable = 0;
+        let mut open: Vec<&dyn AsFd> = Vec::new();
+        for (pipe, stream) in reading.iter().zip(STREAMS) {
+            match pipe.end() {
+                Some(Ok(())) => {}
+                Some(Err(why)) => {
+                    unreadable += 1;
+                    let what = format!("the command's {stream}");
+                    let (what, why) = (&*what, &*why.to_string());
+                    self.reporter.say(&Message::Unreadable { what, why });
+                }
+                None => open.push(pipe.input()),
             }
-            u64::from(read.is_err())
-        })?;
-        Ok(leash)
+        }
+        if !open.is_empty() {
+            (self.left_behind)(pipe_holders(&open));
+        }
+        unreadable
     }
-}
-
-fn boxed(out: impl PollableWrite + 'static) -> Box<dyn PollableWrite> {
-    Box::new(out)
 }

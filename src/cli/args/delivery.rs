@@ -99,14 +99,19 @@ pub struct Delivery {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub connections: u16,
 
-    /// At the end, give up after this time without progress
+    /// At the end, give up after this time without progress [default: 30s, 5s where all is safe]
     ///
-    /// After a signal this is the total time. A last attempt is made at the end of it, early enough
-    /// that a hanging Loki does not extend it; every request gets at least half a second.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
-    pub flush_timeout: Duration,
+    /// The time counts from the end of input, or from when Loki last took something; a request
+    /// under way has until --timeout. After a signal it is the total, and one last attempt is over
+    /// by then. The default is 5s where nothing can be lost: for a command whose output is in the
+    /// spool, and after a signal if everything is in the spool or in files with a checkpoint.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub flush_timeout: Option<Duration>,
 
     /// How long to keep reading a pipe after a signal
+    ///
+    /// A pipe that a command leaves open behind it is read until it has been silent for this long,
+    /// at most 12 times as long.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     pub linger: Duration,
 

@@ -10,7 +10,6 @@ use crate::delivery::backoff::Backoff;
 use crate::delivery::sender::SenderSettings;
 use crate::pipeline::{CHUNKS, Settings};
 use crate::storage::spool;
-use crate::sync::flush_deadline::FlushDeadline;
 
 /// The maximum of threads that compress at once. Two keep a reader busy at the default level; more
 /// would only take processors from the writing program.
@@ -51,6 +50,17 @@ pub fn settings(
     Ok(settings)
 }
 
+/// The default of --flush-timeout.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The default where everything that is not delivered is safe.
+const SAFE_FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The time of the flush where everything that is not delivered is safe.
+pub fn safe_flush_timeout(sending: &args::Delivery) -> Duration {
+    sending.flush_timeout.unwrap_or(SAFE_FLUSH_TIMEOUT)
+}
+
 /// How requests are sent and retried.
 pub fn delivery(sending: &args::Delivery) -> Result<SenderSettings> {
     let positive = |name: &str, time: Duration| {
@@ -66,9 +76,7 @@ pub fn delivery(sending: &args::Delivery) -> Result<SenderSettings> {
         },
         max_retries: sending.max_retries,
         connections: usize::from(sending.connections),
-        patience: FlushDeadline {
-            flush_timeout: sending.flush_timeout,
-        },
+        flush_timeout: sending.flush_timeout.unwrap_or(FLUSH_TIMEOUT),
         end_when_hopeless: false,
         gzip_level: sending.gzip_level,
     })

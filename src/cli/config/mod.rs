@@ -52,6 +52,8 @@ pub struct Config {
     pub dead_letter: Option<PathBuf>,
     /// How long a pipe is still read after a signal.
     pub linger: Duration,
+    /// How long the flush goes on without progress where everything is safe.
+    pub safe_flush_timeout: Duration,
     /// Whether input is passed through.
     pub tee: bool,
     /// Whether only the connection to Loki is tested.
@@ -81,6 +83,7 @@ impl Config {
         precedence::drop_conflicting_env(&mut typed);
         let loudness = conflicts::loudness(&typed.cli.output)?;
         let sending = delivery::delivery(&typed.cli.delivery)?;
+        let safe_flush_timeout = delivery::safe_flush_timeout(&typed.cli.delivery);
         conflicts::check_stands_alone(&typed.cli)?;
         let (target, connection, destination) = if typed.cli.output.dry_run {
             // Errors in these options are reported, though a dry run needs no connection, and its
@@ -125,6 +128,7 @@ impl Config {
             spool,
             dead_letter: delivery.dead_letter,
             linger: delivery.linger,
+            safe_flush_timeout,
             tee: output.tee,
             check: output.check,
             progress: output.progress,

@@ -17,6 +17,7 @@ pub mod tests;
 mod unstored;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 pub use crate::delivery::queue::ack::Ack;
@@ -68,6 +69,8 @@ pub struct DeliveryQueue {
     gate: OverflowPolicy,
     /// Whether to look for more orphans when all is sent.
     drain: bool,
+    /// Whether a batch of this run was not stored, though there is a spool.
+    missed_spool: AtomicBool,
     stop: Arc<Shutdown>,
     reporter: Reporter,
 }
@@ -101,6 +104,7 @@ impl DeliveryQueue {
             unstored: UnstoredBatches::default(),
             accounts,
             drain: false,
+            missed_spool: AtomicBool::new(false),
             stop: Arc::clone(stop),
             reporter,
         };
@@ -125,6 +129,9 @@ impl DeliveryQueue {
             self.unstored.give_up(&batch);
             return;
         };
+        if stored.is_none() {
+            self.missed_spool.store(true, Ordering::Relaxed);
+        }
         let in_memory = match &stored {
             Some(_) => self.accounts.memory.enter(bytes),
             None if self.gate.enter(Store::Memory, bytes, &batch) => true,
@@ -236,7 +243,7 @@ impl DeliveryQueue {
     pub fn take(&self, until: Option<Instant>) -> Pop<QueuedBatch> {
         loop {
             // All of it is safe where it is, and a second signal wants to be quick.
-            if self.accounts.disk.is_some() && self.stop.view().phase == Phase::Now {
+            if self.accounts.disk.is_some() && self.stop.state().phase == Phase::Aborting {
                 return Pop::Ended;
             }
             let orphan = self.orphans.next();
@@ -302,6 +309,18 @@ impl DeliveryQueue {
     /// The place that is full, if what comes waits for room there, and its size.
     pub fn holding(&self) -> Option<(&'static str, u64)> {
         self.gate.holding()
+    }
+
+    /// Whether there is a spool, and everything that was put here lies in it until it has its fate.
+    pub fn is_all_spooled(&self) -> bool {
+        self.accounts.disk.is_some()
+            && !self.missed_spool.load(Ordering::Relaxed)
+            && self.holding().is_none()
+    }
+
+    /// From now on nothing waits for room: what finds none is dropped.
+    pub fn stop_blocking(&self) {
+        self.gate.stop_blocking();
     }
 
     /// Whether the last answer was such that retrying cannot mend it.

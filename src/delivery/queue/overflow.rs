@@ -34,6 +34,8 @@ pub struct OverflowPolicy {
     /// What waits, of which the oldest may have to give way.
     queue: ByteQueue<QueueItem>,
     hopeless: AtomicBool,
+    /// Whether nothing waits for room any more.
+    never_waits: AtomicBool,
     /// Where something waits for room.
     holding: Mutex<Option<Store>>,
     /// Whether it was said that something is dropped, since Loki last took something.
@@ -56,6 +58,7 @@ impl OverflowPolicy {
             accounts: Arc::clone(accounts),
             queue: queue.clone(),
             hopeless: AtomicBool::new(false),
+            never_waits: AtomicBool::new(false),
             holding: Mutex::new(None),
             dropping: AtomicBool::new(false),
             stop: Arc::clone(stop),
@@ -84,6 +87,7 @@ impl OverflowPolicy {
         }
         let waits = must_wait || self.on_full == OnFull::Block;
         let patient = || {
+            let waits = waits && !self.never_waits.load(Ordering::Relaxed);
             let waits = waits && (must_wait || !self.is_hopeless());
             let patient = !self.is_over() && waits && !other_way();
             self.set_holding(patient.then_some(place));
@@ -148,6 +152,12 @@ impl OverflowPolicy {
         self.hopeless.load(Ordering::Relaxed)
     }
 
+    /// Lets go of whoever waits for room, now and from now on.
+    pub fn stop_blocking(&self) {
+        self.never_waits.store(true, Ordering::Relaxed);
+        self.accounts.rooms().for_each(ByteSemaphore::kick);
+    }
+
     /// Notes it, and lets go of whoever waits for room.
     pub fn set_hopeless(&self, hopeless: bool) {
         if self.hopeless.swap(hopeless, Ordering::Relaxed) != hopeless {
@@ -159,6 +169,6 @@ impl OverflowPolicy {
     }
 
     fn is_over(&self) -> bool {
-        self.stop.view().phase == Phase::Now
+        self.stop.state().phase == Phase::Aborting
     }
 }

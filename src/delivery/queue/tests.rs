@@ -71,7 +71,7 @@ fn what_files_gave_is_never_dropped() {
     backlog.put(shipment(0, mark.clone()));
     std::thread::scope(|scope| {
         scope.spawn(|| backlog.put(shipment(1, mark)));
-        stop.advance(Phase::Now);
+        stop.advance(Phase::Aborting);
     });
     assert_eq!(numbers(&backlog), [0]);
     assert_eq!(counters.counts().dropped, 0);
@@ -218,7 +218,7 @@ pub mod on_disk {
         backlog.put(shipment(2, FilePositions::default()));
         std::thread::scope(|scope| {
             scope.spawn(|| backlog.put(shipment(3, mark)));
-            stop.advance(Phase::Now);
+            stop.advance(Phase::Aborting);
         });
         let counts = counters.counts();
         assert_eq!((counts.dropped, counts.adopted_left()), (10, 10));

@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// Work that is done within this is not worth starting a thread for: one hand after the other a
@@ -63,7 +64,7 @@ fn many_handed<I: Sync, R: Send>(
     let helpers = hands.min(items.len()).saturating_sub(1);
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::with_capacity(items.len()));
-    let hand = || {
+    let hand = &|| {
         while let Some((at, item)) = {
             let at = next.fetch_add(1, Ordering::Relaxed);
             items.get(at).map(|item| (at, item))
@@ -74,9 +75,12 @@ fn many_handed<I: Sync, R: Send>(
                 .push((at, result));
         }
     };
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for _ in 0..helpers {
-            scope.spawn(hand);
+            // Where there can be no more threads, those that are there do the work.
+            if thread::Builder::new().spawn_scoped(scope, hand).is_err() {
+                break;
+            }
         }
         hand();
     });

@@ -27,7 +27,6 @@ pub enum WaitResult {
 pub struct RetryTimer {
     stop: Arc<Shutdown>,
     counters: Arc<Counters>,
-    patience: FlushDeadline,
     timeout: Duration,
     /// The phase when a wait last looked.
     phase: Phase,
@@ -44,7 +43,6 @@ impl RetryTimer {
         Self {
             stop,
             counters,
-            patience: delivery.patience,
             timeout: delivery.timeout,
             phase: Phase::Running,
             took: Duration::ZERO,
@@ -55,10 +53,12 @@ impl RetryTimer {
 
     /// Tries are about to begin.
     pub fn begin(&self) -> AttemptTiming {
+        let begin = Instant::now();
         let tries = AttemptTiming {
-            begin: Instant::now(),
+            begin,
             last: self.last_try,
             usual: self.usual,
+            until: begin,
         };
         self.counters.set_tries(Some(tries));
         tries
@@ -88,66 +88,71 @@ impl RetryTimer {
     /// Whether no time is left for another try: after the last one, and after one that hung until
     /// the run must be over. A last one that failed at once after others that hung leaves some.
     pub fn is_through(&self) -> bool {
-        let (view, accepted) = (self.stop.view(), self.counters.last_accepted());
+        let Some(deadline) = self.deadline(self.stop.state()) else {
+            return self.last_try;
+        };
         let now = Instant::now();
-        let is_past = |end: Option<Instant>| end.is_none_or(|end| end <= now);
         let hung = self.took >= MIN_FLUSH / 2;
-        self.last_try && is_past(self.patience.ends(view, accepted))
-            || hung
-                && self
-                    .patience
-                    .over_by(view, accepted)
-                    .is_some_and(|end| end <= now)
+        self.last_try && deadline.ends() <= now || hung && deadline.over_by(None) <= now
     }
 
     /// Whether everything is to stop at once.
     pub fn is_over(&self) -> bool {
-        self.stop.view().phase == Phase::Now
+        self.stop.state().phase == Phase::Aborting
     }
 
     /// Whether a stop was asked for, and what it left of time is over, or too short for one more
     /// request.
     pub fn is_late(&self) -> bool {
-        let view = self.stop.view();
-        let end = self.ends(view).filter(|_| view.phase > Phase::Running);
-        end.is_some_and(|end| end <= Instant::now() + self.usual)
+        let state = self.stop.state();
+        let deadline = self
+            .deadline(state)
+            .filter(|_| state.phase > Phase::Running);
+        deadline.is_some_and(|deadline| deadline.ends() <= Instant::now() + self.usual)
     }
 
     /// Whether a stop was asked for since a wait last looked: what waits is tried at once.
     pub fn has_advanced(&mut self) -> bool {
-        let phase = self.stop.view().phase;
+        let phase = self.stop.state().phase;
         std::mem::replace(&mut self.phase, phase) < phase
     }
 
-    /// How long a request with a body of this size may take: near the end, no longer than is left.
-    /// None if nothing is.
+    /// How long one more of these, with a body of this size, may take: after a signal, no longer
+    /// than is left. None if none may begin any more.
     pub fn timeout(&self, tries: AttemptTiming, body: usize) -> Option<Duration> {
-        let accepted = self.counters.last_accepted();
-        let by = self.patience.answers_by(self.stop.view(), accepted, tries);
-        let timeout = time_for_body(self.timeout, body);
-        let left = by.map_or(timeout, |by| {
-            by.saturating_duration_since(Instant::now()).min(timeout)
-        });
-        (!left.is_zero()).then_some(left)
+        let now = Instant::now();
+        let mut timeout = time_for_body(self.timeout, body);
+        if let Some(deadline) = self.deadline(self.stop.state()) {
+            if !deadline.may_begin(tries, now) {
+                return None;
+            }
+            if let Some(by) = deadline.answers_by(tries) {
+                timeout = timeout.min(by.saturating_duration_since(now));
+            }
+        }
+        self.counters.set_tries_until(now + timeout);
+        Some(timeout)
     }
 
     /// Waits for the next try.
     pub fn wait(&mut self, due: Instant) -> WaitResult {
-        let mut view = self.stop.view();
+        let mut view = self.stop.state();
         loop {
-            if view.phase == Phase::Now {
+            if view.phase == Phase::Aborting {
                 return WaitResult::Shutdown;
             }
             // A stop was asked for: what waits is tried at once.
             if std::mem::replace(&mut self.phase, view.phase) < view.phase {
                 return WaitResult::Retry;
             }
-            let end = self.ends(view);
-            let end = if self.last_try {
-                end
-            } else {
-                end.and_then(|end| end.checked_sub(self.patience.reserve(self.took)))
-            };
+            let end = self.deadline(view).and_then(|deadline| {
+                let reserve = if self.last_try {
+                    Duration::ZERO
+                } else {
+                    deadline.reserve(self.took)
+                };
+                deadline.ends().checked_sub(reserve)
+            });
             let until = end.map_or(due, |end| end.min(due));
             if Instant::now() >= until {
                 return if end.is_some_and(|end| end <= due) {
@@ -160,7 +165,7 @@ impl RetryTimer {
         }
     }
 
-    fn ends(&self, view: ShutdownState) -> Option<Instant> {
-        self.patience.ends(view, self.counters.last_accepted())
+    fn deadline(&self, state: ShutdownState) -> Option<FlushDeadline> {
+        FlushDeadline::of(state, self.counters.last_accepted())
     }
 }

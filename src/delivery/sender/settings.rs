@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::delivery::backoff::Backoff;
-use crate::sync::flush_deadline::FlushDeadline;
 
 /// How requests are sent and retried.
 #[derive(Debug, Clone, Copy)]
@@ -16,8 +15,8 @@ pub struct SenderSettings {
     pub max_retries: Option<u32>,
     /// Requests under way at once.
     pub connections: usize,
-    /// When to give up after the end of input.
-    pub patience: FlushDeadline,
+    /// How long to go on without progress after the end of input.
+    pub flush_timeout: Duration,
     /// Whether to give up at once when retrying cannot mend it and nothing ever succeeded: right
     /// for files read to their end, which stay where they are.
     pub end_when_hopeless: bool,

@@ -13,7 +13,6 @@ use crate::entry::request::Request;
 use crate::http::Answer;
 use crate::report::messages::Verbosity;
 use crate::storage::spool::Spool;
-use crate::sync::flush_deadline::FlushDeadline;
 use crate::sync::shutdown::Phase;
 
 fn reporter() -> Reporter {
@@ -33,7 +32,7 @@ impl Push for NoPlace {
         if self.tries.fetch_add(1, Ordering::Relaxed) == 2 {
             let damaged = self.spool.unreadable();
             self.damaged_by_then.store(damaged, Ordering::Relaxed);
-            self.stop.advance(Phase::Now);
+            self.stop.advance(Phase::Aborting);
         }
         Answer::Status {
             code: 429,
@@ -81,9 +80,7 @@ fn what_waits_for_a_place_is_not_read_from_the_spool_beyond_what_memory_is_meant
         },
         max_retries: None,
         connections: 1,
-        patience: FlushDeadline {
-            flush_timeout: wait,
-        },
+        flush_timeout: wait,
         end_when_hopeless: false,
         gzip_level: 0,
     };

@@ -83,7 +83,7 @@ impl Follower {
         let began = Instant::now();
         let mut next_patterns = PATTERNS;
         loop {
-            let view = self.shared.setting.stop.view();
+            let view = self.shared.setting.stop.state();
             if view.phase > Phase::Running || self.shared.setting.is_over() {
                 break;
             }

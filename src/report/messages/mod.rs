@@ -105,8 +105,13 @@ pub enum Message<'a> {
     SpawnError { command: &'a str, why: &'a str },
     /// It cannot be learned how the command ended.
     Unwatched { command: &'a str, why: &'a str },
-    /// The command goes on while we leave.
-    LeftRunning { command: &'a str },
+    /// The command has ended, but other processes still hold its output open.
+    LeftBehind {
+        command: &'a str,
+        holders: &'a [String],
+    },
+    /// A thread of ours has failed.
+    ThreadFailed { thread: &'a str },
     /// An input failed.
     Unreadable { what: &'a str, why: &'a str },
     /// An output failed.
@@ -212,7 +217,7 @@ impl Message<'_> {
             | Self::ClockSetBack { .. }
             | Self::Warning { .. }
             | Self::EntryFull { .. }
-            | Self::LeftRunning { .. }
+            | Self::LeftBehind { .. }
             | Self::PredecessorGone { .. }
             | Self::OwnOutput { .. }
             | Self::SpoolFailing { .. }

@@ -158,10 +158,20 @@ impl fmt::Display for Message<'_> {
                 Sanitized(command),
                 Sanitized(why)
             ),
-            Self::LeftRunning { command } => write!(
+            Self::LeftBehind { command, holders } => write!(
                 f,
-                "{} has not ended after a second signal: leaving without it",
-                Sanitized(command)
+                "{} has ended, but {} still holds its output open; what it writes from here on is \
+                 not shipped, and may end it with SIGPIPE",
+                Sanitized(command),
+                match holders {
+                    [] => "another process".to_owned(),
+                    holders => Sanitized(&holders.join(", ")).to_string(),
+                }
+            ),
+            Self::ThreadFailed { thread } => write!(
+                f,
+                "internal error: the {thread} thread has failed; what it had not handed on is not \
+                 delivered. Please report this"
             ),
             Self::Unwritable { what, why } => write!(f, "cannot write {what}: {why}"),
             Self::Unreadable { what, why } => {
