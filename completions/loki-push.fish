@@ -47,7 +47,7 @@ complete -c loki-push -l retry-backoff -d 'First wait before a retry' -x
 complete -c loki-push -l max-backoff -d 'Longest wait before a retry' -x
 complete -c loki-push -l timeout -d 'Give up on a request after this time' -x
 complete -c loki-push -l connections -d 'Concurrent requests' -x
-complete -c loki-push -l flush-timeout -d 'At the end, give up after this time without progress' -x
+complete -c loki-push -l flush-timeout -d 'At the end, give up after this time without progress [default: 30s, 5s where all is safe]' -x
 complete -c loki-push -l linger -d 'How long to keep reading a pipe after a signal' -x
 complete -c loki-push -l spool -d 'Keep batches in this folder until Loki has them' -x -a '(__fish_complete_directories)'
 complete -c loki-push -l spool-size -d 'Maximum size of the spool' -x
