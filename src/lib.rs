@@ -39,7 +39,7 @@
 //!
 //! That is all of a program that logs; it runs the same where no Loki is. A test hands in its own
 //! [`Push`] in place of HTTP: see [`Loki::with_transport`]. With the feature `log`, the macros of
-//! the `log` crate log to Loki as well: see `loki_push::log`.
+//! the `log` crate log to Loki as well: see `loki_push::log_bridge`.
 
 // What the program alone uses of the rooms it shares with the library is no loose end.
 #![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
@@ -79,11 +79,14 @@ pub mod bench {
 #[cfg(feature = "cli")]
 pub use crate::app::start::run;
 #[cfg(feature = "log")]
-pub use crate::client::log;
+pub use crate::client::log as log_bridge;
+#[cfg(feature = "tracing")]
+pub use crate::client::tracing::TracingLayer;
 pub use crate::client::{
-    Auth, Config, ConfigError, Field, FlushError, Loki, OnFull, Record, Stats,
+    Auth, Config, ConfigError, Field, FlushError, Loki, OnFull, Record, SentEntry, Stats, StopGuard,
 };
 pub use crate::entry::request::Request;
 pub use crate::http::Answer;
 pub use crate::http::Push;
-pub use crate::parse::level::Level;
+pub use crate::parse::level::{Level, ParseLevelError};
+pub use crate::sync::own_thread::is_own_thread;

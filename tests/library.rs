@@ -362,8 +362,8 @@ fn credentials_tenant_and_own_times_arrive() {
     let loki = Loki::new(config).unwrap();
     assert!(loki.warnings().is_empty(), "this machine is no other host");
     let time = SystemTime::now() - Duration::from_secs(60);
-    loki.log(Record::new(Level::Info, "then").at(time));
-    loki.log(Record::new(Level::Info, "then").at(time));
+    loki.log(Record::new(Level::Info, "then").timestamp(time));
+    loki.log(Record::new(Level::Info, "then").timestamp(time));
     loki.flush().expect("a flush");
     let entries = stand_in.entries();
     let nanoseconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap();
@@ -455,7 +455,7 @@ fn secrets_show_nowhere() {
         texts.iter().all(|text| !text.contains("s3cret")),
         "{texts:?}"
     );
-    let warned = "credentials go to loki.example.com over plain http";
+    let warned = "sending credentials to loki.example.com over plain HTTP";
     assert!(texts[2].contains(warned), "{}", texts[2]);
 }
 
@@ -469,7 +469,7 @@ fn errors_name_the_setting_and_the_remedy() {
         (base().app("a\u{FFFD}"), "app", "UTF-8"),
         (base().environment("x".repeat(3000)), "environment", "2048"),
         (base().label("a-b", "c"), "label", "letters"),
-        (base().label("level", "info"), "label", "leave it out"),
+        (base().label("level", "info"), "label", "remove it"),
         (base().batch_size(0), "batch_size", "at least 1"),
         (base().max_batch_bytes(0), "max_batch_bytes", "at least 1"),
         (base().buffer(0), "buffer", "at least 1"),
@@ -484,7 +484,7 @@ fn errors_name_the_setting_and_the_remedy() {
         (
             base().max_backoff(Duration::from_millis(1)),
             "max_backoff",
-            "give it more",
+            "increase it",
         ),
         (base().tenant("a\nb"), "tenant", "trim"),
         (secure().ca_certificate("junk"), "ca_certificate", "in PEM"),
@@ -499,7 +499,7 @@ fn errors_name_the_setting_and_the_remedy() {
             "belong together",
         ),
         (secure().proxy("http://"), "proxy", "http://HOST:PORT"),
-        (base().auth(Auth::bearer("")), "auth", "leave auth out"),
+        (base().auth(Auth::bearer("")), "auth", "omit auth"),
         (base().auth(Auth::basic("a:b", "c")), "auth", "`:`"),
     ] {
         let error = Loki::new(config).expect_err(setting);
@@ -767,23 +767,69 @@ mod bridge {
         }
     }
 
-    #[test]
-    fn it_cannot_feed_itself() {
-        let (kept, loki) = bridged();
-        let logger = loki.logger();
-        for target in ["loki_push", "ureq::run", "ureq_proto", "rustls::client"] {
-            let record = RecordBuilder::new().target(target).build();
-            assert!(!logger.enabled(record.metadata()));
-            logger.log(&record);
+    /// A transport that logs whatever it does, as an HTTP stack does.
+    struct Chatty {
+        logger: std::sync::OnceLock<loki_push::log_bridge::Logger>,
+        kept: Kept,
+    }
+
+    impl Push for Chatty {
+        fn push(&self, request: &Request, timeout: Duration) -> Answer {
+            assert!(loki_push::is_own_thread());
+            let logger = self.logger.get().expect("set before the first request");
+            for target in ["loki_push", "ureq::run", "rustls::client"] {
+                let record = RecordBuilder::new().target(target).build();
+                assert!(!logger.enabled(record.metadata()));
+                logger.log(&record);
+            }
+            self.kept.push(request, timeout)
         }
+    }
+
+    #[test]
+    fn records_of_own_threads_are_left_out_and_those_of_others_are_kept() {
+        let chatty = Arc::new(Chatty {
+            logger: std::sync::OnceLock::new(),
+            kept: Kept::default(),
+        });
+        let config = Config::new("http://x").flush_timeout(LONG);
+        let loki = Loki::with_transport(config, chatty.clone()).expect("a client");
+        assert!(chatty.logger.set(loki.logger()).is_ok());
+        assert!(!loki_push::is_own_thread());
+        // The application's own use of the same libraries is its business.
         let record = RecordBuilder::new()
-            .target("mine")
-            .module_path(Some("rustls::client"))
+            .target("rustls::client")
+            .args(format_args!("mine"))
             .build();
-        logger.log(&record);
+        loki.logger().log(&record);
+        loki.flush().expect("it passes");
+        loki.info("a second request", &[]);
+        loki.flush().expect("it passes");
+        let lines = chatty.kept.lines();
+        assert_eq!(lines, ["mine | target=rustls::client", "a second request"]);
+        assert_eq!(loki.stats().logged, 2);
+    }
+
+    #[test]
+    fn a_bridge_keeps_the_level_it_was_given() {
+        let (kept, loki) = bridged();
+        let logger = loki.logger().with_level(log::LevelFilter::Info);
+        // tracing's `log` feature calls the logger without asking for the macros' level first.
+        for (level, text) in [
+            (log::Level::Trace, "below"),
+            (log::Level::Debug, "below"),
+            (log::Level::Info, "at the level"),
+        ] {
+            logger.log(
+                &RecordBuilder::new()
+                    .level(level)
+                    .target("x")
+                    .args(format_args!("{text}"))
+                    .build(),
+            );
+        }
         logger.flush();
-        assert_eq!(kept.lines(), [""; 0]);
-        assert_eq!(loki.stats().logged, 0);
+        assert_eq!(kept.lines(), ["at the level | target=x"]);
     }
 
     #[test]
@@ -807,12 +853,12 @@ mod bridge {
                 .proxy(proxy.url())
                 .flush_timeout(LONG)
         };
-        let loki = loki_push::log::init(config()).expect("the only logger here");
+        let loki = loki_push::log_bridge::init(config()).expect("the only logger here");
         log::info!(target: "shop", order = 7, price = 9.5; "paid");
         log::debug!("below the level");
         drop(loki);
         let warned = &stand_in.lines_of(&[("level", "warn")])[0];
-        let expected = "credentials go to loki.invalid over plain http";
+        let expected = "sending credentials to loki.invalid over plain HTTP";
         assert!(warned.starts_with(expected), "{warned}");
         assert!(!warned.contains("s3cret"), "{warned}");
         let lines = stand_in.lines_of(&[("level", "info")]);
@@ -820,7 +866,7 @@ mod bridge {
         let begin =
             "paid | order=7 price=9.5 target=shop module=integration::library::bridge line=";
         assert!(lines[0].starts_with(begin), "{lines:?}");
-        let again = loki_push::log::init(config()).expect_err("one is there");
+        let again = loki_push::log_bridge::init(config()).expect_err("one is there");
         assert!(again.to_string().contains("logger"), "{again}");
     }
 }
@@ -840,4 +886,162 @@ fn for_ever_is_no_time_too_long() {
     let stats = loki.stop();
     assert_eq!((stats.logged, stats.sent), (1, 1));
     adds_up(&stats);
+}
+
+#[test]
+fn a_burst_that_fits_into_the_buffer_is_not_dropped() {
+    let standin = StandIn::start();
+    let loki = Loki::new(config(&standin)).expect("a client");
+    let line = "x".repeat(54);
+    (0..160_000).for_each(|_| loki.info(&line, &[]));
+    let stats = loki.stop();
+    adds_up(&stats);
+    assert_eq!((stats.logged, stats.sent), (160_000, 160_000), "{stats}");
+}
+
+#[test]
+fn a_hook_hears_of_trouble_and_of_its_end() {
+    let standin = StandIn::start();
+    standin.fault(Fault::Status(503));
+    let (tell, heard) = std::sync::mpsc::channel();
+    let config = config(&standin).on_trouble(move |trouble| {
+        let _ = tell.send(trouble.map(str::to_owned));
+        panic!("a hook's panic is its own business");
+    });
+    let loki = Loki::new(config).expect("a client");
+    loki.info("one", &[]);
+    loki.flush().expect("it passes at the second try");
+    let trouble = heard.recv_timeout(LONG).expect("trouble");
+    assert!(trouble.is_some_and(|why| why.contains("503")));
+    assert_eq!(heard.recv_timeout(LONG).expect("its end"), None);
+    assert_eq!(loki.stop().sent, 1);
+}
+
+#[test]
+fn a_guard_stops_a_client_that_is_never_dropped() {
+    let kept = Arc::new(Kept::default());
+    let config = Config::new("http://x").flush_timeout(LONG);
+    let loki: &'static Loki = Box::leak(Box::new(
+        Loki::with_transport(config, kept.clone()).expect("a client"),
+    ));
+    {
+        let _guard = loki.stop_on_drop();
+        loki.info("one", &[]);
+    }
+    assert_eq!(kept.lines(), ["one"]);
+}
+
+#[test]
+fn secrets_in_files_are_read_again_for_each_request() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("token");
+    std::fs::write(&path, "first\n").expect("written");
+    let standin = StandIn::start();
+    standin.require(Wanted::Bearer("first".into()));
+    let auth = Auth::bearer_file(&path);
+    let loki = Loki::new(config(&standin).auth(auth)).expect("a client");
+    loki.info("one", &[]);
+    loki.flush().expect("the first token passes");
+    standin.require(Wanted::Bearer("second".into()));
+    std::fs::write(&path, "second\n").expect("written");
+    loki.info("two", &[]);
+    loki.flush().expect("the renewed token passes");
+    assert_eq!(loki.stop().sent, 2);
+}
+
+#[test]
+fn labels_are_checked_together() {
+    let error = |config: Config| Loki::new(config).expect_err("invalid").to_string();
+    let base = || Config::new("http://x");
+    let twice = error(base().label("host", "a").label("host", "b"));
+    assert!(twice.contains("`host` is set twice"), "{twice}");
+    let app = error(base().app("a").label("app", "b"));
+    assert!(app.contains("`app` is set twice"), "{app}");
+    let empty = error(base().label("host", ""));
+    assert!(empty.contains("`host` is empty"), "{empty}");
+    let many = (0..14).fold(base(), |config, n| config.label(format!("l{n}"), "v"));
+    let many = error(many);
+    assert!(many.contains("16 labels"), "{many}");
+    let own = error(base().header("content-type", "text/plain"));
+    assert!(own.contains("content-type is set by loki-push"), "{own}");
+}
+
+#[test]
+fn a_request_shows_times_and_metadata_to_a_test_and_no_bytes_in_debug() {
+    struct Looks(Mutex<Vec<loki_push::SentEntry>>, Mutex<String>);
+    impl Push for Looks {
+        fn push(&self, request: &Request, _: Duration) -> Answer {
+            self.0.lock().expect("a lock").extend(request.decode());
+            *self.1.lock().expect("a lock") = format!("{request:?}");
+            Answer::status(204)
+        }
+    }
+    let looks = Arc::new(Looks(Mutex::default(), Mutex::default()));
+    let loki = Loki::with_transport(Config::new("http://x"), looks.clone()).expect("a client");
+    let time = std::time::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    loki.log(
+        Record::new(Level::Info, "m")
+            .timestamp(time)
+            .metadata("trace_id", "7f"),
+    );
+    loki.stop();
+    let entries = looks.0.lock().expect("a lock");
+    assert_eq!(entries[0].nanoseconds, 1_700_000_000_000_000_000);
+    assert_eq!(entries[0].metadata["trace_id"], "7f");
+    let shown = looks.1.lock().expect("a lock");
+    assert!(shown.contains("body_bytes") && shown.len() < 300, "{shown}");
+}
+
+#[cfg(feature = "tracing")]
+mod layer {
+    use super::*;
+    use tracing_subscriber::prelude::*;
+
+    #[test]
+    fn events_have_the_fields_of_their_spans() {
+        let kept = Arc::new(Kept::default());
+        let config = Config::new("http://x").flush_timeout(LONG);
+        let loki = Loki::with_transport(config, kept.clone()).expect("a client");
+        let subscriber = tracing_subscriber::registry().with(loki.layer());
+        tracing::subscriber::with_default(subscriber, || {
+            let request =
+                tracing::info_span!("request", method = "GET", status = tracing::field::Empty);
+            let _entered = request.enter();
+            request.record("status", 200);
+            let inner = tracing::info_span!("cart", id = 7, method = "inner");
+            let _inner = inner.enter();
+            tracing::warn!(target: "shop", items = 3, "cart {}", "shown");
+        });
+        loki.stop();
+        let expected =
+            "cart shown | items=3 id=7 method=inner status=200 span=request:cart target=shop";
+        assert_eq!(kept.lines(), [expected]);
+    }
+
+    /// A transport that makes events whatever it does.
+    struct Chatty(Kept, tracing::Dispatch);
+
+    impl Push for Chatty {
+        fn push(&self, request: &Request, timeout: Duration) -> Answer {
+            tracing::dispatcher::with_default(&self.1, || {
+                let span = tracing::info_span!("request");
+                let _entered = span.enter();
+                tracing::error!("of the HTTP stack");
+            });
+            self.0.push(request, timeout)
+        }
+    }
+
+    #[test]
+    fn a_layer_does_not_feed_itself() {
+        let kept = Arc::new(Kept::default());
+        let config = || Config::new("http://x").flush_timeout(LONG);
+        let target = Loki::with_transport(config(), kept.clone()).expect("a client");
+        let dispatch = tracing::Dispatch::new(tracing_subscriber::registry().with(target.layer()));
+        let chatty = Arc::new(Chatty(Kept::default(), dispatch));
+        let loki = Loki::with_transport(config(), chatty).expect("a client");
+        loki.info("one", &[]);
+        assert_eq!(loki.stop().sent, 1);
+        assert_eq!(target.stop().logged, 0);
+    }
 }

@@ -95,6 +95,7 @@ pub fn run(config: &Config) -> Result<u8> {
         stop: Arc::clone(&shutdown),
         counters: Arc::clone(&counters),
         reporter,
+        on_trouble: None,
     };
     let tell_end = tell.clone();
     let pipeline = parts

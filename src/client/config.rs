@@ -1,30 +1,30 @@
-//! The client's configuration: what a program sets, in the words of the Python client.
-//!
-//! Holds, with a default for everything but the address. The settings of the way to Loki stand in
-//! `way`; what is right is decided in `check`. Shows no secret.
+//! The configuration of a client: a builder with a default for everything but the URL. It holds
+//! what was set; `validate` checks it. `Debug` shows no secret.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::connection::{Auth, without_credentials};
+use crate::delivery::sender::TroubleHook;
 use crate::http::client::TlsSettings;
 
-/// What happens to entries for which there is no room.
+/// What happens to entries when the buffer is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OnFull {
-    /// Those that come are dropped, and counted: a caller never waits.
+    /// New entries are dropped and counted: a caller never waits.
     #[default]
     DropNewest,
-    /// The batch that has waited longest is dropped, and counted: a caller never waits. (If callers
-    /// outrun even the packing of batches, what comes is dropped.)
+    /// The oldest waiting batch is dropped and counted: a caller never waits. (If callers log faster
+    /// than batches can be encoded, new entries are dropped instead.)
     DropOldest,
-    /// The caller waits. While Loki answers what only a person can mend (a wrong password), what
-    /// comes is dropped all the same.
+    /// The caller waits for room. While delivery fails for a reason that needs manual action, such as
+    /// a wrong password, new entries are dropped instead.
     Block,
 }
 
-/// How a [`Loki`](crate::Loki) client works. Every setting but the address has a default.
+/// The settings of a [`Loki`](crate::Loki) client. Every setting but the URL has a default.
 ///
 /// ```
 /// use std::time::Duration;
@@ -47,6 +47,8 @@ pub struct Config {
     pub(super) labels: Vec<(String, String)>,
     pub(super) auth: Auth,
     pub(super) tenant: Option<String>,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) on_trouble: Option<TroubleHook>,
     pub(super) tls: TlsSettings,
     pub(super) proxy: Option<String>,
     pub(super) batch_size: usize,
@@ -64,8 +66,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Defaults for the Loki at this address: its base (`http://localhost:3100`), or the whole push
-    /// address if its path ends in `/push`.
+    /// Default settings for the Loki at this URL: its base (`http://localhost:3100`), or the full push
+    /// URL if its path ends in `/push`.
     pub fn new(endpoint: impl Into<String>) -> Self {
         Self {
             endpoint: endpoint.into(),
@@ -74,6 +76,8 @@ impl Config {
             labels: Vec::new(),
             auth: Auth::None,
             tenant: None,
+            headers: Vec::new(),
+            on_trouble: None,
             tls: TlsSettings::default(),
             proxy: None,
             batch_size: 10_000,
@@ -103,94 +107,161 @@ impl Config {
         self
     }
 
-    /// A further label, the same for all entries, as `host`. What differs from entry to entry is a
-    /// field: each set of labels is a stream that Loki keeps open.
+    /// An extra label for all entries, such as `host`. Use a field for anything that differs from
+    /// entry to entry: Loki keeps a stream open for each set of labels.
     pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.push((name.into(), value.into()));
         self
     }
 
-    /// A batch leaves when it has so many entries (10,000) …
+    /// Sends a batch at this many entries (default 10,000).
     pub fn batch_size(mut self, entries: usize) -> Self {
         self.batch_size = entries;
         self
     }
 
-    /// … or so many bytes of lines, metadata and 64 an entry (1 MiB) …
+    /// Sends a batch at this size in bytes, counted as line, metadata and 64 bytes per entry (default
+    /// 1 MiB).
     pub fn max_batch_bytes(mut self, bytes: usize) -> Self {
         self.max_batch_bytes = bytes;
         self
     }
 
-    /// … or when its first entry is this old (1 s).
+    /// Sends a batch when its oldest entry is this old (default 1 s).
     pub fn flush_interval(mut self, time: Duration) -> Self {
-        self.flush_interval = time.min(FOR_EVER);
+        self.flush_interval = time.min(FOREVER);
         self
     }
 
-    /// The longest entry, in bytes (256 KiB: Loki refuses more). A longer one is cut into several,
-    /// each with the same fields.
+    /// The largest entry, in bytes (default 256 KiB, Loki's own default limit). A longer one is cut
+    /// into several, each with the same fields.
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.max_message_size = bytes;
         self
     }
 
-    /// Memory for entries that wait (32 MiB): a quarter of it for those that are not packed yet,
-    /// the rest for packed batches.
+    /// Memory for waiting entries, in bytes (default 32 MiB), whether they are still to be encoded or
+    /// already compressed. At least a quarter of it is always open to new entries.
     pub fn buffer(mut self, bytes: usize) -> Self {
         self.buffer = bytes;
         self
     }
 
-    /// What happens when the buffer is full (the newest are dropped).
+    /// What happens when the buffer is full (default: new entries are dropped).
     pub fn on_full(mut self, on_full: OnFull) -> Self {
         self.on_full = on_full;
         self
     }
 
-    /// The gzip level, from 1 to 9; 0 sends plain JSON.
+    /// The gzip level, from 1 (fast) to 9 (small); 0 sends plain JSON.
     pub fn gzip_level(mut self, level: u8) -> Self {
         self.gzip_level = level;
         self
     }
 
-    /// The longest wait for the answer to one request (10 s).
+    /// How long one request may take (default 10 s).
     pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = time.min(FOR_EVER);
+        self.timeout = time.min(FOREVER);
         self
     }
 
-    /// A batch is given up after so many retries; without a limit it waits as long as the buffer
-    /// has room.
+    /// Gives up on a batch after this many retries. Without a limit it is retried for as long as the
+    /// buffer has room.
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.max_retries = Some(retries);
         self
     }
 
-    /// The wait before the first retry (1 s), doubled with each further one …
+    /// The wait before the first retry (default 1 s); it doubles with each retry.
     pub fn retry_backoff(mut self, time: Duration) -> Self {
-        self.retry_backoff = time.min(FOR_EVER);
+        self.retry_backoff = time.min(FOREVER);
         self
     }
 
-    /// … up to this (30 s).
+    /// The longest wait between retries (default 30 s).
     pub fn max_backoff(mut self, time: Duration) -> Self {
-        self.max_backoff = time.min(FOR_EVER);
+        self.max_backoff = time.min(FOREVER);
         self
     }
 
-    /// How long [`flush`](crate::Loki::flush), [`stop`](crate::Loki::stop) and dropping the client
-    /// may take (5 s).
+    /// How long [`flush`](crate::Loki::flush), [`stop`](crate::Loki::stop) and dropping the last clone
+    /// of the client may take (default 5 s).
     pub fn flush_timeout(mut self, time: Duration) -> Self {
-        self.flush_timeout = time.min(FOR_EVER);
+        self.flush_timeout = time.min(FOREVER);
+        self
+    }
+
+    /// Credentials; none by default.
+    pub fn auth(mut self, auth: Auth) -> Self {
+        self.auth = auth;
+        self
+    }
+
+    /// The tenant of a multi-tenant Loki (`X-Scope-OrgID`).
+    pub fn tenant(mut self, id: impl Into<String>) -> Self {
+        self.tenant = Some(id.into());
+        self
+    }
+
+    /// CA certificates to trust instead of the system's, in PEM. A self-signed server certificate can
+    /// be given here directly.
+    ///
+    /// ```no_run
+    /// # use loki_push::Config;
+    /// let config = Config::new("https://loki.internal:3100")
+    ///     .ca_certificate(std::fs::read("/etc/ssl/corp-ca.pem")?);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn ca_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.tls.authority = Some(pem.into());
+        self
+    }
+
+    /// A client certificate, followed by any intermediate certificates, and its private key, both in
+    /// PEM.
+    pub fn client_certificate(
+        mut self,
+        certificate: impl Into<Vec<u8>>,
+        key: impl Into<Vec<u8>>,
+    ) -> Self {
+        self.tls.client = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// Skips verification of the server's certificate. Only for tests: anyone on the network path can
+    /// then read what is sent.
+    pub fn tls_skip_verify(mut self, skip: bool) -> Self {
+        self.tls.skip_verify = skip;
+        self
+    }
+
+    /// The proxy for all requests (`http://user:password@host:port`, https or socks5). Defaults to
+    /// `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` of the environment. Loopback addresses are never
+    /// proxied.
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.proxy = Some(url.into());
+        self
+    }
+
+    /// An extra header for every request. It replaces a header of the same name that the client would
+    /// send. Headers of the body, such as `Content-Type`, cannot be set.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Calls `hook` when delivery runs into trouble, with a description of it, and with `None` when
+    /// entries are delivered again. It runs on a thread of the client and must not block.
+    pub fn on_trouble(mut self, hook: impl Fn(Option<&str>) + Send + Sync + 'static) -> Self {
+        self.on_trouble = Some(Arc::new(hook));
         self
     }
 }
 
-/// A hundred years: for ever, and it still fits every clock, as `Duration::MAX` does not.
-const FOR_EVER: Duration = Duration::from_secs(3_200_000_000);
+/// A hundred years: in effect for ever, and unlike `Duration::MAX` it can be added to any instant.
+const FOREVER: Duration = Duration::from_secs(3_200_000_000);
 
-/// Without credentials, the address's own too.
+/// Shows no credentials, not even those in the URL.
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
@@ -200,6 +271,14 @@ impl fmt::Debug for Config {
             .field("labels", &self.labels)
             .field("auth", &self.auth)
             .field("tenant", &self.tenant)
+            .field(
+                "headers",
+                &self
+                    .headers
+                    .iter()
+                    .map(|(name, _)| name)
+                    .collect::<Vec<_>>(),
+            )
             .field("ca_certificate", &self.tls.authority.is_some())
             .field("client_certificate", &self.tls.client.is_some())
             .field("tls_skip_verify", &self.tls.skip_verify)
@@ -216,11 +295,11 @@ impl fmt::Debug for Config {
             .field("retry_backoff", &self.retry_backoff)
             .field("max_backoff", &self.max_backoff)
             .field("flush_timeout", &self.flush_timeout)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
-/// What is wrong with a [`Config`]: which setting, why, and what to do.
+/// An invalid [`Config`]: names the setting, the problem and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     pub(super) setting: &'static str,
@@ -228,7 +307,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// The setting, named as the method of [`Config`] that sets it; `endpoint` for the address,
+    /// The setting, named after the method of [`Config`] that sets it; `endpoint` for the URL,
     /// `threads` if the threads of a client could not be started.
     pub fn setting(&self) -> &'static str {
         self.setting

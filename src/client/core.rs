@@ -57,6 +57,7 @@ impl Core {
             stop: Arc::clone(&stop),
             counters: Arc::clone(&counters),
             reporter: Reporter::new(Verbosity::Silent),
+            on_trouble: config.on_trouble.clone(),
         };
         let pipeline = plan.start(move |end| {
             if end.stage == Stage::Send {

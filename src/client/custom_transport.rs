@@ -1,9 +1,9 @@
-//! What a program's own transport sees: the public side of requests and answers; and what becomes
-//! of one that panics.
-//!
-//! Knows how the nouns of `shipment` look from outside. Sends nothing.
+//! The public side of requests and responses, for a program's own transport; and the guard that turns
+//! a panic of such a transport into a failed request.
 
 use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,17 +40,52 @@ impl Request {
         self.entries
     }
 
-    /// The lines of its entries, read back from the body: made for tests.
+    /// The lines of its entries, decoded from the body. Meant for tests.
     pub fn lines(&self) -> Vec<String> {
-        // A body that we wrote can be read; one that cannot has no lines.
-        let opened = encode::open(self).ok();
-        let entries = opened.iter().flat_map(encode::DecodedRequest::entries);
-        entries.map(|entry| entry.line.to_owned()).collect()
+        let entries = self.decode().into_iter();
+        entries.map(|entry| entry.line).collect()
+    }
+
+    /// Its entries with time and structured metadata, decoded from the body. Meant for tests.
+    pub fn decode(&self) -> Vec<SentEntry> {
+        // The encoder's own bodies always decode.
+        let decoded = encode::open(self).ok();
+        let entries = decoded.iter().flat_map(encode::DecodedRequest::entries);
+        let owned = entries.map(|entry| SentEntry {
+            nanoseconds: entry.time,
+            line: entry.line.to_owned(),
+            metadata: serde_json::from_str(entry.metadata).unwrap_or_default(),
+        });
+        owned.collect()
+    }
+}
+
+/// One entry of a [`Request`], as Loki receives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SentEntry {
+    /// The timestamp, in nanoseconds since 1970 (UTC).
+    pub nanoseconds: i64,
+    /// The line.
+    pub line: String,
+    /// The structured metadata.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// Shows the body's size, not its bytes.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("labels", &self.labels)
+            .field("entries", &self.entries)
+            .field("body_bytes", &self.body.len())
+            .field("gzip", &self.gzip)
+            .finish_non_exhaustive()
     }
 }
 
 impl Answer {
-    /// An answer of this status, without words. 200 and 204 mean that the entries are stored.
+    /// A response with this status and an empty body. 204 means that the entries are stored.
     pub fn status(code: u16) -> Self {
         Self::Status {
             code,
@@ -59,7 +94,7 @@ impl Answer {
         }
     }
 
-    /// No answer, and why in a few words: the request will be sent again.
+    /// No response, and the reason in a few words: the request is retried.
     pub fn failed(text: impl Into<String>) -> Self {
         Self::Failed {
             text: text.into(),
@@ -67,7 +102,7 @@ impl Answer {
         }
     }
 
-    /// With the body's text, which says what was refused.
+    /// With the text of the body, which says what was refused.
     #[must_use]
     pub fn with_text(mut self, words: impl Into<String>) -> Self {
         let (Self::Status { text, .. } | Self::Failed { text, .. }) = &mut self;
@@ -75,7 +110,7 @@ impl Answer {
         self
     }
 
-    /// With a wait that the server asked for (`Retry-After`).
+    /// With the wait that the server asks for (`Retry-After`).
     #[must_use]
     pub fn with_retry_after(mut self, wait: Duration) -> Self {
         if let Self::Status { retry_after, .. } = &mut self {
@@ -85,13 +120,12 @@ impl Answer {
     }
 }
 
-/// A program's own transport, whose panics are failures: else one would end the thread that ships,
-/// and with it all delivery, unseen.
+/// Wraps a program's own transport so that a panic counts as a failed request. Without it a panic
+/// would end the sender thread, and with it all delivery.
 pub struct CatchPanic(pub Arc<dyn Push>);
 
 impl Push for CatchPanic {
     fn push(&self, request: &Request, timeout: Duration) -> Answer {
-        // What it keeps of its own is its own to keep whole.
         let pushed = panic::catch_unwind(AssertUnwindSafe(|| self.0.push(request, timeout)));
         pushed.unwrap_or_else(|panicked| {
             let said = words(&*panicked);
@@ -106,7 +140,7 @@ impl Push for CatchPanic {
     }
 }
 
-/// What a panic says.
+/// The message of a panic.
 fn words(panicked: &(dyn Any + Send)) -> Option<&str> {
     let text = panicked.downcast_ref::<String>().map(String::as_str);
     text.or(panicked.downcast_ref::<&str>().copied())

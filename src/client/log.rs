@@ -1,19 +1,18 @@
-//! The bridge from the `log` crate: what a program logs with its macros goes to Loki.
+//! The bridge from the `log` crate: records that a program logs with its macros go to Loki.
 //!
-//! Knows how a `log` record becomes an entry, and which records must not: those of this crate and
-//! of its HTTP stack, or each request would log the next one.
-//!
-//! Standing alone:
+//! On its own:
 //!
 //! ```no_run
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let _loki = loki_push::log::init(loki_push::Config::new("http://localhost:3100").app("api"))?;
+//!     let loki = loki_push::log_bridge::init(loki_push::Config::new("http://localhost:3100"))?;
 //!     log::info!(user_id = 42; "user logged in");
-//!     Ok(()) // `_loki` is dropped here, which delivers what is still buffered
+//!     loki.stop(); // delivers what is still buffered; dropping `loki` does the same
+//!     Ok(())
 //! }
 //! ```
 //!
-//! The entry is `user logged in | user_id=42 target=api module=api line=4`, its level a label.
+//! The entry is `user logged in | user_id=42 target=api module=api line=4`, its level a label. Records
+//! logged on the client's own threads are left out: each request would otherwise log the next one.
 
 use std::error::Error;
 use std::fmt;
@@ -25,24 +24,12 @@ use ::log::{LevelFilter, Log, Metadata, SetLoggerError};
 use crate::client::{Config, ConfigError, Core, Line, Loki};
 use crate::entry::UNSTAMPED;
 use crate::parse::level::Level;
+use crate::sync::own_thread::is_own_thread;
 
-/// Crates whose records are not taken: a request that logs would ask for another request.
-const OWN: [&str; 8] = [
-    "loki_push",
-    "ureq",
-    "ureq_proto",
-    "rustls",
-    "rustls_native_certs",
-    "rustls_platform_verifier",
-    "webpki",
-    "webpki_roots",
-];
-
-/// Takes the records of the `log` crate to a client. Made by
-/// [`Loki::logger`](crate::Loki::logger).
+/// Hands the records of the `log` crate to a client. Made by [`Loki::logger`](crate::Loki::logger).
 ///
-/// Each entry has the record's key-values as fields, and behind them `target`, `module` and `line`.
-/// It does not keep the client alive: once that is stopped, records are counted as dropped.
+/// Each entry has the record's key-values as fields, followed by `target`, `module` and `line`. It
+/// does not keep the client alive: once that is stopped, records are counted as dropped.
 ///
 /// ```
 /// # use std::{sync::{Arc, Mutex}, time::Duration};
@@ -70,18 +57,25 @@ const OWN: [&str; 8] = [
 /// ```
 pub struct Logger {
     core: Arc<Core>,
+    level: LevelFilter,
 }
 
 impl Loki {
     /// A bridge from the `log` crate to this client. It does not keep the client alive.
     pub fn logger(&self) -> Logger {
-        Logger::new(Arc::clone(self.core()))
+        Logger {
+            core: Arc::clone(self.core()),
+            level: LevelFilter::Trace,
+        }
     }
 }
 
 impl Logger {
-    fn new(core: Arc<Core>) -> Self {
-        Self { core }
+    /// Takes records of this level and above only; all of them without this.
+    #[must_use]
+    pub fn with_level(mut self, level: LevelFilter) -> Self {
+        self.level = level;
+        self
     }
 
     /// Makes it the program's logger, for records of this level and above.
@@ -89,7 +83,7 @@ impl Logger {
     /// # Errors
     /// If the program has a logger already.
     pub fn install(self, level: LevelFilter) -> Result<(), SetLoggerError> {
-        ::log::set_boxed_logger(Box::new(self))?;
+        ::log::set_boxed_logger(Box::new(self.with_level(level)))?;
         ::log::set_max_level(level);
         Ok(())
     }
@@ -103,11 +97,11 @@ impl fmt::Debug for Logger {
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        !is_own(metadata.target())
+        metadata.level() <= self.level && !is_own_thread()
     }
 
     fn log(&self, record: &::log::Record<'_>) {
-        if !self.enabled(record.metadata()) || record.module_path().is_some_and(is_own) {
+        if !self.enabled(record.metadata()) {
             return;
         }
         let message = match record.args().as_str() {
@@ -115,7 +109,7 @@ impl Log for Logger {
             None => record.args().to_string(),
         };
         let mut line = Line::new(message);
-        // What a source fails to show is left out; the rest of the record is still worth having.
+        // A key-value that fails to show itself is left out; the rest of the record is kept.
         let _ = record.key_values().visit(&mut Fields(&mut line));
         line.field("target", &record.target());
         if let Some(module) = record.module_path() {
@@ -124,7 +118,7 @@ impl Log for Logger {
         if let Some(number) = record.line() {
             line.field("line", &number);
         }
-        self.core.enter(level(record.level()), &line, "", UNSTAMPED);
+        self.core.enter(record.level().into(), &line, "", UNSTAMPED);
     }
 
     /// Waits as [`Loki::flush`](crate::Loki::flush) does; what still waits then shows in the
@@ -135,31 +129,30 @@ impl Log for Logger {
 }
 
 /// Makes a client and installs its bridge as the program's logger, for records of level `info` and
-/// above (`log::set_max_level` changes that). The client that is given back is to be kept until the
-/// program ends: dropping it delivers what is buffered, and stops.
+/// above. Keep the client that is returned until the program ends: dropping it delivers what is
+/// buffered, and stops. `let _ = init(…)` stops it at once; bind it to a name.
 ///
-/// What is allowed but not wise in the configuration ([`Loki::warnings`]) becomes an entry: no other
-/// logger is there to say it.
+/// Warnings about the configuration ([`Loki::warnings`]) become entries, since no other logger could
+/// report them.
 ///
 /// # Errors
-/// If the configuration is wrong, or the program has a logger already.
+/// If the configuration is invalid, or the program has a logger already.
 pub fn init(config: Config) -> Result<Loki, InitError> {
     let loki = Loki::new(config).map_err(InitError::Config)?;
     loki.logger()
         .install(LevelFilter::Info)
         .map_err(InitError::Installed)?;
-    // Not by the macros: the bridge takes no records of this crate.
     for warning in loki.warnings() {
         loki.warn(warning, &[("target", &"loki_push")]);
     }
     Ok(loki)
 }
 
-/// Why [`init`] failed.
+/// The error of [`init`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum InitError {
-    /// The configuration is wrong.
+    /// The configuration is invalid.
     Config(ConfigError),
     /// The program has a logger already.
     Installed(SetLoggerError),
@@ -186,30 +179,14 @@ impl<'kvs> VisitSource<'kvs> for Fields<'_> {
     }
 }
 
-/// Whether a target or module is this crate's or its HTTP stack's.
-fn is_own(path: &str) -> bool {
-    let root = path.split_once("::").map_or(path, |(root, _)| root);
-    OWN.contains(&root)
-}
-
-fn level(level: ::log::Level) -> Level {
-    match level {
-        ::log::Level::Error => Level::Error,
-        ::log::Level::Warn => Level::Warn,
-        ::log::Level::Info => Level::Info,
-        ::log::Level::Debug => Level::Debug,
-        ::log::Level::Trace => Level::Trace,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn own_records_are_told_apart_by_crate_not_by_prefix() {
-        assert!(is_own("ureq::unversioned::transport"));
-        assert!(is_own("rustls"));
-        assert!(!is_own("rustls_of_mine::x") && !is_own("api::ureq"));
+impl From<::log::Level> for Level {
+    fn from(level: ::log::Level) -> Self {
+        match level {
+            ::log::Level::Error => Self::Error,
+            ::log::Level::Warn => Self::Warn,
+            ::log::Level::Info => Self::Info,
+            ::log::Level::Debug => Self::Debug,
+            ::log::Level::Trace => Self::Trace,
+        }
     }
 }

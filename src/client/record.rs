@@ -46,6 +46,17 @@ impl Record {
         self
     }
 
+    /// With the field `error`: the error's message and those of its sources, joined by `: `.
+    pub fn error(self, error: &dyn std::error::Error) -> Self {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let _ = write!(text, ": {error}");
+            cause = error.source();
+        }
+        self.field("error", text)
+    }
+
     /// With structured metadata: beside the line, for what is looked for by itself, as a trace's
     /// number. (Loki has it from version 3 on by default.) What Loki would not take there is
     /// written as a field.
@@ -56,7 +67,7 @@ impl Record {
 
     /// With its own time. Loki refuses times that are too far from now, by default an hour behind
     /// the newest of the stream.
-    pub fn at(mut self, time: SystemTime) -> Self {
+    pub fn timestamp(mut self, time: SystemTime) -> Self {
         self.time = Some(time);
         self
     }

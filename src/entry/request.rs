@@ -11,7 +11,7 @@ use crate::entry::labels::Labels;
 ///
 /// One stream only, because Loki answers a request of several with the outcome of the last one
 /// (contract, trap T1).
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Request {
     /// The stream.
     pub(crate) labels: Arc<Labels>,

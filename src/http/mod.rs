@@ -53,6 +53,7 @@ pub trait Push: Send + Sync {
 
 /// What came back from one try to send a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Answer {
     /// The server answered.
     Status {

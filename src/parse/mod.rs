@@ -5,3 +5,4 @@ pub mod fields;
 pub mod level;
 pub mod stack_trace;
 pub mod timestamp;
+pub mod units;

@@ -12,7 +12,7 @@ use crate::batch::BatchLimits;
 use crate::batch::worker::BatchWorker;
 use crate::delivery::backoff::Jitter;
 use crate::delivery::queue::{DeliveryQueue, DescribePositions, OnFull, SpoolBackend};
-use crate::delivery::sender::{LastError, SenderParts, SenderSettings};
+use crate::delivery::sender::{LastError, SenderParts, SenderSettings, TroubleHook};
 use crate::entry::Chunk;
 use crate::http::Push;
 pub use crate::pipeline::thread::{OnDrop, Stage, StageEnd};
@@ -36,6 +36,8 @@ pub const CHUNKS: usize = 128 * 1024;
 pub struct Settings {
     /// Bytes of chunks that may wait for the batch thread.
     pub chunks: usize,
+    /// Whether that budget is shared with the encoded batches that wait.
+    pub shares_buffer: bool,
     /// When a batch closes.
     pub limits: BatchLimits,
     /// Whether entries bring their own times.
@@ -92,6 +94,8 @@ pub struct PipelineParts {
     pub counters: Arc<Counters>,
     /// What is said.
     pub reporter: Reporter,
+    /// Called when delivery runs into trouble, and when that is over.
+    pub on_trouble: Option<TroubleHook>,
 }
 
 /// A running pipeline.
@@ -115,7 +119,13 @@ impl PipelineParts {
     /// # Errors
     /// If there can be no thread for one.
     pub fn start(self, ended: impl Fn(StageEnd) + Clone + Send + 'static) -> io::Result<Pipeline> {
-        let chunks = ByteQueue::new(self.settings.chunks);
+        let backlog = self.backlog();
+        let chunks = if self.settings.shares_buffer {
+            let encoded = backlog.memory();
+            ByteQueue::sharing(self.settings.chunks, move || encoded.used())
+        } else {
+            ByteQueue::new(self.settings.chunks)
+        };
         self.stop.on_change({
             let chunks = chunks.clone();
             move || chunks.kick()
@@ -130,8 +140,8 @@ impl PipelineParts {
                 self.reporter,
             ),
             chunks,
-            backlog: self.backlog(),
-            trouble: LastError::default(),
+            backlog,
+            trouble: LastError::new(self.on_trouble.clone()),
             failed: Arc::default(),
             push: match &self.destination {
                 Sink::Loki(push) => Some(Arc::clone(push)),

@@ -3,6 +3,8 @@
 use std::io;
 use std::thread;
 
+use crate::sync::own_thread;
+
 /// A thread that the pipeline cannot do without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -41,6 +43,7 @@ impl Stage {
         work: impl FnOnce() + Send + 'static,
     ) -> io::Result<()> {
         let thread = move || {
+            own_thread::mark();
             let _ended = OnDrop::new(|| {
                 ended(StageEnd {
                     stage: self,

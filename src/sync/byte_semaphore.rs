@@ -91,6 +91,11 @@ impl ByteSemaphore {
         self.lock().used += bytes;
     }
 
+    /// How many bytes are in use.
+    pub fn used(&self) -> usize {
+        self.lock().used
+    }
+
     /// Whether none is in use.
     pub fn is_empty(&self) -> bool {
         self.lock().used == 0

@@ -4,6 +4,7 @@
 pub mod blocking_write;
 pub mod byte_semaphore;
 pub mod flush_deadline;
+pub mod own_thread;
 pub mod queue;
 pub mod sequencer;
 pub mod shutdown;

@@ -13,11 +13,16 @@ pub struct ByteQueue<T> {
     shared: Arc<Shared<T>>,
 }
 
+/// Returns how many bytes of a shared capacity something else uses.
+type UsedElsewhere = Box<dyn Fn() -> usize + Send + Sync>;
+
 struct Shared<T> {
     state: Mutex<State<T>>,
     filled: Condvar,
     drained: Condvar,
     capacity: usize,
+    /// Bytes of the capacity that are in use elsewhere.
+    used_elsewhere: Option<UsedElsewhere>,
 }
 
 struct State<T> {
@@ -65,6 +70,20 @@ impl<T> Denied<T> {
     }
 }
 
+impl<T> Shared<T> {
+    /// How many bytes the queue may hold now, asked for when it is to hold `wanted`.
+    fn limit(&self, wanted: usize) -> usize {
+        let own = self.capacity / 4;
+        match &self.used_elsewhere {
+            // Below its own quarter nobody else needs to be asked.
+            Some(used_elsewhere) if wanted > own => {
+                own.max(self.capacity.saturating_sub(used_elsewhere()))
+            }
+            _ => self.capacity,
+        }
+    }
+}
+
 impl<T> Clone for ByteQueue<T> {
     fn clone(&self) -> Self {
         Self {
@@ -76,6 +95,19 @@ impl<T> Clone for ByteQueue<T> {
 impl<T> ByteQueue<T> {
     /// A queue for items that cost `capacity` together. An empty queue takes one item of any cost.
     pub fn new(capacity: usize) -> Self {
+        Self::with(capacity, None)
+    }
+
+    /// A queue that shares its capacity with something else: `used_elsewhere` returns how much of it
+    /// that takes up. A quarter is always the queue's own.
+    pub fn sharing(
+        capacity: usize,
+        used_elsewhere: impl Fn() -> usize + Send + Sync + 'static,
+    ) -> Self {
+        Self::with(capacity, Some(Box::new(used_elsewhere)))
+    }
+
+    fn with(capacity: usize, used_elsewhere: Option<UsedElsewhere>) -> Self {
         let state = State {
             items: VecDeque::new(),
             used: 0,
@@ -94,6 +126,7 @@ impl<T> ByteQueue<T> {
                 filled,
                 drained,
                 capacity,
+                used_elsewhere,
             }),
         }
     }
@@ -195,7 +228,10 @@ impl<T> ByteQueue<T> {
                 return Err(Denied::Gone(()));
             }
             // What waited when the queue was closed came before that.
-            if state.closed || state.used == 0 || state.used + cost <= self.shared.capacity {
+            if state.closed
+                || state.used == 0
+                || state.used + cost <= self.shared.limit(state.used + cost)
+            {
                 return Ok(state);
             }
             if state.readers_dozing > 0 {

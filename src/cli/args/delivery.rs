@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::args::values::{parse_bool, parse_duration, parse_size};
+use crate::parse::units::{parse_bool, parse_duration, parse_size};
 use crate::delivery::queue::OnFull;
 
 /// What `--drain` asks for.

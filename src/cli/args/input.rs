@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::args::values::{parse_duration, parse_size};
+use crate::parse::units::{parse_duration, parse_size};
 use crate::input::open_file::StartAt;
 
 const HEADING: &str = "Input";

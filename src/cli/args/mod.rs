@@ -8,7 +8,6 @@ mod env_errors;
 mod input;
 mod labels;
 mod output;
-mod values;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -21,7 +20,7 @@ pub use self::delivery::{Delivery, DrainArg};
 pub use self::input::Input;
 pub use self::labels::Labels;
 pub use self::output::{Document, Output, Progress, Summary};
-pub use self::values::{parse_bool, parse_duration, parse_size};
+pub use crate::parse::units::{parse_bool, parse_duration, parse_size};
 
 /// Ship log lines to Grafana Loki and account for every one
 ///

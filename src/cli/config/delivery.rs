@@ -26,6 +26,7 @@ pub fn settings(
     let sending = &cli.delivery;
     let settings = Settings {
         chunks: CHUNKS,
+        shares_buffer: false,
         limits: BatchLimits {
             entries: sending.batch_size as usize,
             bytes: at_least("--batch-bytes", sending.batch_bytes, 1)?,

@@ -323,6 +323,11 @@ impl DeliveryQueue {
         self.gate.stop_blocking();
     }
 
+    /// The memory of the batches that wait.
+    pub fn memory(&self) -> ByteSemaphore {
+        self.accounts.memory.clone()
+    }
+
     /// Whether the last answer was such that retrying cannot mend it.
     pub fn is_hopeless(&self) -> bool {
         self.gate.is_hopeless()

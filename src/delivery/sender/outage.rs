@@ -4,6 +4,7 @@
 //! Knows what was said already, and keeps the last trouble for the closing words. Decides nothing
 //! about requests.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,22 +33,43 @@ impl BlockedBy {
     }
 }
 
-/// The trouble that is on, for the closing words; clones share it.
+/// Called with the current delivery error, or with None when it is over.
+pub type TroubleHook = Arc<dyn Fn(Option<&str>) + Send + Sync>;
+
+/// The current delivery error, for the summary of the run; clones share it.
 #[derive(Clone, Default)]
-pub struct LastError(Arc<Mutex<Option<String>>>);
+pub struct LastError {
+    current: Arc<Mutex<Option<String>>>,
+    hook: Option<TroubleHook>,
+}
 
 impl LastError {
-    /// The trouble, if it still is on.
+    /// None yet; `hook` is called at each change.
+    pub fn new(hook: Option<TroubleHook>) -> Self {
+        Self {
+            current: Arc::default(),
+            hook,
+        }
+    }
+
+    /// The error, if it still stands.
     pub fn get(&self) -> Option<String> {
         self.lock().clone()
     }
 
-    fn set(&self, trouble: Option<String>) {
-        *self.lock() = trouble;
+    fn set(&self, error: Option<String>) {
+        if *self.lock() == error {
+            return;
+        }
+        if let Some(hook) = &self.hook {
+            // A hook that panics must not end delivery.
+            let _ = panic::catch_unwind(AssertUnwindSafe(|| hook(error.as_deref())));
+        }
+        *self.lock() = error;
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

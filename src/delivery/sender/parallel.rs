@@ -8,6 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::sync::own_thread;
+
 /// Work that is done within this is not worth starting a thread for: one hand after the other a
 /// connection still carries over 100 MB of lines a second.
 const QUICK: Duration = Duration::from_millis(1);
@@ -77,8 +79,12 @@ fn many_handed<I: Sync, R: Send>(
     };
     thread::scope(|scope| {
         for _ in 0..helpers {
-            // Where there can be no more threads, those that are there do the work.
-            if thread::Builder::new().spawn_scoped(scope, hand).is_err() {
+            // Where no more threads can be started, those that exist do the work.
+            let helper = || {
+                own_thread::mark();
+                hand();
+            };
+            if thread::Builder::new().spawn_scoped(scope, helper).is_err() {
                 break;
             }
         }

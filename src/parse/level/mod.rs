@@ -27,6 +27,7 @@ const ESC: u8 = 0x1b;
 
 /// How grave an entry is; the order is that of gravity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Level {
     /// `trace`
     Trace,
@@ -97,6 +98,29 @@ impl Level {
     }
 }
 
+/// Parses a level name in any case, such as `warn` or `WARNING`.
+impl std::str::FromStr for Level {
+    type Err = ParseLevelError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        lookup(text.trim_ascii().as_bytes())
+            .map(|(level, _)| level)
+            .ok_or(ParseLevelError(()))
+    }
+}
+
+/// The text is not the name of a level.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseLevelError(());
+
+impl std::fmt::Display for ParseLevelError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("not a level: use trace, debug, info, warn, error, critical or fatal")
+    }
+}
+
+impl std::error::Error for ParseLevelError {}
+
 impl std::fmt::Display for Level {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.as_str())
@@ -146,7 +170,7 @@ impl Framework {
 ///
 /// - The words `trace debug info warn error critical fatal` and the usual others: `trc`, `silly`,
 ///   `finer` and `finest` are trace; `dbg`, `verbose`, `config` and `fine` debug; `inf`,
-///   `information`, `notice`, `reporter`, loguru's `success` and Postgres's `log` info; `wrn` and
+///   `information`, `notice`, `note`, loguru's `success` and Postgres's `log` info; `wrn` and
 ///   `warning` warn; `err`, `severe` and `fail` error; `crit` and `alert` critical; `ftl`, `panic`,
 ///   `emerg` and
 ///   `emergency` fatal.
