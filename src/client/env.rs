@@ -8,7 +8,7 @@ use crate::client::config::{Config, ConfigError, OnFull};
 use crate::client::connection::Auth;
 use crate::client::validate::wrong;
 use crate::entry::labels;
-use crate::parse::units::{parse_duration, parse_size, parse_bool};
+use crate::parse::units::{parse_bool, parse_duration, parse_size};
 
 impl Config {
     /// The settings that the environment gives, under the names the program `loki-push` uses; the

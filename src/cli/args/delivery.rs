@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::parse::units::{parse_bool, parse_duration, parse_size};
 use crate::delivery::queue::OnFull;
+use crate::parse::units::{parse_bool, parse_duration, parse_size};
 
 /// What `--drain` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::parse::units::{parse_duration, parse_size};
 use crate::input::open_file::StartAt;
+use crate::parse::units::{parse_duration, parse_size};
 
 const HEADING: &str = "Input";
 
