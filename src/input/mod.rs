@@ -80,6 +80,7 @@ impl SourceOptions {
         let label = crate::input::file_names::label(name);
         let origin = [("filename", label.as_str())];
         let origin = if self.labelled { &origin[..] } else { &[] };
-        LineProcessor::new(&self.gather, EntryBuilder::new(&self.shape, origin, file))
+        let builder = EntryBuilder::new(&self.shape, origin, file).with_path(name);
+        LineProcessor::new(&self.gather, builder)
     }
 }

@@ -38,6 +38,22 @@ pub fn strip(line: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
+/// The line as a terminal shows it: without escape sequences, and of what was rewritten with
+/// carriage returns, as progress bars are, the last state. Borrowed if it holds neither.
+#[must_use]
+pub fn plain(text: &str) -> Cow<'_, str> {
+    let stripped = strip(text);
+    if memchr(b'\r', stripped.as_bytes()).is_none() {
+        return stripped;
+    }
+    let last_state = |line: &str| -> String {
+        let line = line.trim_end_matches('\r');
+        line.rsplit('\r').next().unwrap_or(line).to_owned()
+    };
+    let lines: Vec<String> = stripped.split('\n').map(last_state).collect();
+    Cow::Owned(lines.join("\n"))
+}
+
 /// Where the sequence that begins with the ESC at `start` ends (one past its last byte).
 pub(crate) fn sequence_end(bytes: &[u8], start: usize) -> usize {
     let at = start + 1;
@@ -111,6 +127,19 @@ mod tests {
         ];
         for (line, plain) in cases {
             assert_eq!(strip(line), plain, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn of_a_line_that_was_rewritten_the_last_state_is_left() {
+        for (line, shown) in [
+            ("10 %\r50 %\r100 %", "100 %"),
+            ("\r\x1b[2K\x1b[32mdone\x1b[0m\r", "done"),
+            ("a\rb\nc\r\nd", "b\nc\nd"),
+            ("\r", ""),
+            ("x", "x"),
+        ] {
+            assert_eq!(plain(line), shown, "{line:?}");
         }
     }
 

@@ -24,6 +24,8 @@ use crate::parse::level::Level;
 use crate::parse::stack_trace::{TraceLine, TraceReader};
 use crate::parse::timestamp;
 use crate::process::entry_sender::EntrySender;
+#[cfg(feature = "cli")]
+use crate::process::redact::Redactor;
 
 pub use crate::process::layout::{Layout, lay_out};
 pub use crate::process::options::{LabelField, StreamLimit};
@@ -105,6 +107,17 @@ impl EntryBuilder {
         }
     }
 
+    /// The same, with the labels that the path of its file gives.
+    #[cfg(feature = "cli")]
+    #[must_use]
+    pub fn with_path(mut self, path: &std::path::Path) -> Self {
+        if let Some(labels) = &self.shape.path_labels {
+            self.streams.add_path_labels(&labels.of(path));
+            self.reading.labels = Arc::clone(self.streams.of_level(self.shape.level));
+        }
+        self
+    }
+
     /// How long a piece of a line may be so that it fits into an entry with what is appended.
     pub fn room(&self) -> usize {
         self.shape.max_line - self.suffix.len()
@@ -118,10 +131,11 @@ impl EntryBuilder {
             return;
         }
         let mut text = read_text(piece.bytes);
-        if self.shape.strip_ansi
-            && let Cow::Owned(stripped) = ansi::strip(&text)
+        #[cfg(feature = "cli")]
+        if let Some(redactor) = &self.shape.redactor
+            && let Cow::Owned(redacted) = redactor.redact(&text)
         {
-            text = Cow::Owned(stripped);
+            text = Cow::Owned(redacted);
         }
         if !piece.first {
             self.entries(&text, piece.end, now);
@@ -236,6 +250,13 @@ impl EntryBuilder {
     ) -> Cow<'a, str> {
         let shape = Arc::clone(&self.shape);
         let mut parsed = fields::parse(plain, shape.parse, found);
+        #[cfg(feature = "cli")]
+        if let Some(redactor) = &shape.redactor {
+            redact_unescaped(redactor, &mut parsed.message);
+            found
+                .iter_mut()
+                .for_each(|field| redact_unescaped(redactor, &mut field.value));
+        }
         if shape.layout == Layout::Metadata && parsed.form == Form::Logfmt {
             let is_label = |name: &str| shape.label_fields.iter().any(|label| label.field == name);
             parsed.message = crate::process::layout::take_message(found, is_label);
@@ -378,6 +399,16 @@ impl EntryBuilder {
             || chunk.read_at.elapsed() >= HELD_TIME;
         self.hurried |= full;
         !full
+    }
+}
+
+/// Redacts what may match only now that it is unescaped (`s3\u0063ret`).
+#[cfg(feature = "cli")]
+fn redact_unescaped(redactor: &Redactor, text: &mut Cow<'_, str>) {
+    if let Cow::Owned(own) = text
+        && let Cow::Owned(redacted) = redactor.redact(own)
+    {
+        *own = redacted;
     }
 }
 

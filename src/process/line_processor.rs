@@ -4,10 +4,12 @@
 //! It stands before the shaper and has its form, so that every source can use it in its place.
 //! Told the time; a source that waits asks when it must be woken.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Once};
 use std::time::Instant;
 
 use crate::entry::line::LineFragment;
+use crate::parse::ansi;
 use crate::process::entry_builder::EntryBuilder;
 use crate::process::entry_sender::EntrySender;
 use crate::process::filter::Filter;
@@ -24,15 +26,18 @@ pub struct LineOptions {
     pub multiline: Option<Multiline>,
     /// What is shipped.
     pub filter: Filter,
+    /// Whether terminal escape sequences are removed.
+    pub strip_ansi: bool,
     said: Arc<Once>,
 }
 
 impl LineOptions {
     /// Joins by these rules, if there are any, and ships what passes the filter.
-    pub fn new(multiline: Option<Multiline>, filter: Filter) -> Self {
+    pub fn new(multiline: Option<Multiline>, filter: Filter, strip_ansi: bool) -> Self {
         Self {
             multiline,
             filter,
+            strip_ansi,
             said: Arc::new(Once::new()),
         }
     }
@@ -55,6 +60,7 @@ pub struct LineProcessor {
 }
 
 struct Filtered {
+    strip_ansi: bool,
     filter: Option<Filter>,
     passing: bool,
     shaper: EntryBuilder,
@@ -69,6 +75,7 @@ impl LineProcessor {
             joiner: multiline.map(|rules| MultilineAggregator::new(rules, room)),
             said: Arc::clone(&rules.said),
             sieve: Filtered {
+                strip_ansi: rules.strip_ansi,
                 filter: (!rules.filter.is_open()).then(|| rules.filter.clone()),
                 passing: true,
                 shaper,
@@ -138,6 +145,18 @@ impl LineProcessor {
 
 impl Filtered {
     fn piece(&mut self, piece: LineFragment<'_>, now: Instant) {
+        if self.strip_ansi {
+            let text = String::from_utf8_lossy(piece.bytes);
+            if let Cow::Owned(plain) = ansi::plain(&text) {
+                let bytes = plain.as_bytes();
+                self.pass(LineFragment { bytes, ..piece }, now);
+                return;
+            }
+        }
+        self.pass(piece, now);
+    }
+
+    fn pass(&mut self, piece: LineFragment<'_>, now: Instant) {
         if let Some(filter) = &self.filter {
             // A line that is too long for one entry goes or stays as a whole.
             if piece.first {

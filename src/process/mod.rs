@@ -12,6 +12,10 @@ pub mod line_processor;
 #[cfg(feature = "cli")]
 pub mod multiline;
 pub mod options;
+#[cfg(feature = "cli")]
+pub mod path_labels;
+#[cfg(feature = "cli")]
+pub mod redact;
 pub mod stamp;
 pub mod stream_labels;
 pub mod throttle;

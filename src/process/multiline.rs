@@ -1,23 +1,34 @@
 //! Multi-line entries: lines that belong together become one.
 //!
-//! Pure, and told the time: whoever reads drives it, with a pipe's silence or with a clock. Knows
-//! where an entry begins and when it is over. Knows nothing of what lines mean otherwise, and
-//! holds no more than one entry of bounded size.
+//! Pure, and told the time: the reader drives it, with a pipe's silence or with a clock. It holds no
+//! more than one entry of bounded size.
 
 use std::time::{Duration, Instant};
 
 use regex::bytes::Regex;
 
 use crate::entry::line::LineFragment;
+use crate::parse::fields::{Parse, read_level};
+use crate::parse::level::Level;
+use crate::parse::stack_trace::{TraceLine, TraceReader};
 
 /// What stays allocated when an entry is handed out: many sources may each hold one.
 const KEPT: usize = 16 * 1024;
 
+/// Which lines start an entry; others are appended to it.
+#[derive(Debug, Clone)]
+pub enum EntryStart {
+    /// Those that match.
+    Matching(Regex),
+    /// All but the continuation lines of stack traces and lines that begin with white space.
+    NotInTrace,
+}
+
 /// How lines are joined; the same for all sources.
 #[derive(Debug, Clone)]
 pub struct Multiline {
-    /// A line that matches begins an entry.
-    pub begins: Regex,
+    /// Which lines start an entry.
+    pub start: EntryStart,
     /// A pause of this length ends one.
     pub wait: Duration,
 }
@@ -30,6 +41,11 @@ pub struct MultilineAggregator {
     open: Option<OpenEntry>,
     text: Vec<u8>,
     burst: bool,
+    trace: TraceReader,
+    /// What the line before was.
+    before: TraceLine,
+    /// The offset after a blank line which belongs to the open entry if more of a trace follows.
+    blank: Option<u64>,
 }
 
 /// An entry that may still grow.
@@ -54,6 +70,9 @@ impl MultilineAggregator {
             open: None,
             text: Vec::new(),
             burst: false,
+            trace: TraceReader::default(),
+            before: TraceLine::Other,
+            blank: None,
         }
     }
 
@@ -73,8 +92,19 @@ impl MultilineAggregator {
             }
             return;
         }
-        let begins = piece.first && self.rules.begins.is_match(piece.bytes);
-        let joined = self.text.len() + usize::from(piece.first) + piece.bytes.len();
+        let begins = piece.first && self.starts_entry(piece.bytes);
+        if begins
+            && piece.bytes.is_empty()
+            && self.blank.is_none()
+            && matches!(self.rules.start, EntryStart::NotInTrace)
+            && let Some(open) = &mut self.open
+        {
+            open.last = now;
+            self.blank = Some(piece.end);
+            return;
+        }
+        let blank = usize::from(self.blank.is_some());
+        let joined = self.text.len() + blank + usize::from(piece.first) + piece.bytes.len();
         if self.open.is_some() && (begins || joined > self.room) {
             self.burst |= !begins;
             self.close(&mut out);
@@ -82,6 +112,9 @@ impl MultilineAggregator {
         match &mut self.open {
             Some(open) => {
                 (open.last, open.end) = (now, piece.end);
+                if self.blank.take().is_some() {
+                    self.text.push(b'\n');
+                }
                 if piece.first {
                     self.text.push(b'\n');
                 }
@@ -96,6 +129,29 @@ impl MultilineAggregator {
             }
         }
         self.text.extend_from_slice(piece.bytes);
+    }
+
+    fn starts_entry(&mut self, line: &[u8]) -> bool {
+        if let EntryStart::Matching(pattern) = &self.rules.start {
+            return pattern.is_match(line);
+        }
+        let before = std::mem::replace(&mut self.before, self.trace.read(line));
+        match self.before {
+            TraceLine::Continuation => false,
+            // It ends a trace, or it was logged with the line before.
+            TraceLine::Exception => match before {
+                TraceLine::Continuation => false,
+                TraceLine::Other => !self.is_trouble(),
+                TraceLine::Exception | TraceLine::Blank => true,
+            },
+            TraceLine::Blank | TraceLine::Other => true,
+        }
+    }
+
+    /// Whether the open entry is one with which programs log an exception.
+    fn is_trouble(&self) -> bool {
+        let text = String::from_utf8_lossy(&self.text);
+        read_level(&text, Parse::Auto).is_some_and(|level| level >= Level::Warn)
     }
 
     /// When a pause has ended the open entry, if there is one: [`MultilineAggregator::close`] it then.
@@ -113,6 +169,10 @@ impl MultilineAggregator {
         out(LineFragment { bytes, first, end }, open.since);
         self.text.clear();
         self.text.shrink_to(KEPT);
+        if let Some(end) = self.blank.take() {
+            let (bytes, first) = (&b""[..], true);
+            out(LineFragment { bytes, first, end }, open.last);
+        }
     }
 
     /// Whether, since this was asked last, an entry was closed for being full.
@@ -126,9 +186,76 @@ mod tests {
     use super::*;
 
     fn joiner(room: usize) -> MultilineAggregator {
-        let begins = Regex::new(r"^\S").unwrap();
+        let start = EntryStart::Matching(Regex::new(r"^\S").unwrap());
         let wait = Duration::from_secs(1);
-        MultilineAggregator::new(Multiline { begins, wait }, room)
+        MultilineAggregator::new(Multiline { start, wait }, room)
+    }
+
+    /// What `--multiline auto` makes of the lines of a text.
+    fn join_traces(text: &str) -> Vec<String> {
+        let start = EntryStart::NotInTrace;
+        let wait = Duration::from_secs(1);
+        let mut joiner = MultilineAggregator::new(Multiline { start, wait }, 10_000);
+        let lines: Vec<&str> = text.split('\n').collect();
+        let entries = texts(join(&mut joiner, &lines));
+        assert_eq!(entries.join("\n"), text);
+        entries
+    }
+
+    /// Traces of all languages, an entry each.
+    const TRACES: [&str; 14] = [
+        "2024-01-02 03:04:05 ERROR c.e.Main - failed\njava.lang.IllegalStateException: no\n\tat c.e.Main.run(Main.java:3)\nCaused by: java.io.IOException: x\n\t... 12 more",
+        "Exception in thread \"main\" kotlin.KotlinNullPointerException\n\tat MainKt.main(Main.kt:2)\n\tSuppressed: java.lang.Error: y\nSuppressed: java.lang.Error: z",
+        "ERROR:root:failed\nTraceback (most recent call last):\n  File \"/app.py\", line 3, in run\n    x()\nshop.OutOfStock: no\n\nDuring handling of the above exception, another exception occurred:\n\nTraceback (most recent call last):\n  File \"/app.py\", line 5, in run\nValueError: x",
+        "panic: runtime error: index out of range [5]\n\ngoroutine 1 [running]:\nmain.(*Server).run(0xc000010000)\n\t/src/main.go:3 +0x1d\ncreated by main.main in goroutine 1\n\t/src/main.go:9 +0x20\nexit status 2",
+        "panic: x [recovered]\n[signal SIGSEGV: segmentation violation code=0x1 addr=0x0]\n\ngoroutine 7 [running]:\nmain.main()\n\t/src/main.go:3",
+        "TypeError: x is not a function\n    at run (/srv/app.js:3:4)\n    at async main (/srv/app.js:9:1)",
+        "Error: connect ECONNREFUSED\n    at TCPConnectWrap.afterConnect [as oncomplete] (node:net:1)",
+        "PHP Fatal error:  Uncaught Exception: no in /srv/index.php:3\nStack trace:\n#0 /srv/index.php(9): run()\n#1 {main}\n  thrown in /srv/index.php on line 3",
+        "PHP Warning:  x in /srv/index.php on line 3\nPHP Stack trace:\nPHP   1. {main}() /srv/index.php:0",
+        "/srv/app.rb:3:in 'run': no (RuntimeError)\n\tfrom /srv/app.rb:9:in '<main>'",
+        "Unhandled exception. System.InvalidOperationException: no\n ---> System.Exception: x\n   at Shop.Run() in /src/Shop.cs:line 3\n   --- End of inner exception stack trace ---\n   at Shop.Main()",
+        "thread 'main' panicked at src/main.rs:3:5:\nno stock\nstack backtrace:\n   0: rust_begin_unwind\n             at /rustc/1/library/std/src/panicking.rs:1\nnote: run with `RUST_BACKTRACE=full` for a verbose backtrace.",
+        "Error: cannot start\n\nCaused by:\n    0: no file\n    1: x",
+        "WARN x\n  indented\n\tmore",
+    ];
+
+    #[test]
+    fn traces_of_all_languages_are_one_entry_each() {
+        for trace in TRACES {
+            assert_eq!(join_traces(trace), [trace]);
+            let between = format!("INFO before\n{trace}\nINFO after\nINFO end");
+            let entries = join_traces(&between);
+            let expected = ["INFO before", trace, "INFO after", "INFO end"];
+            // Ruby's own message begins like one of its frames.
+            if !trace.starts_with("/srv") {
+                assert_eq!(entries, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn other_lines_are_entries_of_their_own() {
+        for line in [
+            "INFO a",
+            "x",
+            "Error: a",
+            "ValueError: a",
+            "at the store",
+            "main.main()",
+            "#hash",
+        ] {
+            let text = [line; 3].join("\n");
+            assert_eq!(join_traces(&text), [line; 3]);
+            // Blank lines are entries, too.
+            let text = [line; 2].join("\n\n\n");
+            assert_eq!(join_traces(&text), [line, "", "", line]);
+        }
+        assert_eq!(
+            join_traces("INFO a\nValueError: b"),
+            ["INFO a", "ValueError: b"]
+        );
+        assert_eq!(join_traces("\n\n"), ["", "", ""]);
     }
 
     /// What comes out for lines, each with its end, and then the end of input.

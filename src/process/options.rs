@@ -1,13 +1,17 @@
 //! How entries are built: the settings of the entry builder.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::entry::labels::Labels;
 use crate::parse::fields::Parse;
 use crate::parse::level::Level;
 use crate::process::layout::Layout;
+#[cfg(feature = "cli")]
+use crate::process::path_labels::PathLabels;
+#[cfg(feature = "cli")]
+use crate::process::redact::Redactor;
 use crate::report::messages::{Message, Reporter};
 
 /// How entries are made of lines; the same for all sources.
@@ -33,8 +37,12 @@ pub struct EntryOptions {
     pub stream_limit: Arc<StreamLimit>,
     /// Where times come from.
     pub time: TimeSource,
-    /// Whether escape sequences are removed.
-    pub strip_ansi: bool,
+    /// What is replaced in lines, before anything is read from them.
+    #[cfg(feature = "cli")]
+    pub redactor: Option<Arc<Redactor>>,
+    /// Labels from a file's path.
+    #[cfg(feature = "cli")]
+    pub path_labels: Option<Arc<PathLabels>>,
 }
 
 impl EntryOptions {
@@ -80,13 +88,24 @@ pub struct LabelField {
     pub label: String,
 }
 
-/// How many label sets fields may make, over all sources. Each set is a stream that Loki keeps
-/// open, so a field of many values must not become one.
+/// The most labels a stream may have, unless Loki is told otherwise (`max_label_names_per_series`).
+pub const MAX_LABELS: usize = 15;
+
+/// How many of a set's labels count against the limit: `service_name` does not.
+pub fn counted_labels(labels: &Labels) -> usize {
+    let names = labels.pairs().iter().map(|(name, _)| name);
+    names.filter(|name| *name != "service_name").count()
+}
+
+/// How many label sets fields and paths may make, over all sources, and how many labels a set may
+/// have. Each set is a stream that Loki keeps open, so a field of many values must not become one.
 #[derive(Debug)]
 pub struct StreamLimit {
     most: usize,
+    max_labels: AtomicUsize,
     sets: Mutex<HashSet<Arc<Labels>>>,
     said: AtomicBool,
+    said_labels: AtomicBool,
     reporter: Reporter,
 }
 
@@ -95,9 +114,30 @@ impl StreamLimit {
     pub fn new(most: usize, reporter: Reporter) -> Self {
         Self {
             most,
+            max_labels: AtomicUsize::new(MAX_LABELS),
             sets: Mutex::default(),
             said: AtomicBool::new(false),
+            said_labels: AtomicBool::new(false),
             reporter,
+        }
+    }
+
+    /// How many labels may be added to a set.
+    pub fn labels_left(&self, labels: &Labels) -> usize {
+        let most = self.max_labels.load(Ordering::Relaxed);
+        most.saturating_sub(counted_labels(labels))
+    }
+
+    /// Loki has named its limit on the labels of a stream.
+    pub fn set_max_labels(&self, most: usize) {
+        self.max_labels.store(most, Ordering::Relaxed);
+    }
+
+    /// A label was left out because a stream may not have so many. Reported once.
+    pub fn report_too_many_labels(&self) {
+        if !self.said_labels.swap(true, Ordering::Relaxed) {
+            let most = self.max_labels.load(Ordering::Relaxed);
+            self.reporter.say(&Message::TooManyLabels { most });
         }
     }
 

@@ -40,6 +40,23 @@ impl LabelSets {
         }
     }
 
+    /// Adds the labels that the source's path gives, as far as the limits allow.
+    pub fn add_path_labels(&mut self, labels: &[(String, String)]) {
+        // A level that is found is one label more.
+        let left = self.limit.labels_left(&self.base).saturating_sub(1);
+        if labels.len() > left {
+            self.limit.report_too_many_labels();
+        }
+        let labels = labels.iter().take(left);
+        let pairs = labels.map(|(name, value)| (name.as_str(), value.as_str()));
+        let with = Arc::new(self.base.with(pairs));
+        if *with != self.base && self.limit.admits(&with) {
+            self.base = Arc::unwrap_or_clone(with);
+            self.by_level = Default::default();
+            self.by_fields.clear();
+        }
+    }
+
     /// The stream of entries of this level.
     pub fn of_level(&mut self, level: Option<Level>) -> &Arc<Labels> {
         let slot = &mut self.by_level[level.map_or(0, |level| 1 + level as usize)];
@@ -61,6 +78,7 @@ impl LabelSets {
         used: &mut [bool],
     ) -> Arc<Labels> {
         let by_level = Arc::clone(self.of_level(level));
+        let mut left = self.limit.labels_left(&by_level);
         let mut key = String::new();
         let mut chosen = Vec::new();
         for wanted in &self.label_fields {
@@ -70,8 +88,13 @@ impl LabelSets {
                 !fields[at].value.is_empty() && check_value(&fields[at].value).is_ok()
             });
             if let Some(at) = fit {
-                chosen.push((at, wanted));
-                key.push_str(&fields[at].value);
+                if left == 0 && by_level.get(&wanted.label).is_none() {
+                    self.limit.report_too_many_labels();
+                } else {
+                    left -= usize::from(by_level.get(&wanted.label).is_none());
+                    chosen.push((at, wanted));
+                    key.push_str(&fields[at].value);
+                }
             }
             // No label value that passed the check holds this character: it parts the values.
             key.push(char::REPLACEMENT_CHARACTER);

@@ -64,8 +64,10 @@ pub struct Input {
 
     /// A matching line starts an entry; others are appended
     ///
-    /// A pause of --multiline-wait, the end of input or a full entry closes it.
-    #[arg(long, value_name = "REGEX")]
+    /// auto: lines that begin with white space, and the other continuation lines of stack traces (Java,
+    /// Kotlin, Python, Go, JavaScript, PHP, Ruby, .NET, Rust), are appended. A pause of --multiline-wait,
+    /// the end of input or a full entry closes it.
+    #[arg(long, value_name = "REGEX|auto")]
     pub multiline: Option<String>,
 
     /// Close a multi-line entry after this pause
@@ -87,7 +89,17 @@ pub struct Input {
     #[arg(long, value_name = "REGEX")]
     pub exclude: Vec<String>,
 
+    /// Replace what matches by [redacted] (repeatable)
+    ///
+    /// In everything that is shipped, spooled, written to the dead letter file or printed by --dry-run.
+    /// --tee passes its input on unchanged. A pattern that matches the empty text is an error.
+    #[arg(long, value_name = "REGEX")]
+    pub redact: Vec<String>,
+
     /// Remove terminal escape sequences (colours)
+    ///
+    /// Of a line that was rewritten with carriage returns, as progress bars are, the last state is
+    /// shipped.
     #[arg(long)]
     pub strip_ansi: bool,
 }

@@ -21,6 +21,16 @@ pub struct Labels {
     #[arg(short, long, value_name = "NAME")]
     pub env: Option<String>,
 
+    /// Label `host`: the name of this machine, or NAME
+    #[arg(
+        long,
+        value_name = "NAME",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub host: Option<String>,
+
     /// `level` label for lines without a recognizable level
     ///
     /// One of trace, debug, info, warn, error, critical, fatal, or a common name for one.
@@ -33,13 +43,20 @@ pub struct Labels {
     #[arg(short, long, value_name = "KEY=VALUE")]
     pub label: Vec<String>,
 
+    /// Make labels of the named groups that match a file's path
+    ///
+    /// For example '/pods/(?<namespace>[^_]+)_(?<pod>[^_]+)_'. The path is the one under which the file
+    /// was first opened, so that rotation does not change the labels. Labels set by other options win.
+    #[arg(long, value_name = "REGEX", hide_short_help = true)]
+    pub path_labels: Option<String>,
+
     /// Turn this field into a label (repeatable)
     ///
     /// Only for fields with few values: each label set is a stream of its own in Loki.
     #[arg(long, value_name = "NAME")]
     pub label_field: Vec<String>,
 
-    /// Maximum label sets from --label-field; beyond it a field stays a field
+    /// Maximum label sets from --label-field and --path-labels; beyond it no label is made
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_streams: u32,
 
@@ -59,8 +76,9 @@ pub struct Labels {
 
     /// Entry format
     ///
-    /// The message of a JSON line is its `msg`, `message` or `log.message`; with `metadata`, also the
-    /// `msg` of a pure logfmt line.
+    /// The message of a JSON line is its `msg`, `message`, `event`, `log`, `body` or the like; with
+    /// `metadata`, also the `msg` of a line that is nothing but fields. Of text, the fields that end the
+    /// line are moved out of it; others are copied.
     #[arg(long, value_enum, value_name = "HOW", default_value = "keep")]
     pub layout: Layout,
 

@@ -230,10 +230,11 @@ impl fmt::Debug for ParsedArgs {
 
 impl Cli {
     /// The options that may be repeated. In the environment they take one value per line.
-    fn repeatable(&mut self) -> [(&'static str, &mut Vec<String>); 6] {
+    fn repeatable(&mut self) -> [(&'static str, &mut Vec<String>); 7] {
         [
             ("include", &mut self.input.include),
             ("exclude", &mut self.input.exclude),
+            ("redact", &mut self.input.redact),
             ("label", &mut self.labels.label),
             ("label_field", &mut self.labels.label_field),
             ("field", &mut self.labels.field),

@@ -1,6 +1,7 @@
 //! Labels, level, fields, layout and time of entries, checked.
 
 use crate::cli::args;
+use crate::cli::config::regex::path_labels;
 use crate::entry::labels;
 use crate::entry::labels::Labels;
 use crate::parse::fields;
@@ -8,17 +9,17 @@ use crate::parse::fields::Parse;
 use crate::parse::level;
 use crate::parse::level::Level;
 use crate::process::entry_builder::{LabelField, StreamLimit};
-use crate::process::options::{EntryOptions, TimeSource};
+use crate::process::options::{EntryOptions, MAX_LABELS, TimeSource, counted_labels};
+use crate::process::redact::Redactor;
 use crate::report::messages::Reporter;
 use anyhow::{Result, anyhow, bail, ensure};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The options of every entry. `app` is the default of its label `app`.
 pub(super) fn entry_options(
     given: &args::Labels,
     app: String,
-    strip_ansi: bool,
+    redactor: Option<Arc<Redactor>>,
     max_line: u64,
     reporter: Reporter,
 ) -> Result<EntryOptions> {
@@ -26,12 +27,28 @@ pub(super) fn entry_options(
     let name = given.app.clone().filter(|name| !name.is_empty());
     let mut pairs = vec![("app".to_owned(), name.unwrap_or(app))];
     pairs.extend(given.env.clone().map(|env| ("env".to_owned(), env)));
+    if let Some(host) = host(given.host.as_deref())? {
+        pairs.push(("host".to_owned(), host));
+    }
     for (name, value) in &pairs {
         labels::check_value(value).map_err(|why| anyhow!("--{name}: {why}"))?;
     }
     for text in &given.label {
         pairs.extend(labels::parse(text).map_err(|why| anyhow!("--label: {why}"))?);
     }
+    let path_labels = match &given.path_labels {
+        None => None,
+        Some(pattern) => {
+            // The default gives way.
+            let set = if given.app.is_none() {
+                &pairs[1..]
+            } else {
+                &pairs[..]
+            };
+            let is_set = |name: &str| set.iter().any(|(own, _)| own == name);
+            Some(Arc::new(path_labels(pattern, is_set)?))
+        }
+    };
     let labels = Labels::new(pairs);
     let (parse, layout) = (given.parse, given.layout);
     let label_fields = given.label_field.iter().map(|text| read_label_field(text));
@@ -54,7 +71,7 @@ pub(super) fn entry_options(
         fields: given
             .field
             .iter()
-            .map(|text| read_field(text))
+            .map(|text| read_field(text, redactor.as_deref()))
             .collect::<Result<_>>()?,
         max_line: 0,
         parse,
@@ -62,7 +79,8 @@ pub(super) fn entry_options(
         label_fields: label_fields.collect::<Result<_>>()?,
         stream_limit: Arc::new(StreamLimit::new(given.max_streams as usize, reporter)),
         time,
-        strip_ansi,
+        redactor,
+        path_labels,
     };
     // Every entry needs space for a character next to the appended fields.
     let least = shape.suffix().len() as u64 + 4;
@@ -76,22 +94,31 @@ pub(super) fn entry_options(
     Ok(shape)
 }
 
-/// Loki's default limit of label names per stream (`max_label_names_per_series`, not counting
-/// `service_name`).
-const MAX_LABELS: usize = 15;
-
-/// A warning if entries may get more labels than Loki accepts.
+/// A warning if the labels of every entry are more than Loki accepts by default. Labels made of
+/// fields and paths keep to that limit by themselves.
 pub(super) fn label_count_warning(shape: &EntryOptions) -> Option<String> {
-    let mut names: BTreeSet<&str> = shape.labels.pairs().iter().map(|(n, _)| &**n).collect();
-    names.extend(shape.label_fields.iter().map(|field| &*field.label));
-    names.insert("level");
-    let count = names.len();
+    let count = counted_labels(&shape.labels);
     (count > MAX_LABELS).then(|| {
         format!(
-            "{count} label names exceed Loki's default limit of {MAX_LABELS}: it refuses entries that \
-             have them all; turn some into fields (-k)"
+            "{count} label names exceed Loki's default limit of {MAX_LABELS}: it will refuse all \
+             entries; turn some into fields (-k)"
         )
     })
+}
+
+/// The value of the label `host`: this machine's name, or the one given. The variable's `true` and
+/// `false` mean the option without a name, and none.
+fn host(given: Option<&str>) -> Result<Option<String>> {
+    let name = match given {
+        None | Some("false") => return Ok(None),
+        Some("true") => rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned(),
+        Some(name) => name.to_owned(),
+    };
+    ensure!(!name.is_empty(), "--host: the name is empty");
+    Ok(Some(name))
 }
 
 fn read_label_field(name: &str) -> Result<LabelField> {
@@ -117,7 +144,7 @@ fn read_level(text: &str) -> Result<Level> {
     })
 }
 
-fn read_field(text: &str) -> Result<(String, String)> {
+fn read_field(text: &str, redactor: Option<&Redactor>) -> Result<(String, String)> {
     let (name, value) = text.split_once('=').ok_or_else(|| {
         anyhow!(
             "--field: `{}` has no `=`: write KEY=VALUE",
@@ -134,5 +161,9 @@ fn read_field(text: &str) -> Result<(String, String)> {
          with a letter",
         name.escape_debug()
     );
-    Ok((name.to_owned(), value.to_owned()))
+    let value = match redactor {
+        Some(redactor) => redactor.redact(value).into_owned(),
+        None => value.to_owned(),
+    };
+    Ok((name.to_owned(), value))
 }

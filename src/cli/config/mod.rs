@@ -104,7 +104,7 @@ impl Config {
         let shape = labels::entry_options(
             &cli.labels,
             input::default_app(&cli.input),
-            cli.input.strip_ansi,
+            regex::redactor(&cli.input.redact)?,
             cli.input.max_line_size,
             Reporter::new(loudness),
         )?;

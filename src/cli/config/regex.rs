@@ -1,14 +1,19 @@
-//! The regular expressions of `--multiline`, `--include` and `--exclude`, compiled.
+//! The regular expressions of `--multiline`, `--include`, `--exclude`, `--redact` and `--path-labels`,
+//! compiled.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 use regex::bytes::{Regex, RegexSet};
 
 use crate::cli::args;
+use crate::entry::labels;
 use crate::process::filter::Filter;
 use crate::process::line_processor::LineOptions;
-use crate::process::multiline::Multiline;
+use crate::process::multiline::{EntryStart, Multiline};
+use crate::process::path_labels::PathLabels;
+use crate::process::redact::Redactor;
 
 /// How lines are joined and filtered.
 pub fn line_options(input: &args::Input) -> Result<LineOptions> {
@@ -20,14 +25,61 @@ pub fn line_options(input: &args::Input) -> Result<LineOptions> {
         set("--include", &input.include)?,
         set("--exclude", &input.exclude)?,
     );
-    Ok(LineOptions::new(multiline, filter))
+    Ok(LineOptions::new(multiline, filter, input.strip_ansi))
+}
+
+/// What `--redact` replaces.
+pub(super) fn redactor(patterns: &[String]) -> Result<Option<Arc<Redactor>>> {
+    let option = "--redact";
+    let compile = |pattern: &String| {
+        let regex = text_regex(option, pattern)?;
+        // Some match nothing only beside a word or at an end.
+        let is_empty = |text: &str| regex.find_iter(text).any(|found| found.is_empty());
+        ensure!(
+            !["", "a", " ", "\n", "a b"].into_iter().any(is_empty),
+            "{option}: `{}` matches the empty text",
+            pattern.escape_debug()
+        );
+        Ok(regex)
+    };
+    let patterns = patterns.iter().map(compile).collect::<Result<Vec<_>>>()?;
+    Ok((!patterns.is_empty()).then(|| Arc::new(Redactor::new(patterns))))
+}
+
+/// The labels that `--path-labels` makes, apart from those that other options set.
+pub(super) fn path_labels(pattern: &str, is_set: impl Fn(&str) -> bool) -> Result<PathLabels> {
+    let option = "--path-labels";
+    let regex = text_regex(option, pattern)?;
+    let mut names = Vec::new();
+    for name in regex.capture_names().flatten() {
+        labels::check_name(name).map_err(|why| anyhow!("{option}: {why}"))?;
+        if !is_set(name) {
+            names.push(name.to_owned());
+        }
+    }
+    ensure!(
+        regex.capture_names().flatten().next().is_some(),
+        "{option}: `{}` has no named group, such as (?<pod>[^/]+)",
+        pattern.escape_debug()
+    );
+    Ok(PathLabels::new(regex, names))
+}
+
+fn text_regex(option: &str, pattern: &str) -> Result<regex::Regex> {
+    check(option, pattern, true)?;
+    regex::Regex::new(pattern).map_err(|why| too_large(option, pattern, &why))
 }
 
 fn multiline(pattern: &str, wait: Duration) -> Result<Multiline> {
     let option = "--multiline";
-    check(option, pattern)?;
-    let begins = Regex::new(pattern).map_err(|why| too_large(option, pattern, &why))?;
-    Ok(Multiline { begins, wait })
+    let start = if pattern == "auto" {
+        EntryStart::NotInTrace
+    } else {
+        check(option, pattern, false)?;
+        let regex = Regex::new(pattern).map_err(|why| too_large(option, pattern, &why))?;
+        EntryStart::Matching(regex)
+    };
+    Ok(Multiline { start, wait })
 }
 
 /// The patterns as one set, if there are any. An empty set would cost as much memory as a full one.
@@ -36,7 +88,7 @@ fn set(option: &str, patterns: &[String]) -> Result<Option<RegexSet>> {
         return Ok(None);
     }
     for pattern in patterns {
-        check(option, pattern)?;
+        check(option, pattern, false)?;
     }
     let set = RegexSet::new(patterns);
     set.map(Some)
@@ -44,8 +96,8 @@ fn set(option: &str, patterns: &[String]) -> Result<Option<RegexSet>> {
 }
 
 /// Reports an error in a pattern and its position on one line; the regex crate uses several.
-fn check(option: &str, pattern: &str) -> Result<()> {
-    let mut parser = regex_syntax::ParserBuilder::new().utf8(false).build();
+fn check(option: &str, pattern: &str, is_text: bool) -> Result<()> {
+    let mut parser = regex_syntax::ParserBuilder::new().utf8(is_text).build();
     let (what, span) = match parser.parse(pattern) {
         Ok(_) => return Ok(()),
         Err(regex_syntax::Error::Parse(error)) => (error.kind().to_string(), *error.span()),

@@ -19,7 +19,8 @@ fn shape() -> EntryOptions {
             crate::report::messages::Reporter::new(Verbosity::Quiet),
         )),
         time: TimeSource::Arrival,
-        strip_ansi: false,
+        redactor: None,
+        path_labels: None,
     }
 }
 
@@ -258,23 +259,4 @@ fn a_field_can_hold_the_time() {
     let shaped = shaped(shape, &lines);
     assert!(shaped[0].ends_with("@1767323045000000000"), "{}", shaped[0]);
     assert!(shaped[1].ends_with("@1767323045250000000"), "{}", shaped[1]);
-}
-
-#[test]
-fn escape_sequences_go_when_asked() {
-    let line: &[u8] = b"\x1b[31mERROR\x1b[0m x";
-    assert_eq!(
-        shaped(
-            EntryOptions {
-                strip_ansi: true,
-                ..shape()
-            },
-            &[line]
-        ),
-        [r#"{app="x",level="error"} ERROR x"#]
-    );
-    assert_eq!(
-        shaped(shape(), &[line]),
-        ["{app=\"x\",level=\"error\"} \u{1b}[31mERROR\u{1b}[0m x"]
-    );
 }

@@ -77,6 +77,8 @@ pub enum Message<'a> {
     NoPlace { stream: &'a str, tried: Duration },
     /// Fields would make more streams than allowed.
     TooManyStreams { most: usize },
+    /// A stream may not have so many labels.
+    TooManyLabels { most: usize },
     /// A shipment was given up after `--max-retries`.
     GaveUp {
         entries: usize,
@@ -213,6 +215,7 @@ impl Message<'_> {
             | Self::TroubleEnded { .. }
             | Self::Terminal
             | Self::TooManyStreams { .. }
+            | Self::TooManyLabels { .. }
             | Self::NoPlace { .. }
             | Self::ClockSetBack { .. }
             | Self::Warning { .. }

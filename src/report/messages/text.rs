@@ -103,6 +103,11 @@ impl fmt::Display for Message<'_> {
                 "{} in use: from now on other values of --label-field stay fields (--max-streams)",
                 counted(*most as u64, "label set is", "label sets are")
             ),
+            Self::TooManyLabels { most } => write!(
+                f,
+                "{most} labels reached (Loki's limit for a stream): other values of --label-field stay \
+                 fields, and other groups of --path-labels make no label"
+            ),
             Self::GaveUp {
                 entries,
                 retries,
