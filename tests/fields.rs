@@ -520,11 +520,9 @@ fn of_a_time_given_twice_the_first_counts_in_every_layout() {
 
 #[test]
 fn more_label_names_than_loki_takes_are_warned_of() {
-    let names: Vec<String> = (0..15).map(|n| format!("f{n}")).collect();
+    let names: Vec<String> = (0..16).map(|n| format!("l{n}=x")).collect();
     let run = LokiPush::bare().arg("--dry-run");
-    let run = names
-        .iter()
-        .fold(run, |run, name| run.args(["--label-field", name]));
+    let run = names.iter().fold(run, |run, name| run.args(["-l", name]));
     run.stdin_bytes("x")
         .run()
         .expect(0)

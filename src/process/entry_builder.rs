@@ -273,7 +273,7 @@ impl EntryBuilder {
 
         let mut used = vec![false; found.len()];
         let level = if shape.read_level {
-            let (level, field) = fields::level_of(text, shape.parse, parsed.form, found);
+            let (level, field) = fields::level_of(plain, shape.parse, parsed.form, found);
             if let Some(at) = field {
                 used[at] = true;
             }

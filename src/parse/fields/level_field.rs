@@ -125,16 +125,13 @@ fn frameworks_of(object: &str) -> Framework {
     framework
 }
 
-/// Which of `fields`, as [`parse`](super::parse) read them from a line of this form, is the line's
+/// Which of `fields`, as [`parse`](super::parse) read them from this line of this form, is the line's
 /// level field, and its level.
 #[must_use]
-pub fn level_index(fields: &[Field<'_>], form: Form) -> Option<(usize, Level)> {
+pub fn level_index(line: &str, fields: &[Field<'_>], form: Form) -> Option<(usize, Level)> {
     let mut levels = LevelMembers::default();
-    let frameworks = || {
-        let mut framework = Framework::default();
-        fields.iter().for_each(|field| framework.note(&field.name));
-        framework
-    };
+    // The message, which may tell, is not among the fields.
+    let frameworks = || trim_to_object(line).map_or(Framework::default(), frameworks_of);
     fields.iter().enumerate().find_map(|(index, field)| {
         if form != Form::Json {
             let name = level::level_name("", &field.name)?;
@@ -165,7 +162,7 @@ pub fn level_of(
     if how == Parse::None {
         return (None, None);
     }
-    let field = level_index(fields, form).filter(|(at, _)| !fields[*at].twin);
+    let field = level_index(line, fields, form).filter(|(at, _)| !fields[*at].twin);
     let level = match field {
         Some((_, level)) if form != Form::Text => Some(level),
         _ => read_level(line, how),

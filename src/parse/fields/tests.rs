@@ -754,7 +754,7 @@ fn levels_come_from_fields_first() {
     assert_eq!(read_level(r#"{"level":"info"}"#, Parse::Logfmt), None);
     let mut fields = Vec::new();
     parse("x a=1 level=warn b=2", Parse::Auto, &mut fields);
-    assert_eq!(level_index(&fields, Form::Text), Some((1, Level::Warn)));
+    assert_eq!(level_index("", &fields, Form::Text), Some((1, Level::Warn)));
 }
 
 #[test]
