@@ -42,10 +42,13 @@ _loki_push() {
         --max-line-size|--max-line-size=) :; return ;;
         --include|--include=) :; return ;;
         --exclude|--exclude=) :; return ;;
+        --redact|--redact=) :; return ;;
         -a|--app|--app=) :; return ;;
         -e|--env|--env=) :; return ;;
+        --host=) :; return ;;
         --level|--level=) COMPREPLY=($(compgen -W 'trace debug info warn error critical fatal' -- "$cur")); return ;;
         -l|--label|--label=) :; return ;;
+        --path-labels|--path-labels=) :; return ;;
         --label-field|--label-field=) :; return ;;
         --max-streams|--max-streams=) :; return ;;
         -k|--field|--field=) :; return ;;
@@ -88,7 +91,7 @@ _loki_push() {
         --generate|--generate=) COMPREPLY=($(compgen -W 'man bash zsh fish' -- "$cur")); return ;;
     esac
     if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W '-f -F --follow --from --checkpoint --no-exit-entry -m --message -0 --null --multiline --multiline-wait --max-line-size --include --exclude --strip-ansi -a --app -e --env --level -l --label --label-field --max-streams -k --field --parse --layout --time --batch-size --batch-bytes --flush-interval --gzip-level --buffer --on-full --max-retries --limit-rate --retry-backoff --max-backoff --timeout --connections --flush-timeout --linger --spool --spool-size --spool-sync --drain --dead-letter -u --url --username --password --password-file --bearer-token --bearer-token-file --auth-header --org-id --header --ca-cert --cert --key --tls-skip-verify --proxy-url -t --tee --dry-run --summary --progress --check --generate -q --quiet -v --verbose -h --help -V --version' -- "$cur"))
+        COMPREPLY=($(compgen -W '-f -F --follow --from --checkpoint --no-exit-entry -m --message -0 --null --multiline --multiline-wait --max-line-size --include --exclude --redact --strip-ansi -a --app -e --env --host --level -l --label --path-labels --label-field --max-streams -k --field --parse --layout --time --batch-size --batch-bytes --flush-interval --gzip-level --buffer --on-full --max-retries --limit-rate --retry-backoff --max-backoff --timeout --connections --flush-timeout --linger --spool --spool-size --spool-sync --drain --dead-letter -u --url --username --password --password-file --bearer-token --bearer-token-file --auth-header --org-id --header --ca-cert --cert --key --tls-skip-verify --proxy-url -t --tee --dry-run --summary --progress --check --generate -q --quiet -v --verbose -h --help -V --version' -- "$cur"))
     else
         _loki_push_files file
     fi

@@ -24,13 +24,16 @@ complete -c loki-push -l multiline-wait -d 'Close a multi-line entry after this 
 complete -c loki-push -l max-line-size -d 'Cut longer lines into several entries' -x
 complete -c loki-push -l include -d 'Ship only lines that match (repeatable)' -x
 complete -c loki-push -l exclude -d 'Do not ship lines that match (repeatable)' -x
+complete -c loki-push -l redact -d 'Replace what matches by [redacted] (repeatable)' -x
 complete -c loki-push -l strip-ansi -d 'Remove terminal escape sequences (colours)'
 complete -c loki-push -s a -l app -d 'Label `app` [default: default, or the COMMAND]' -x
 complete -c loki-push -s e -l env -d 'Label `env`' -x
+complete -c loki-push -l host -d 'Label `host`: the name of this machine, or NAME'
 complete -c loki-push -l level -d '`level` label for lines without a recognizable level' -x -a 'trace debug info warn error critical fatal'
 complete -c loki-push -s l -l label -d 'Extra label for every entry (repeatable)' -x
+complete -c loki-push -l path-labels -d 'Make labels of the named groups that match a file\'s path' -x
 complete -c loki-push -l label-field -d 'Turn this field into a label (repeatable)' -x
-complete -c loki-push -l max-streams -d 'Maximum label sets from --label-field; beyond it a field stays a field' -x
+complete -c loki-push -l max-streams -d 'Maximum label sets from --label-field and --path-labels; beyond it no label is made' -x
 complete -c loki-push -s k -l field -d 'Extra field on every entry (repeatable)' -x
 complete -c loki-push -l parse -d 'How to find fields and levels' -x -a 'auto logfmt json none'
 complete -c loki-push -l layout -d 'Entry format' -x -a 'keep line metadata'

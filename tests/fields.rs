@@ -526,7 +526,7 @@ fn more_label_names_than_loki_takes_are_warned_of() {
     run.stdin_bytes("x")
         .run()
         .expect(0)
-        .expect_stderr(["17 label names are more than the 15"]);
+        .expect_stderr(["17 label names exceed Loki's default limit of 15"]);
 }
 
 #[test]

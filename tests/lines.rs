@@ -155,7 +155,7 @@ const ROWS: &[Row] = &[
     ("x=1] rest y=2", "", "", "x=1] rest", &[("x", "1]"), ("y", "2")]),
     (r#"msg="text" trailing words"#, "", "", SAME, &[("msg", "text")]),
     (r#"m="a b", n="c d"; o=1"#, "", "", SAME, &[("m", "a b"), ("n", "c d"), ("o", "1")]),
-    (r#"C:\path\file key=C:\temp\x"#, "", "", r#"C:\path\file"#, &[("key", r#"C:\temp\x"#)]),
+    (r"C:\path\file key=C:\temp\x", "", "", r"C:\path\file", &[("key", r"C:\temp\x")]),
     ("naïve café=1 größe=2 n=3", "", "", "naïve café=1 größe=2", &[("n", "3")]),
     ("words with a trailing comma a=1,", "", "", "words with a trailing comma", &[("a", "1")]),
     ("words a= b=2", "", "", r#"words | a="""#, &[("b", "2")]),

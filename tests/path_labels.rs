@@ -139,7 +139,7 @@ fn more_labels_than_loki_takes_stay_fields_and_that_is_reported_once() {
     for name in &names {
         run = run.args(["--label-field", name]);
     }
-    let line: String = names.iter().map(|name| format!(" {name}=1")).collect();
+    let line = format!(" {}=1", names.join("=1 "));
     let input = format!("x{line}\nERROR x{line}\n");
     let ended = run.stdin_bytes(input).run().expect(0);
     assert_eq!(ended.messages().len(), 1, "{}", ended.report());

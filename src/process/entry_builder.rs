@@ -130,13 +130,12 @@ impl EntryBuilder {
         if !piece.first && piece.bytes.is_empty() {
             return;
         }
-        let mut text = read_text(piece.bytes);
+        let text = read_text(piece.bytes);
         #[cfg(feature = "cli")]
-        if let Some(redactor) = &self.shape.redactor
-            && let Cow::Owned(redacted) = redactor.redact(&text)
-        {
-            text = Cow::Owned(redacted);
-        }
+        let text = match &self.shape.redactor {
+            Some(redactor) => Cow::Owned(redactor.redact(&text).into_owned()),
+            None => text,
+        };
         if !piece.first {
             self.entries(&text, piece.end, now);
         } else if self.shape.needs_fields() {

@@ -67,7 +67,7 @@ pub struct Input {
     /// auto: lines that begin with white space, and the other continuation lines of stack traces (Java,
     /// Kotlin, Python, Go, JavaScript, PHP, Ruby, .NET, Rust), are appended. A pause of --multiline-wait,
     /// the end of input or a full entry closes it.
-    #[arg(long, value_name = "REGEX|auto")]
+    #[arg(long, value_name = "REGEX")]
     pub multiline: Option<String>,
 
     /// Close a multi-line entry after this pause

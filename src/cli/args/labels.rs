@@ -47,7 +47,7 @@ pub struct Labels {
     ///
     /// For example '/pods/(?<namespace>[^_]+)_(?<pod>[^_]+)_'. The path is the one under which the file
     /// was first opened, so that rotation does not change the labels. Labels set by other options win.
-    #[arg(long, value_name = "REGEX", hide_short_help = true)]
+    #[arg(long, value_name = "REGEX")]
     pub path_labels: Option<String>,
 
     /// Turn this field into a label (repeatable)
