@@ -125,7 +125,7 @@ fn wrong_usage_is_125_in_command_mode_and_help_is_not_wrong() {
     LokiPush::bare().args(["--nonsense", "--"]).run().expect(2);
     // `loki-push -- $JOB` of an empty JOB would wait for standard input.
     let ended = LokiPush::bare().args(["-a", "x", "--"]).run().expect(125);
-    ended.expect_stderr(["`--` needs a COMMAND"]);
+    ended.expect_stderr(["expected a COMMAND after `--`"]);
     LokiPush::bare()
         .args(["--help", "--", "true"])
         .run()

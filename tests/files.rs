@@ -983,12 +983,12 @@ fn a_damaged_or_foreign_checkpoint_is_refused_and_kept() {
     assert_eq!(dir.read_text("state"), "{\"x\":");
     dir.write("state", "my diary");
     run();
-    for device in [Path::new("/dev/full"), dir.path()] {
+    for (place, why) in [
+        (Path::new("/dev/full"), "is not a regular file"),
+        (dir.path(), "is a directory"),
+    ] {
         let run = LokiPush::new(&loki).arg(&path).arg("--checkpoint");
-        run.arg(device)
-            .run()
-            .expect(2)
-            .expect_stderr(["is no regular file"]);
+        run.arg(place).run().expect(2).expect_stderr([why]);
     }
     assert_eq!(loki.requests().len(), 0);
 }
