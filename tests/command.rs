@@ -1,5 +1,6 @@
 //! `-- COMMAND`: what it prints, its status, its signals, and what it leaves behind.
 
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
@@ -342,6 +343,26 @@ fn with_a_spool_a_loki_that_is_away_costs_five_seconds_unless_another_time_is_gi
                 });
             });
         }
+    });
+}
+
+#[test]
+fn with_a_spool_a_loki_that_cannot_be_connected_to_costs_five_seconds() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = silent.local_addr().expect("an address");
+    // When nobody accepts connections, the kernel soon leaves further ones unanswered.
+    let mut waiting = Vec::new();
+    while let Ok(one) = TcpStream::connect_timeout(&address, Duration::from_millis(500)) {
+        waiting.push(one);
+    }
+    in_time(Duration::from_secs(6), || {
+        let dir = Dir::new();
+        let run = LokiPush::at(format!("http://{address}")).summed();
+        let run = run.arg("--spool").arg(dir.join("spool"));
+        let done = run.args(["--", "sh", "-c", "echo one; exit 3"]).run();
+        let done = done.expect(3);
+        assert_eq!(done.summary().spooled, 2, "{done:?}");
+        done.elapsed
     });
 }
 

@@ -301,7 +301,7 @@ impl RunLoop<'_> {
     fn run_deadline(&self) -> Option<RunDeadline> {
         // A dry run waits for whoever reads what it prints, until somebody asks for an end.
         let is_asked = self.shutdown.state().phase > Phase::Running;
-        let deadline = RunDeadline::of(self.shutdown, self.counters);
+        let deadline = self.pipeline.deadline(self.shutdown);
         deadline.filter(|_| self.config.connection.is_some() || is_asked)
     }
 

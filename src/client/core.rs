@@ -15,7 +15,7 @@ use crate::entry::Entry;
 use crate::entry::labels::Labels;
 use crate::http::Push;
 use crate::parse::level::Level;
-use crate::pipeline::{EntrySender, Pipeline, PipelineParts, RunDeadline, Sink, Stage, Storage};
+use crate::pipeline::{EntrySender, Pipeline, PipelineParts, Sink, Stage, Storage};
 use crate::report::counters::Counters;
 use crate::report::messages::{Reporter, Verbosity};
 use crate::sync::queue::{ByteQueue, Pop};
@@ -131,7 +131,7 @@ impl Core {
     /// Waits until the last stage is through, or the time is over.
     fn wait_for_the_end(&self) {
         // After a stop the time is a total: nothing that comes moves its end, but tries begin.
-        while let Some(ending) = RunDeadline::of(&self.stop, &self.counters) {
+        while let Some(ending) = self.pipeline.deadline(&self.stop) {
             let breaks_off = ending.breaks_off;
             let until = breaks_off.map_or(ending.leave, |(at, _)| at.min(ending.leave));
             match (self.through.pop(Some(until)), breaks_off) {

@@ -51,6 +51,11 @@ impl AbortableAgent {
         }
     }
 
+    /// How many requests are under way, those too for which a connection is being opened.
+    pub fn in_flight(&self) -> usize {
+        self.lock().under_way.len()
+    }
+
     /// If a request under way may take until after `later_than`, breaks off all that are. One that
     /// still looks for its server or connects to it goes on until it has.
     pub fn break_off(&self, later_than: Instant) {

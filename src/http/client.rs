@@ -277,6 +277,10 @@ impl Push for HttpTransport {
         Some(&self.url)
     }
 
+    fn is_sending(&self) -> bool {
+        self.wire.in_flight() > self.tcp.connecting()
+    }
+
     fn break_off(&self, later_than: Instant) {
         self.wire.break_off(later_than);
     }

@@ -44,6 +44,11 @@ pub trait Push: Send + Sync {
         None
     }
 
+    /// Whether a request may be on its way. While a connection is being opened none is.
+    fn is_sending(&self) -> bool {
+        true
+    }
+
     /// If a request under way may take until after `later_than`, lets all that are fail now: the run
     /// ends before that. Without it they take what they take, and the run ends without them.
     fn break_off(&self, later_than: Instant) {

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,8 @@ pub struct TcpConnector {
     dns: Dns,
     /// The address that last accepted a connection.
     last_good: Arc<Mutex<Option<SocketAddr>>>,
+    /// How many connections are being opened.
+    connecting: Arc<AtomicUsize>,
 }
 
 /// Why there is no connection.
@@ -52,7 +55,13 @@ impl TcpConnector {
         Self {
             dns,
             last_good: Arc::default(),
+            connecting: Arc::default(),
         }
+    }
+
+    /// How many connections are being opened.
+    pub fn connecting(&self) -> usize {
+        self.connecting.load(Ordering::Relaxed)
     }
 
     /// Looks a host up and connects to one of its addresses.
@@ -60,6 +69,18 @@ impl TcpConnector {
     /// # Errors
     /// If the host is unknown, or none of its addresses accepts the connection in time.
     pub fn open(
+        &self,
+        host: &str,
+        port: u16,
+        deadline: Option<Instant>,
+    ) -> Result<(TcpStream, SocketAddr), ConnectError> {
+        self.connecting.fetch_add(1, Ordering::Relaxed);
+        let opened = self.open_uncounted(host, port, deadline);
+        self.connecting.fetch_sub(1, Ordering::Relaxed);
+        opened
+    }
+
+    fn open_uncounted(
         &self,
         host: &str,
         port: u16,

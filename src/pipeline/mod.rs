@@ -280,6 +280,19 @@ impl Pipeline {
         }
     }
 
+    /// When the run ends at the latest, or None as long as no flush has begun.
+    pub fn deadline(&self, shutdown: &Shutdown) -> Option<RunDeadline> {
+        let state = shutdown.state();
+        let since = state.flush?.since;
+        let deadline = FlushDeadline::of(state, self.counters.last_accepted())?;
+        let attempt = self.counters.tries();
+        let is_sending = self.push.as_ref().is_some_and(|push| push.is_sending());
+        Some(RunDeadline {
+            breaks_off: attempt.and_then(|attempt| deadline.breaks_off(since, attempt)),
+            leave: deadline.over_by(attempt.filter(|_| is_sending)) + GRACE,
+        })
+    }
+
     /// The time is over: what is not settled stays in the spool, or is left if there is none,
     /// whatever the stages still do.
     pub fn abandon(&self) {
@@ -348,25 +361,11 @@ fn seed() -> u64 {
     now ^ u64::from(std::process::id()).rotate_left(32)
 }
 
-/// When a run ends, given when its input ended. See [`crate::sync::flush_deadline::FlushDeadline`].
+/// When a run ends at the latest. See [`crate::sync::flush_deadline::FlushDeadline`].
 #[derive(Debug, Clone, Copy)]
 pub struct RunDeadline {
     /// When requests that began before that are broken off, and which: see [`Pipeline::break_off`].
     pub breaks_off: Option<(Instant, Instant)>,
     /// When it is left, whatever the stages do.
     pub leave: Instant,
-}
-
-impl RunDeadline {
-    /// The end, or None while input goes on.
-    pub fn of(stop: &Shutdown, counters: &Counters) -> Option<Self> {
-        let state = stop.state();
-        let since = state.flush?.since;
-        let deadline = FlushDeadline::of(state, counters.last_accepted())?;
-        let attempt = counters.tries();
-        Some(Self {
-            breaks_off: attempt.and_then(|attempt| deadline.breaks_off(since, attempt)),
-            leave: deadline.over_by(attempt) + GRACE,
-        })
-    }
 }
