@@ -17,6 +17,7 @@ use crate::input::cancel;
 use crate::input::files::{FileReader, STDIN};
 use crate::input::follow::Follower;
 use crate::input::open_file::StartAt;
+use crate::input::own_files::OwnFiles;
 use crate::process::entry_builder::EntryBuilder;
 use crate::process::line_processor::LineProcessor;
 use crate::process::throttle::Throttle;
@@ -84,7 +85,7 @@ pub(super) fn start_sources(
             let options = source_options(config, context, given.begin, given.labelled);
             let names = given.names.clone();
             if given.follow {
-                let follow = Follower::new(options, &names);
+                let follow = Follower::new(options, &names, Instant::now());
                 spawn_source("follow", tell, move || follow.run())?;
             } else {
                 let files = FileReader::new(options, cancel).on_hang_up(writers_gone(&tell));
@@ -141,7 +142,15 @@ fn source_options(
         begin,
         checkpoint,
         intake,
+        own: own_files(config),
         stop,
         reporter,
     }
+}
+
+/// The files that this process writes. The checkpoint knows its own.
+fn own_files(config: &Config) -> OwnFiles {
+    let files = config.dead_letter.clone().into_iter().collect();
+    let spool = config.spool.as_ref().map(|spool| spool.dir.clone());
+    OwnFiles::new(files, spool.into_iter().collect())
 }

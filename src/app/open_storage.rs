@@ -134,7 +134,7 @@ pub(super) fn open_checkpoint(
     if let Some(spool) = spool {
         let positions = spool.positions();
         let states = positions.iter().filter_map(FileRecord::from_json);
-        states.for_each(|state| checkpoint.raise(&state));
+        states.for_each(|state| checkpoint.merge_newer(state));
     }
     Ok(Some(checkpoint))
 }

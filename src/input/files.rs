@@ -1,11 +1,10 @@
 //! Files read to their end, one after another, standard input among them.
 //!
-//! Knows that a name which ends in `.gz` is decompressed. One file that cannot be read does not hold
-//! up the others.
+//! Gzipped files are decompressed. One file that cannot be read does not hold up the others.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Seek, SeekFrom};
+use std::io::{self, IsTerminal};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,14 +12,15 @@ use std::time::{Duration, Instant};
 
 use crate::entry::FileId;
 use crate::input::cancel::CancellableInput;
-use crate::input::file_names;
-use crate::input::gzip::MultiGzReader;
-use crate::input::open_file::{OpenFile, StartAt};
+use crate::input::compression::{self, Format};
+use crate::input::line_splitter::LineSplitter;
+use crate::input::open_file::{FileTimes, OpenFile, RangeReader, StartAt};
 use crate::input::pipe::{self, Pipe};
-use crate::input::rotation::copytruncate::{CopyDetector, CopyOf};
-use crate::input::rotation::resume;
-use crate::input::{SourceOptions, glob};
+use crate::input::rotation::history::{History, Identity};
+use crate::input::rotation::resume::{Question, earlier_files};
+use crate::input::{SourceOptions, file_names, glob};
 use crate::report::messages::Message;
+use crate::storage::checkpoint::key;
 use crate::storage::file_identity::DevInode;
 use crate::sync::blocking_write::PollableWrite;
 use crate::sync::shutdown::Phase;
@@ -28,23 +28,24 @@ use crate::sync::shutdown::Phase;
 /// The name of standard input.
 pub const STDIN: &str = "-";
 
-/// How long a named pipe holds up the files behind it before anybody has written into it.
+/// How long a named pipe without a writer holds up the files after it.
 const FIFO_WAIT: Duration = Duration::from_millis(250);
+
+/// The time between two fingerprints of a file that is read.
+const FINGERPRINTS: Duration = Duration::from_secs(1);
 
 /// Reads files to their end.
 pub struct FileReader {
-    setting: SourceOptions,
-    collar: CancellableInput,
-    next: FileId,
+    options: SourceOptions,
+    input: CancellableInput,
+    /// Every file that was met, with a checkpoint. Without one a file that is named twice is read
+    /// twice, as by `cat`.
+    history: Option<History>,
+    /// Those of them that were read in this run.
+    read: HashSet<FileId>,
     unreadable: u64,
-    /// What was read by name or as the predecessor of a name: not read again as another name's.
-    places: HashSet<DevInode>,
-    /// Files that are read to their end for good, unless they bear a name that is read too.
-    finished: HashMap<DevInode, (FileId, u64)>,
-    /// What was read of each name, where a checkpoint says that it is not read again.
-    copies: CopyDetector,
-    /// Named pipes that nobody has written into yet.
-    waiting: Vec<(PathBuf, File)>,
+    /// Named pipes without a writer.
+    pending_fifos: Vec<(PathBuf, Arc<File>)>,
     tee: Option<Box<dyn PollableWrite>>,
     hung_up: Option<Arc<HungUp>>,
 }
@@ -56,22 +57,21 @@ type HungUp = dyn Fn() + Send + Sync;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ReadEnd {
     Whole,
-    /// A stop was asked for before its end.
+    /// A stop was requested before its end.
     Interrupted,
 }
 
 impl FileReader {
-    /// A reader that has read nothing. Pipes among the files are read until the leash is pulled.
-    pub fn new(setting: SourceOptions, collar: CancellableInput) -> Self {
+    /// A reader that has read nothing. Pipes among the files are read until `input` is cancelled.
+    pub fn new(options: SourceOptions, input: CancellableInput) -> Self {
+        let checkpoint = options.checkpoint.clone();
         Self {
-            setting,
-            collar,
-            next: 0,
+            history: checkpoint.map(|checkpoint| History::new(Some(checkpoint))),
+            options,
+            input,
+            read: HashSet::new(),
             unreadable: 0,
-            places: HashSet::new(),
-            finished: HashMap::new(),
-            copies: CopyDetector::default(),
-            waiting: Vec::new(),
+            pending_fifos: Vec::new(),
             tee: None,
             hung_up: None,
         }
@@ -87,279 +87,327 @@ impl FileReader {
         }
     }
 
-    /// Copies what is read to `tee` as well, unchanged (of a `.gz` what is inside).
+    /// Copies what is read to `tee` as well, unchanged (of a gzipped file the content).
     #[must_use]
     pub fn with_tee(self, tee: Option<Box<dyn PollableWrite>>) -> Self {
         Self { tee, ..self }
     }
 
-    /// Reads what the names stand for, in order. Gives how many could not be read, or not to their
-    /// end.
+    /// Reads the given paths and patterns in order. Returns how many could not be read, or not to
+    /// their end.
     pub fn read(mut self, given: &[PathBuf]) -> u64 {
         let mut rest = given;
-        while let Some((name, more)) = rest.split_first() {
+        while let Some((path, more)) = rest.split_first() {
             rest = more;
-            let begin = self.begin(name);
-            let end = if name.as_os_str() == STDIN {
+            let start = self.start(path);
+            let end = if path.as_os_str() == STDIN {
                 self.stdin(rest.is_empty());
                 ReadEnd::Whole
-            } else if glob::is_pattern(name) {
-                self.pattern(name, begin)
+            } else if glob::is_pattern(path) {
+                self.pattern(path, start)
             } else {
-                self.name(name, begin)
+                self.path(path, start, false)
             };
             if end == ReadEnd::Interrupted {
                 break;
             }
         }
-        self.waiting();
-        if let Some(checkpoint) = &self.setting.checkpoint {
-            checkpoint.forget_gone();
-            for (id, end) in self.finished.values() {
-                checkpoint.finished(*id, *end);
-            }
+        self.read_pending_fifos();
+        if let Some(history) = &mut self.history {
+            history.forget_gone();
         }
         self.unreadable
     }
 
-    /// Where a file begins that no checkpoint knows. If an earlier run looked for it, it is new.
-    fn begin(&self, name: &Path) -> StartAt {
-        match &self.setting.checkpoint {
-            Some(checkpoint) if checkpoint.watch(name) => StartAt::Start,
-            _ => self.setting.begin,
+    /// Where to start in a file that was not met before. If an earlier run looked for it, it is new.
+    fn start(&self, path: &Path) -> StartAt {
+        match &self.options.checkpoint {
+            Some(checkpoint) if checkpoint.watch(path) => StartAt::Start,
+            _ => self.options.begin,
         }
     }
 
-    fn pattern(&mut self, pattern: &Path, begin: StartAt) -> ReadEnd {
+    fn pattern(&mut self, pattern: &Path, start: StartAt) -> ReadEnd {
         let mut paths = glob::matches(pattern);
-        let mut orphaned = Vec::new();
-        if let Some(checkpoint) = &self.setting.checkpoint {
-            paths.retain(|path| !checkpoint.owns(path));
-            orphaned = glob::orphaned(pattern, checkpoint.former_paths());
-        }
+        paths.retain(|path| !self.is_own(path));
         if paths.is_empty() {
             self.failed(pattern, "no file matches");
         }
-        // What an earlier run read and what was rotated away since: its last lines lie beside it.
-        for path in orphaned {
-            if self.generations(&path, None, begin) == ReadEnd::Interrupted {
-                return ReadEnd::Interrupted;
+        if let Some(history) = &mut self.history {
+            for path in &paths {
+                if let Ok(meta) = std::fs::metadata(path) {
+                    history.saw(DevInode::from(&meta), path);
+                }
+            }
+            // An earlier run read them, and they were rotated away since.
+            for path in glob::orphaned(pattern, history.closed_paths()) {
+                if self.files_of(&path, None, start) == ReadEnd::Interrupted {
+                    return ReadEnd::Interrupted;
+                }
             }
         }
         file_names::oldest_first(&mut paths);
-        let all = paths.iter().map(|path| self.name(path, begin));
-        all.into_iter()
-            .find(|end| *end == ReadEnd::Interrupted)
-            .unwrap_or(ReadEnd::Whole)
-    }
-
-    /// Reads what bears a name, and what bore it when an earlier run was settled.
-    fn name(&mut self, name: &Path, begin: StartAt) -> ReadEnd {
-        let current = match OpenFile::open(name) {
-            Ok(file) => Some(self.kin(name, file)),
-            Err(error) => {
-                self.failed(name, &error.to_string());
-                None
-            }
-        };
-        match current {
-            // A named pipe, a terminal or a directory: nothing to come back to.
-            Some(pipe) if !pipe.meta.is_file() || pipe.is_made_up() => {
-                let waits = pipe.meta.file_type().is_fifo() && {
-                    let until = Instant::now() + FIFO_WAIT;
-                    self.collar.wait_any(&[&pipe.file], Some(until)).is_none()
-                };
-                if waits {
-                    self.waiting.push((name.to_owned(), pipe.file));
-                    return ReadEnd::Whole;
-                }
-                self.pipe(name, &pipe.file)
-            }
-            current => self.generations(name, current, begin),
-        }
-    }
-
-    fn pipe(&mut self, name: &Path, input: &File) -> ReadEnd {
-        let (lines, gatherer) = (self.setting.lines(), self.setting.gatherer(name, None));
-        let Self {
-            setting,
-            collar,
-            tee,
-            ..
-        } = self;
-        let pipe = Pipe::new(input, lines, gatherer, &setting.intake, tee);
-        let read = pipe.read_to_end(collar);
-        self.ended(name, read.map(|()| ReadEnd::Whole))
-    }
-
-    /// Reads the pipes that nobody wrote into when it was their turn, whichever is written into
-    /// first. If a stop is asked for, there is nothing in them to be read.
-    fn waiting(&mut self) {
-        while !self.waiting.is_empty() && !self.setting.is_over() {
-            let inputs: Vec<&File> = self.waiting.iter().map(|(_, file)| file).collect();
-            let Some(at) = self.collar.wait_any(&inputs, None) else {
-                return;
-            };
-            let (name, file) = self.waiting.remove(at);
-            self.pipe(&name, &file);
-        }
-    }
-
-    /// Reads what is left of the files that bore a name, and the one that bears it now.
-    fn generations(&mut self, name: &Path, current: Option<OpenFile>, begin: StartAt) -> ReadEnd {
-        let place = current.as_ref().map(OpenFile::place);
-        if let Some(known) = place.filter(|place| self.is_read(place)) {
-            self.finished.remove(&known);
-            return ReadEnd::Whole;
-        }
-        let SourceOptions {
-            checkpoint,
-            reporter,
-            ..
-        } = &self.setting;
-        let found = resume::at_start(name, current, checkpoint.as_deref(), begin, *reporter);
-        self.unreadable += u64::from(found.lost);
-        for file in found.files {
-            let is_current = place == Some(file.place());
-            if self.is_read(&file.place()) {
-                continue;
-            }
-            let result = self.regular(name, file, is_current);
-            if self.ended(name, result) == ReadEnd::Interrupted {
+        for path in paths {
+            if self.path(&path, start, true) == ReadEnd::Interrupted {
                 return ReadEnd::Interrupted;
             }
         }
         ReadEnd::Whole
     }
 
-    /// Whether a file was read already, as the predecessor of another name. Without a checkpoint
-    /// nothing is: a name given twice is read twice, as by `cat`.
-    fn is_read(&self, place: &DevInode) -> bool {
-        self.setting.checkpoint.is_some() && self.places.contains(place)
+    /// Whether this process writes the file at a path.
+    fn is_own(&self, path: &Path) -> bool {
+        let is_at = |at| self.options.own.contain(path, at);
+        let checkpoint = self.options.checkpoint.as_ref();
+        checkpoint.is_some_and(|checkpoint| checkpoint.owns(path))
+            || std::fs::metadata(path)
+                .is_ok_and(|meta| meta.is_file() && is_at(DevInode::from(&meta)))
     }
 
-    /// A file that is to be read: of a copy, behind what was read where it came from. Without a
-    /// checkpoint a copy is read like any other.
-    fn kin(&self, name: &Path, mut file: OpenFile) -> OpenFile {
-        file.offset = match self.copies.kin(name, &file) {
-            CopyOf::Nothing => 0,
-            CopyOf::ReadUpTo(offset) => offset,
-            CopyOf::OpenFile => file.meta.len(),
-        };
-        file
-    }
-
-    fn regular(&mut self, name: &Path, opened: OpenFile, is_current: bool) -> io::Result<ReadEnd> {
-        let id = self.next;
-        self.next += 1;
-        let mut state = opened.state(name);
-        let (place, signature) = (state.place, state.signature);
-        self.places.insert(place);
-        let OpenFile {
-            mut file, offset, ..
-        } = opened;
-        let register = |state| {
-            if let Some(checkpoint) = &self.setting.checkpoint {
-                checkpoint.register(id, state);
+    /// Reads the file at a path, and what is left of those that had the path before.
+    fn path(&mut self, path: &Path, start: StartAt, of_pattern: bool) -> ReadEnd {
+        let file = match OpenFile::open(path) {
+            Ok(_) if self.is_own(path) => {
+                self.failed(path, "loki-push writes this file itself");
+                return ReadEnd::Whole;
+            }
+            Ok(file) => file,
+            Err(error) => {
+                self.failed(path, &error.to_string());
+                return self.files_of(path, None, start);
             }
         };
-        let keep_rest = is_current && self.setting.checkpoint.is_some();
-        let end = if file_names::is_gzip(name) {
-            let mut inside = MultiGzReader::new(file);
-            state.unread = true;
-            state.offset = io::copy(&mut (&mut inside).take(offset), &mut io::sink())?;
-            let offset = state.offset;
-            register(state);
-            self.run(name, Some(id), &mut inside, offset, keep_rest)?
-        } else {
-            register(state);
-            file.seek(SeekFrom::Start(offset))?;
-            self.run(name, Some(id), &mut file, offset, keep_rest)?
-        };
-        match end {
-            Some(end) if !is_current => {
-                self.finished.insert(place, (id, end));
-            }
-            Some(end) if keep_rest && !file_names::is_gzip(name) => {
-                self.copies.read(name, signature, end);
-            }
-            _ => {}
+        // A named pipe, a terminal or a directory cannot be resumed.
+        if !file.meta.is_file() || file.is_synthetic() {
+            return self.unseekable(path, &file);
         }
-        Ok(end.map_or(ReadEnd::Interrupted, |_| ReadEnd::Whole))
+        if let Some(Format::Other { name, command }) = file.format() {
+            if !of_pattern {
+                self.failed(path, &compression::refusal(name, command, path));
+            }
+            return ReadEnd::Whole;
+        }
+        self.files_of(path, Some(file), start)
     }
 
-    /// Reads `input` from `offset` on to its end, and gives that, or None if a stop was asked for
-    /// before it. With `keep_rest` an unterminated last line is left for the next run.
-    fn run(
-        &mut self,
-        name: &Path,
-        id: Option<FileId>,
-        input: &mut impl Read,
-        offset: u64,
-        keep_rest: bool,
-    ) -> io::Result<Option<u64>> {
-        let Self { setting, tee, .. } = self;
-        let mut gatherer = setting.gatherer(name, id);
-        let mut lines = setting.lines();
-        lines.go_on(offset, false);
-        loop {
-            let view = setting.stop.state();
-            // The last words of a pipe are still read; a file stays where it is.
-            let stopped = id.is_some() && view.phase > Phase::Running;
-            if stopped || setting.is_over() {
-                gatherer.end();
-                gatherer.hand_in(&setting.intake, 0);
-                return Ok(None);
+    fn unseekable(&mut self, path: &Path, file: &OpenFile) -> ReadEnd {
+        let waits = file.meta.file_type().is_fifo() && {
+            let until = Instant::now() + FIFO_WAIT;
+            self.input.wait_any(&[file.file()], Some(until)).is_none()
+        };
+        if waits {
+            let file = Arc::clone(file.file());
+            self.pending_fifos.push((path.to_owned(), file));
+            return ReadEnd::Whole;
+        }
+        self.pipe(path, file.file())
+    }
+
+    fn pipe(&mut self, path: &Path, file: &File) -> ReadEnd {
+        let (lines, processor) = (self.options.lines(), self.options.processor(path, None));
+        let Self {
+            options,
+            input,
+            tee,
+            ..
+        } = self;
+        let pipe = Pipe::new(file, lines, processor, &options.intake, tee);
+        let read = pipe.read_to_end(input);
+        self.ended(path, read.map(|()| ReadEnd::Whole))
+    }
+
+    /// Reads the named pipes that had no writer when it was their turn, whichever gets one first. If
+    /// a stop is requested, there is nothing in them to be read.
+    fn read_pending_fifos(&mut self) {
+        while !self.pending_fifos.is_empty() && !self.options.is_over() {
+            let inputs: Vec<&File> = self.pending_fifos.iter().map(|(_, file)| &**file).collect();
+            let Some(at) = self.input.wait_any(&inputs, None) else {
+                return;
+            };
+            let (path, file) = self.pending_fifos.remove(at);
+            self.pipe(&path, &file);
+        }
+    }
+
+    /// Reads what is left of the files that had a path, and the one that has it now.
+    fn files_of(&mut self, path: &Path, current: Option<OpenFile>, start: StartAt) -> ReadEnd {
+        let Some(history) = &mut self.history else {
+            let Some(mut file) = current else {
+                return ReadEnd::Whole;
+            };
+            let result = start_of(&mut file, start)
+                .and_then(|offset| self.regular(path, None, file, offset, true));
+            return self.ended(path, result);
+        };
+        let key = key(path);
+        let mut current = current;
+        let id = match &mut current {
+            None => None,
+            Some(file) => match history.identify(&key, file) {
+                Ok(Identity::Copy) => return ReadEnd::Whole,
+                Ok(Identity::Known(id)) => Some(id),
+                Ok(Identity::New(read)) => match start_of(file, start) {
+                    Ok(offset) => Some(history.add(&key, file, offset.max(read))),
+                    Err(error) => return self.ended(path, Err(error)),
+                },
+                Err(error) => return self.ended(path, Err(error)),
+            },
+        };
+        if id.is_some_and(|id| self.read.contains(&id)) {
+            return ReadEnd::Whole;
+        }
+        for (id, file) in self.earlier(path, &key, id, current.as_ref()) {
+            if self.known(path, id, file, false) == ReadEnd::Interrupted {
+                return ReadEnd::Interrupted;
             }
-            let read = lines.read(input);
+        }
+        match id.zip(current) {
+            Some((id, file)) => self.known(path, id, file, true),
+            None => ReadEnd::Whole,
+        }
+    }
+
+    /// The files that had a path before `current`, oldest first; what is lost with those that cannot
+    /// be found is reported.
+    fn earlier(
+        &mut self,
+        path: &Path,
+        key: &Path,
+        id: Option<FileId>,
+        current: Option<&OpenFile>,
+    ) -> Vec<(FileId, OpenFile)> {
+        let Some(history) = &mut self.history else {
+            return Vec::new();
+        };
+        let mut wanted = history.closed_of(key);
+        wanted.retain(|own| Some(*own) != id);
+        if wanted.is_empty() {
+            return Vec::new();
+        }
+        let is_new = id.is_none_or(|id| !history.is_of_earlier_run(id));
+        let had_path_last = wanted.last().copied().filter(|_| is_new);
+        let question = Question {
+            path,
+            key,
+            current: current.map(|file| (file.at(), FileTimes::of(&file.meta))),
+            was_truncated: wanted.iter().any(|id| history.is_truncated(*id)),
+            last: None,
+            wanted,
+        };
+        let earlier = earlier_files(history, &question);
+        if current.is_some() {
+            for id in earlier.missing {
+                let had_path_last = Some(id) == had_path_last;
+                let lost = history.report_missing(id, path, had_path_last, self.options.reporter);
+                self.unreadable += u64::from(lost);
+            }
+        }
+        let files = earlier.files.into_iter();
+        let files = files.map(|(id, file)| (history.number(key, id, &file), file));
+        files.collect()
+    }
+
+    fn known(&mut self, path: &Path, id: FileId, file: OpenFile, is_current: bool) -> ReadEnd {
+        if !self.read.insert(id) {
+            return ReadEnd::Whole;
+        }
+        let offset = self
+            .history
+            .as_ref()
+            .map_or(0, |history| history.offset(id));
+        let result = self.regular(path, Some(id), file, offset, is_current);
+        self.ended(path, result)
+    }
+
+    /// Reads a file from an offset to its end. An unterminated last line of the file that has its
+    /// path is left for the next run, if there is a checkpoint.
+    fn regular(
+        &mut self,
+        path: &Path,
+        id: Option<FileId>,
+        mut file: OpenFile,
+        offset: u64,
+        is_current: bool,
+    ) -> io::Result<ReadEnd> {
+        let keep_rest = is_current && self.history.is_some();
+        let mut processor = self.options.processor(path, id);
+        let mut lines = self.options.lines().without_padding();
+        lines.go_on(offset, false);
+        let (mut at, mut fingerprinted) = (offset, None);
+        let result = loop {
+            // A file stays where it is.
+            if self.options.stop.state().phase > Phase::Running || self.options.is_over() {
+                processor.end();
+                processor.hand_in(&self.options.intake, 0);
+                break Ok(ReadEnd::Interrupted);
+            }
+            let mut reader = RangeReader::new(&mut file, at, u64::MAX);
+            let read = lines.read(&mut reader);
+            at = reader.at;
             let bytes = *read.as_ref().unwrap_or(&0);
-            tee.take_if(|out| !pipe::copy(lines.fresh(), &mut **out, setting.reporter));
+            let reporter = self.options.reporter;
+            self.tee
+                .take_if(|out| !pipe::copy(lines.fresh(), &mut **out, reporter));
             let now = Instant::now();
             while let Some(piece) = lines.next_piece() {
-                gatherer.line(piece, now);
-                if gatherer.is_full() {
-                    gatherer.hand_in(&setting.intake, 0);
+                processor.line(piece, now);
+                if processor.is_full() {
+                    processor.hand_in(&self.options.intake, 0);
                 }
             }
             if bytes == 0 {
                 if let Some(piece) = lines.rest().filter(|_| !keep_rest) {
-                    gatherer.line(piece, now);
+                    processor.line(piece, now);
                 }
-                gatherer.end();
+                processor.end();
             }
-            gatherer.hand_in(&setting.intake, bytes);
+            processor.hand_in(&self.options.intake, bytes);
             if bytes == 0 {
-                if let Some(id) = id {
-                    setting.sized(id, lines.end());
-                }
-                return read.map(|_| Some(lines.offset()));
+                break read.map(|_| ReadEnd::Whole);
+            }
+            if fingerprinted.is_none_or(|taken| now >= taken + FINGERPRINTS) {
+                fingerprinted = Some(now);
+                self.read_to(id, &mut file, &lines);
+            }
+        };
+        self.read_to(id, &mut file, &lines);
+        result
+    }
+
+    /// Notes how far a file was read.
+    fn read_to(&mut self, id: Option<FileId>, file: &mut OpenFile, lines: &LineSplitter) {
+        if let (Some(history), Some(id)) = (&mut self.history, id) {
+            history.read_to(id, lines.offset(), lines.end());
+            // A gzipped file would be decompressed twice; it is known by its inode.
+            if !file.is_gzip() {
+                history.take_fingerprint(id, file);
             }
         }
     }
 
     fn stdin(&mut self, is_last: bool) {
         let Self {
-            setting,
-            collar,
+            options,
+            input,
             tee,
             hung_up,
             ..
         } = self;
         if io::stdin().is_terminal() {
-            setting.reporter.say(&Message::Terminal);
+            options.reporter.say(&Message::Terminal);
         }
-        let gatherer = setting.gatherer(Path::new(STDIN), None);
-        let lines = setting.lines();
+        let processor = options.processor(Path::new(STDIN), None);
+        let lines = options.lines();
         let intake = match hung_up.clone().filter(|_| is_last) {
-            None => setting.intake.clone(),
-            Some(tell) => setting.intake.while_stuck(move || {
+            None => options.intake.clone(),
+            Some(tell) => options.intake.while_stuck(move || {
                 if pipe::is_hung_up(&io::stdin()) {
                     tell();
                 }
             }),
         };
-        let pipe = Pipe::new(io::stdin(), lines, gatherer, &intake, tee);
-        let read = pipe.read_to_end(collar);
+        let pipe = Pipe::new(io::stdin(), lines, processor, &intake, tee);
+        let read = pipe.read_to_end(input);
         if let Err(error) = read {
             self.failed(Path::new("standard input"), &error.to_string());
         }
@@ -368,10 +416,10 @@ impl FileReader {
     fn ended(&mut self, name: &Path, result: io::Result<ReadEnd>) -> ReadEnd {
         match result {
             // What a checkpoint covers, the next run reads.
-            Ok(ReadEnd::Interrupted) if self.setting.checkpoint.is_none() => {
+            Ok(ReadEnd::Interrupted) if self.history.is_none() => {
                 self.unreadable += 1;
                 let what = &*name.to_string_lossy();
-                self.setting.reporter.say(&Message::Interrupted { what });
+                self.options.reporter.say(&Message::Interrupted { what });
                 ReadEnd::Interrupted
             }
             Ok(end) => end,
@@ -385,8 +433,16 @@ impl FileReader {
     fn failed(&mut self, name: &Path, why: &str) {
         self.unreadable += 1;
         let what = &*name.to_string_lossy();
-        self.setting
+        self.options
             .reporter
             .say(&Message::Unreadable { what, why });
+    }
+}
+
+/// Where to start in a file that was not met before.
+fn start_of(file: &mut OpenFile, start: StartAt) -> io::Result<u64> {
+    match start {
+        StartAt::Start => Ok(0),
+        StartAt::End => file.content_len(),
     }
 }

@@ -23,6 +23,10 @@ pub struct LineSplitter {
     portion: usize,
     mid_line: bool,
     offset: u64,
+    /// Whether NULs at the start of a line are left out.
+    skips_nuls: bool,
+    /// How many NULs were left out since the last line.
+    skipped: u64,
 }
 
 impl LineSplitter {
@@ -40,6 +44,8 @@ impl LineSplitter {
             portion: READ,
             mid_line: false,
             offset: 0,
+            skips_nuls: false,
+            skipped: 0,
         }
     }
 
@@ -48,6 +54,15 @@ impl LineSplitter {
     pub fn in_portions(self, bytes: usize) -> Self {
         Self {
             portion: bytes.clamp(1, READ),
+            ..self
+        }
+    }
+
+    /// Leaves out NULs at the start of a line, which a crash or a preallocation leaves in a file.
+    #[must_use]
+    pub fn without_padding(self) -> Self {
+        Self {
+            skips_nuls: self.delimiter != 0,
             ..self
         }
     }
@@ -85,11 +100,17 @@ impl LineSplitter {
     pub fn go_on(&mut self, offset: u64, mid_line: bool) {
         (self.start, self.scanned, self.filled, self.fresh) = (0, 0, 0, 0);
         (self.offset, self.mid_line) = (offset, mid_line);
+        self.skipped = 0;
     }
 
     /// Gives up the bytes of the last read, as if they had not come.
     pub fn unread(&mut self) {
         self.filled = self.fresh;
+    }
+
+    /// Gives up the last bytes of the last read.
+    pub fn unread_last(&mut self, bytes: usize) {
+        self.filled -= bytes;
     }
 
     /// The bytes of the last read, as they came.
@@ -99,6 +120,7 @@ impl LineSplitter {
 
     /// The next whole line, or piece of a line that is too long.
     pub fn next_piece(&mut self) -> Option<LineFragment<'_>> {
+        self.skip_nuls();
         let found = memchr::memchr(self.delimiter, &self.buffer[self.scanned..self.filled]);
         let end = found.map_or(self.filled, |at| self.scanned + at);
         let text = self.start..end;
@@ -115,6 +137,7 @@ impl LineSplitter {
 
     /// What is left at the end of the input: a last line without its end.
     pub fn rest(&mut self) -> Option<LineFragment<'_>> {
+        self.skip_nuls();
         let (start, filled) = (self.start, self.filled);
         (filled > start).then(|| self.hand_out(self.trimmed(filled), filled, false))
     }
@@ -126,12 +149,25 @@ impl LineSplitter {
 
     /// The offset in the input of the first byte not handed out.
     pub fn offset(&self) -> u64 {
-        self.offset
+        // Where NULs are at the end, content may still be written.
+        self.offset - self.skipped
     }
 
     /// Whether that byte goes on with a line whose beginning was handed out.
     pub fn mid_line(&self) -> bool {
         self.mid_line
+    }
+
+    fn skip_nuls(&mut self) {
+        if !self.skips_nuls || self.mid_line || self.buffer.get(self.start) != Some(&0) {
+            return;
+        }
+        let nuls = self.buffer[self.start..self.filled].iter();
+        let nuls = nuls.take_while(|&&byte| byte == 0).count();
+        self.start += nuls;
+        self.scanned = self.scanned.max(self.start);
+        self.offset += nuls as u64;
+        self.skipped += nuls as u64;
     }
 
     fn hand_out(&mut self, text_end: usize, next: usize, cut: bool) -> LineFragment<'_> {
@@ -140,6 +176,7 @@ impl LineSplitter {
         self.start = next;
         self.scanned = next;
         self.mid_line = cut;
+        self.skipped = 0;
         LineFragment {
             bytes: &self.buffer[start..text_end],
             first,

@@ -5,6 +5,7 @@
 
 pub mod cancel;
 pub mod command;
+pub mod compression;
 pub mod file_names;
 pub mod files;
 pub mod follow;
@@ -12,6 +13,7 @@ pub mod glob;
 mod gzip;
 pub mod line_splitter;
 pub mod open_file;
+pub mod own_files;
 pub mod pipe;
 pub mod pipe_holders;
 mod read_coalescing;
@@ -49,6 +51,8 @@ pub struct SourceOptions {
     pub checkpoint: Option<Arc<Checkpoint>>,
     /// Where chunks are handed in.
     pub intake: EntrySender,
+    /// The files that this process writes.
+    pub own: own_files::OwnFiles,
     /// How the run goes on.
     pub stop: Arc<Shutdown>,
     /// What is said.
@@ -65,7 +69,7 @@ impl SourceOptions {
     /// A file has so many bytes to be read.
     fn sized(&self, id: FileId, size: u64) {
         if let Some(checkpoint) = &self.checkpoint {
-            checkpoint.sized(id, size);
+            checkpoint.set_size(id, size);
         }
     }
 
@@ -75,8 +79,8 @@ impl SourceOptions {
         LineSplitter::new(self.delimiter, reach(room)).in_portions(self.portion)
     }
 
-    /// What gathers the lines of a file.
-    fn gatherer(&self, name: &Path, file: Option<FileId>) -> LineProcessor {
+    /// Makes entries of the lines of a file.
+    fn processor(&self, name: &Path, file: Option<FileId>) -> LineProcessor {
         let label = crate::input::file_names::label(name);
         let origin = [("filename", label.as_str())];
         let origin = if self.labelled { &origin[..] } else { &[] };

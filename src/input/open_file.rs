@@ -1,19 +1,19 @@
-//! An open file: what it begins with, when it came to be, and where reading it begins.
-//!
-//! Opens, and reads the first bytes; reads no line. Knows nothing of the other files of its name.
+//! An open file: its content, its identity, and where reading it starts.
 
 use std::fs::{self, File, Metadata};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustix::fs::OFlags;
 
-use crate::input::file_names;
-use crate::storage::file_identity::{DevInode, FileRecord, Fingerprint, HEAD};
+use crate::input::compression::{self, Format};
+use crate::input::gzip::MultiGzReader;
+use crate::storage::file_identity::{Content, DevInode};
 
-/// Where a file begins that the checkpoint does not know and that did not appear while we looked.
+/// Where reading starts in a file that is neither in the checkpoint nor appeared while we looked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum StartAt {
     /// At the start
@@ -22,103 +22,137 @@ pub enum StartAt {
     End,
 }
 
-/// A file that is open, and where reading it is to begin.
+/// A file that is open for reading.
 pub struct OpenFile {
-    /// The file.
-    pub file: File,
-    /// What is known of it.
+    file: Arc<File>,
+    /// Its metadata when it was opened.
     pub meta: Metadata,
-    /// What it begins with.
-    pub head: Vec<u8>,
-    /// Where reading begins.
-    pub offset: u64,
+    gzip: Option<Gunzip>,
+    format: Option<Format>,
 }
 
 impl OpenFile {
-    /// Opens a file, to be read from its start. A pipe that nobody has opened for writing is not
-    /// waited for.
+    /// Opens a file. Opening a pipe does not wait for a writer.
     ///
     /// # Errors
-    /// If that fails.
+    /// Those of opening and of reading the first bytes.
     pub fn open(path: &Path) -> io::Result<Self> {
         let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
         let file = match File::options().read(true).custom_flags(flags).open(path) {
-            // Somebody has a lease on it, and gives it back to those that wait.
+            // A process has a lease on it, and gives it up for a reader that waits.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => File::open(path)?,
             Err(error) if is_socket(path) => {
                 return Err(io::Error::new(error.kind(), "it is a socket"));
             }
             opened => opened?,
         };
+        Self::new(Arc::new(file))
+    }
+
+    /// A file that was opened elsewhere.
+    ///
+    /// # Errors
+    /// Those of reading the first bytes.
+    pub fn new(file: Arc<File>) -> io::Result<Self> {
         let meta = file.metadata()?;
-        let head = if meta.is_file() {
-            head_of(&file, HEAD)?
+        let format = if meta.is_file() {
+            compression::recognize(&(&*file).read_bytes(0, compression::NEEDED)?)
         } else {
-            Vec::new()
+            None
         };
+        let is_gzip = format == Some(Format::Gzip);
         Ok(Self {
+            gzip: is_gzip.then(|| Gunzip::new(&file)),
             file,
             meta,
-            head,
-            offset: 0,
+            format,
         })
     }
 
-    /// Whether it is made up as it is read, as the files of `/proc` are: it has no size, and is another
-    /// one each time.
-    pub fn is_made_up(&self) -> bool {
-        let is_empty = |meta: Metadata| meta.len() == 0;
-        self.meta.is_file() && !self.head.is_empty() && self.file.metadata().is_ok_and(is_empty)
+    /// The handle.
+    pub fn file(&self) -> &Arc<File> {
+        &self.file
     }
 
-    /// Where it lies.
-    pub fn place(&self) -> DevInode {
+    /// Its format, if that is not plain text.
+    pub fn format(&self) -> Option<Format> {
+        self.format
+    }
+
+    /// Whether it is decompressed while it is read.
+    pub fn is_gzip(&self) -> bool {
+        self.gzip.is_some()
+    }
+
+    /// Whether its content is made up as it is read, as that of the files in `/proc`: it has no
+    /// size, and is another one each time.
+    pub fn is_synthetic(&self) -> bool {
+        self.meta.is_file()
+            && self.meta.len() == 0
+            && (&*self.file)
+                .read_bytes(0, 1)
+                .is_ok_and(|byte| !byte.is_empty())
+            && self.file.metadata().is_ok_and(|meta| meta.len() == 0)
+    }
+
+    /// Its device and inode.
+    pub fn at(&self) -> DevInode {
         DevInode::from(&self.meta)
     }
 
-    /// What the checkpoint is to hold of it under a name.
-    pub fn state(&self, name: &Path) -> FileRecord {
-        FileRecord {
-            path: name.to_owned(),
-            place: self.place(),
-            signature: Fingerprint::of(&self.head),
-            offset: self.offset,
-            unread: self.offset < self.meta.len(),
-        }
-    }
-
-    /// When it came to be.
-    pub fn born(&self) -> FileTimes {
+    /// When it was created and last written.
+    pub fn times(&self) -> FileTimes {
         FileTimes::of(&self.meta)
     }
 
-    /// Begins where it was told.
-    #[must_use]
-    pub fn begun(mut self, begin: StartAt, name: &Path) -> Self {
-        self.offset = match begin {
-            // A copy of what was read begins behind that.
-            StartAt::Start => self.offset,
-            // The end of what is compressed is found by reading it.
-            StartAt::End if file_names::is_gzip(name) => u64::MAX,
-            StartAt::End => self.meta.len(),
-        };
-        self
+    /// Whether its content is at least this long.
+    pub fn reaches(&mut self, offset: u64) -> bool {
+        match (offset, self.is_gzip()) {
+            (0, _) => true,
+            (_, false) => offset <= self.meta.len(),
+            (_, true) => self
+                .read_bytes(offset - 1, 1)
+                .is_ok_and(|byte| byte.len() == 1),
+        }
     }
 
-    /// Where it is to be gone on with if it is a copy of a file that began with this `signature` and
-    /// was read up to `offset`.
-    pub fn copied(&self, signature: Fingerprint, offset: u64) -> Option<u64> {
-        let is_copy = signature.len() > 0 && signature.fits(&self.head);
-        is_copy.then(|| offset.min(self.meta.len()))
+    /// How long its content is. That of a compressed file shows in reading it.
+    pub fn content_len(&mut self) -> io::Result<u64> {
+        match &mut self.gzip {
+            None => Ok(self.meta.len()),
+            Some(gzip) => gzip.len(),
+        }
     }
 
-    /// Goes on at an offset, if the file still reaches so far; else it was cut short, and begins
-    /// anew. How far a compressed file reaches shows in reading.
-    #[must_use]
-    pub fn resumed(mut self, offset: u64, name: &Path) -> Self {
-        let reaches = offset <= self.meta.len() || file_names::is_gzip(name);
-        self.offset = if reaches { offset } else { 0 };
-        self
+    /// Whether what it holds is all in `other`, as while it is being copied from there.
+    pub fn is_prefix_of(&mut self, other: &mut Self) -> io::Result<bool> {
+        const COMPARED: u64 = 4096;
+        if self.is_gzip() {
+            let head = self.read_bytes(0, COMPARED as usize);
+            // While it is being compressed it is cut off.
+            let Ok(head) = head else { return Ok(true) };
+            return Ok(other.read_bytes(0, head.len())? == head);
+        }
+        let len = self.file.metadata()?.len();
+        if other.file.metadata()?.len() < len {
+            return Ok(false);
+        }
+        for at in [0, len.saturating_sub(COMPARED)] {
+            let bytes = self.read_bytes(at, COMPARED.min(len) as usize)?;
+            if other.read_bytes(at, bytes.len())? != bytes {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Content for OpenFile {
+    fn read_from(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        match &mut self.gzip {
+            None => self.file.read_at(buffer, offset),
+            Some(gzip) => gzip.read_from(buffer, offset),
+        }
     }
 }
 
@@ -126,15 +160,99 @@ fn is_socket(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.file_type().is_socket())
 }
 
-/// When a file came to be, and when it was last written. Not every file system knows the first.
+/// The content of a gzipped file, decompressed from its start to wherever it is read.
+struct Gunzip {
+    file: Arc<File>,
+    inside: MultiGzReader<FileCursor>,
+    /// Where the next byte of `inside` is.
+    at: u64,
+}
+
+impl Gunzip {
+    fn new(file: &Arc<File>) -> Self {
+        let file = Arc::clone(file);
+        let inside = MultiGzReader::new(FileCursor(Arc::clone(&file), 0));
+        Self {
+            file,
+            inside,
+            at: 0,
+        }
+    }
+
+    fn read_from(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        if offset < self.at {
+            *self = Self::new(&self.file);
+        }
+        if offset > self.at {
+            let skipped = (&mut self.inside).take(offset - self.at);
+            self.at += io::copy(&mut { skipped }, &mut io::sink())?;
+            if self.at < offset {
+                return Ok(0);
+            }
+        }
+        let read = self.inside.read(buffer)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+
+    fn len(&mut self) -> io::Result<u64> {
+        self.at += io::copy(&mut self.inside, &mut io::sink())?;
+        Ok(self.at)
+    }
+}
+
+/// Reads a file from its start, and leaves its own cursor alone.
+struct FileCursor(Arc<File>, u64);
+
+impl Read for FileCursor {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read_at(buffer, self.1)?;
+        self.1 += read as u64;
+        Ok(read)
+    }
+}
+
+/// Reads content from an offset on, up to an end.
+pub struct RangeReader<'a, C> {
+    content: &'a mut C,
+    /// Where the next byte is.
+    pub at: u64,
+    end: u64,
+}
+
+impl<'a, C: Content> RangeReader<'a, C> {
+    /// Reads from `at` to `end`.
+    pub fn new(content: &'a mut C, at: u64, end: u64) -> Self {
+        Self { content, at, end }
+    }
+}
+
+impl<C: Content> Read for RangeReader<'_, C> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = (buffer.len() as u64).min(self.end.saturating_sub(self.at));
+        let read = self
+            .content
+            .read_from(&mut buffer[..most as usize], self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+/// When a file was created and when it was last written. Not every file system knows the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileTimes {
     created: Option<SystemTime>,
     modified: SystemTime,
 }
 
+impl From<&Metadata> for FileTimes {
+    fn from(meta: &Metadata) -> Self {
+        Self::of(meta)
+    }
+}
+
 impl FileTimes {
-    /// Of a file.
+    /// The times of a file.
     pub fn of(meta: &Metadata) -> Self {
         Self {
             created: meta.created().ok(),
@@ -142,8 +260,8 @@ impl FileTimes {
         }
     }
 
-    /// Whether a file is a later generation than another. Two that were created in one tick of the
-    /// file system's clock are told apart by their last writes.
+    /// Whether a file is not an earlier generation than another. Two that were created in one tick
+    /// of the file system's clock are told apart by their last writes.
     pub fn is_after(self, other: Self) -> bool {
         match (self.created, other.created) {
             (Some(own), Some(others)) if own != others => own > others,
@@ -151,27 +269,8 @@ impl FileTimes {
         }
     }
 
-    /// Whether it came to be, or was last written, at a moment or after it.
-    pub fn is_since(self, moment: SystemTime) -> bool {
-        self.created.unwrap_or(self.modified) >= moment
+    /// Whether a file was last written after another.
+    pub fn was_written_after(self, other: Self) -> bool {
+        self.modified > other.modified
     }
-}
-
-/// The first bytes of a file, at most `most`.
-///
-/// # Errors
-/// Those of reading.
-pub fn head_of(file: &File, most: usize) -> io::Result<Vec<u8>> {
-    let mut head = vec![0; most];
-    let mut filled = 0;
-    while filled < most {
-        match file.read_at(&mut head[filled..], filled as u64) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    head.truncate(filled);
-    Ok(head)
 }

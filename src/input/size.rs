@@ -1,92 +1,116 @@
-//! What lies ahead: how much there is to read by the names of files, told before it is read.
-//!
-//! Goes the way of the reader of files, but only looks. Reads no line.
+//! How many bytes there are to read in files that are read to their end, for the progress bar.
 
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::input::file_names;
+use crate::entry::FileId;
 use crate::input::glob;
-use crate::input::open_file::{OpenFile, StartAt};
-use crate::input::rotation::resume;
-use crate::report::messages::{Reporter, Verbosity};
-use crate::storage::checkpoint::Checkpoint;
+use crate::input::open_file::{FileTimes, OpenFile, StartAt};
+use crate::input::rotation::history::{History, Identity};
+use crate::input::rotation::resume::{Question, earlier_files};
+use crate::storage::checkpoint::{Checkpoint, key};
 use crate::storage::file_identity::DevInode;
 
-/// Bytes to be read of files that are read to their end. None if one of them is no plain file, or
-/// is compressed, or is not there: then nobody knows. The checkpoint is one to look at, not that of
-/// the run: files count as met in it.
-pub fn bytes(names: &[PathBuf], begin: StartAt, checkpoint: Option<&Checkpoint>) -> Option<u64> {
-    let mut seen = HashSet::new();
-    let mut total = 0;
-    for name in names {
+/// The bytes to be read of files that are read to their end. None if one of them is not a regular
+/// file, is compressed, or cannot be opened: then it is unknown.
+pub fn bytes(paths: &[PathBuf], start: StartAt, checkpoint: Option<&Checkpoint>) -> Option<u64> {
+    let mut history = checkpoint.map(History::looking_at);
+    let (mut seen, mut total) = (HashSet::new(), 0);
+    for path in paths {
         // Where an earlier run looked for a file, one that it did not know is new.
-        let begin = match checkpoint {
-            Some(checkpoint) if checkpoint.watch(name) => StartAt::Start,
-            _ => begin,
+        let start = match checkpoint {
+            Some(checkpoint) if checkpoint.watch(path) => StartAt::Start,
+            _ => start,
         };
-        if !glob::is_pattern(name) {
-            total += of_name(name, begin, checkpoint, &mut seen)?;
+        if !glob::is_pattern(path) {
+            total += of_path(path, start, history.as_mut(), &mut seen)?;
             continue;
         }
         let own = |path: &PathBuf| checkpoint.is_some_and(|own| own.owns(path));
-        for path in glob::matches(name).iter().filter(|path| !own(path)) {
-            total += of_name(path, begin, checkpoint, &mut seen)?;
+        for path in glob::matches(path).iter().filter(|path| !own(path)) {
+            total += of_path(path, start, history.as_mut(), &mut seen)?;
         }
     }
     Some(total)
 }
 
-fn of_name(
-    name: &Path,
-    begin: StartAt,
-    checkpoint: Option<&Checkpoint>,
-    seen: &mut HashSet<DevInode>,
+fn of_path(
+    path: &Path,
+    start: StartAt,
+    history: Option<&mut History>,
+    seen: &mut HashSet<FileId>,
 ) -> Option<u64> {
-    // What is compressed gives more than it holds; and a pipe is not opened to look.
-    if file_names::is_gzip(name) || !fs::metadata(name).ok()?.is_file() {
+    // A pipe is not opened to look.
+    if !fs::metadata(path).ok()?.is_file() {
         return None;
     }
-    let current = OpenFile::open(name).ok()?;
-    let mut files = resume::at_start(
-        name,
-        Some(current),
-        checkpoint,
-        begin,
-        Reporter::new(Verbosity::Silent),
-    );
-    // With a checkpoint no file is read twice, whatever names it has.
-    files
-        .files
-        .retain(|file| seen.insert(file.place()) || checkpoint.is_none());
-    let left = |file: &OpenFile| file.meta.len().saturating_sub(file.offset);
-    Some(files.files.iter().map(left).sum())
+    let mut file = OpenFile::open(path).ok()?;
+    if file.format().is_some() {
+        return None;
+    }
+    let len = file.meta.len();
+    let fresh = if start == StartAt::Start { len } else { 0 };
+    let Some(history) = history else {
+        return Some(fresh);
+    };
+    let key = key(path);
+    let id = match history.identify(&key, &mut file).ok()? {
+        Identity::Copy => return Some(0),
+        Identity::Known(id) => id,
+        Identity::New(read) => history.add(&key, &file, read.max(len - fresh)),
+    };
+    let mut wanted = history.closed_of(&key);
+    wanted.retain(|own| *own != id);
+    let question = Question {
+        path,
+        key: &key,
+        current: Some((DevInode::from(&file.meta), FileTimes::of(&file.meta))),
+        was_truncated: wanted.iter().any(|id| history.is_truncated(*id)),
+        last: None,
+        wanted,
+    };
+    let earlier = if question.wanted.is_empty() {
+        Vec::new()
+    } else {
+        earlier_files(history, &question).files
+    };
+    let mut left = 0;
+    for (id, file) in earlier {
+        let id = history.number(&key, id, &file);
+        if seen.insert(id) {
+            left += file.meta.len().saturating_sub(history.offset(id));
+        }
+    }
+    if seen.insert(id) {
+        left += len.saturating_sub(history.offset(id));
+    }
+    Some(left)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::messages::Reporter;
 
     #[test]
-    fn what_is_settled_and_what_was_rotated_away_is_known() {
+    fn settled_and_rotated_files_are_taken_into_account() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         fs::write(at("a.log"), "one\ntwo\n").unwrap();
-        let open = |writable| {
-            Checkpoint::open(&at("state"), writable, Reporter::new(Verbosity::Silent)).unwrap()
-        };
+        let open =
+            |writable| Checkpoint::open(&at("state"), writable, Reporter::default()).unwrap();
         let whole = |names: &[PathBuf]| bytes(names, StartAt::Start, None);
         assert_eq!(whole(&[at("a.log")]), Some(8));
         assert_eq!(whole(&[at("a.log"), at("a.log")]), Some(16), "as by cat");
         assert_eq!(bytes(&[at("a.log")], StartAt::End, None), Some(0));
 
-        let checkpoint = open(true);
-        let mut file = OpenFile::open(&at("a.log")).unwrap();
-        file.offset = 4;
-        checkpoint.register(0, file.state(&at("a.log")));
+        let checkpoint = std::sync::Arc::new(open(true));
+        let file = OpenFile::open(&at("a.log")).unwrap();
+        let mut history = History::new(Some(std::sync::Arc::clone(&checkpoint)));
+        history.add(&key(&at("a.log")), &file, 4);
         checkpoint.save().unwrap();
-        drop(checkpoint);
+        drop((history, checkpoint));
         let rest = |names: &[PathBuf]| bytes(names, StartAt::Start, Some(&open(false)));
         assert_eq!(rest(&[at("a.log")]), Some(4));
         assert_eq!(rest(&[at("a.log"), at("a.log")]), Some(4), "read once");
@@ -97,10 +121,10 @@ mod tests {
     }
 
     #[test]
-    fn of_what_is_no_plain_file_nobody_knows() {
+    fn the_size_of_anything_but_a_regular_file_is_unknown() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
-        fs::write(at("a.gz"), "x").unwrap();
+        fs::write(at("a.gz"), b"\x1f\x8b\x08\0").unwrap();
         for name in [at("a.gz"), at("gone"), dir.path().to_owned()] {
             assert_eq!(
                 bytes(std::slice::from_ref(&name), StartAt::Start, None),

@@ -77,11 +77,34 @@ impl EntrySender {
 
     /// The same way in, for what comes last: it waits for no room, so that the end does not hang
     /// on a Loki that takes nothing.
-    pub fn at_last(&self) -> Self {
+    pub fn without_waiting(&self) -> Self {
         Self {
             waits: false,
             ..self.clone()
         }
+    }
+
+    /// Whether something may be handed in now: there is room, and the rate that the user allows is
+    /// not used up. For a sender that does not wait.
+    pub fn has_room(&self, now: Instant) -> bool {
+        self.chunks.has_room() && self.rate_due().is_none_or(|due| due <= now)
+    }
+
+    /// Waits until something may be handed in, at most until `until`.
+    pub fn wait_for_room(&self, until: Instant) {
+        match self.rate_due() {
+            Some(due) if due > Instant::now() => {
+                self.stop.wait(Some(due.min(until)), self.stop.state());
+            }
+            _ => self.chunks.wait_for_room(until),
+        }
+    }
+
+    fn rate_due(&self) -> Option<Instant> {
+        let rate = self.rate.as_ref()?;
+        rate.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .free_at()
     }
 
     /// The same way in, for a source whose input may end while it waits for room: it runs `stuck`
@@ -104,9 +127,7 @@ impl EntrySender {
         self.clock.stamp(&mut chunk);
         let read = chunk.len() + filtered;
         self.counters.read(read, filtered, bytes);
-        if self.waits {
-            self.slow_down(chunk.bytes());
-        }
+        self.slow_down(chunk.bytes());
         let cost = chunk.footprint();
         let _ = match &self.stuck {
             _ if !self.waits => self.chunks.push_over(chunk, cost),
@@ -141,6 +162,9 @@ impl EntrySender {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .due(Instant::now(), bytes);
+        if !self.waits {
+            return;
+        }
         let mut view = self.stop.state();
         while view.phase == Phase::Running && Instant::now() < due {
             view = self.stop.wait(Some(due), view);

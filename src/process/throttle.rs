@@ -29,6 +29,11 @@ impl Throttle {
         due
     }
 
+    /// When more bytes may go on.
+    pub fn free_at(&self) -> Option<Instant> {
+        self.free_at
+    }
+
     /// How much to read at once so that the wait for it stays short: a tenth of a second's worth.
     pub fn portion(per_second: u64) -> usize {
         usize::try_from(per_second / 10)

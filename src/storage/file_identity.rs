@@ -1,20 +1,24 @@
-//! Identity: what tells one file from another, whatever it is called, and how far it was read.
+//! What tells one file from another, whatever it is called, and how far it has been read.
 //!
-//! A noun of its own and not part of `source`, since the checkpoint keeps it too. Told the bytes a
-//! file begins with; opens nothing, knows no directory and no entry.
+//! A file is its device and inode for as long as that exists. Failing that it is its content: a
+//! digest of its first 4 KiB and one of the 64 KiB before a point up to which it was read.
 
 use std::ffi::OsString;
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-/// How many of the first bytes of a file are signed at most.
-pub const HEAD: usize = 1024;
+/// How many of the first bytes of a file are compared at most.
+pub const HEAD: usize = 4 * 1024;
 
-/// Where a file lies: the device and the inode, which a later file may take over.
+/// How many of the last bytes that were read are compared at most.
+const TAIL: usize = 64 * 1024;
+
+/// Device and inode of a file. A later file may be given those of one that was deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DevInode {
     /// The device.
@@ -32,105 +36,228 @@ impl From<&Metadata> for DevInode {
     }
 }
 
-/// A hash of the first bytes of a file, up to [`HEAD`]. It is refined while the file is short.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fingerprint {
+/// The content of a file, readable from any offset.
+pub trait Content {
+    /// Reads into `buffer` from `offset` on; 0 at the end.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn read_from(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Reads the bytes from `offset` on, at most `len`, fewer only at the end.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn read_bytes(&mut self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let (mut bytes, mut filled) = (vec![0; len], 0);
+        while filled < len {
+            match self.read_from(&mut bytes[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        bytes.truncate(filled);
+        Ok(bytes)
+    }
+}
+
+impl Content for &File {
+    fn read_from(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.read_at(buffer, offset)
+    }
+}
+
+/// A hash of some bytes, and how many they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Digest {
     len: u32,
     hash: u64,
 }
 
-impl Fingerprint {
-    /// The signature of a file that begins with these bytes.
-    pub fn of(head: &[u8]) -> Self {
-        let head = &head[..head.len().min(HEAD)];
+impl Digest {
+    fn of(bytes: &[u8]) -> Self {
         Self {
-            len: head.len() as u32,
-            hash: fnv(head),
+            len: bytes.len() as u32,
+            hash: fnv(bytes),
         }
     }
 
-    /// How many bytes are signed.
-    pub fn len(&self) -> usize {
-        self.len as usize
-    }
-
-    /// Whether as many bytes are signed as ever will be.
-    pub fn is_full(&self) -> bool {
-        self.len() == HEAD
-    }
-
-    /// Whether a file that begins with `head` may be the one that was signed, grown since.
-    pub fn fits(&self, head: &[u8]) -> bool {
-        head.len() >= self.len() && fnv(&head[..self.len()]) == self.hash
+    fn fits(self, bytes: &[u8]) -> bool {
+        bytes.len() == self.len as usize && (bytes.is_empty() || fnv(bytes) == self.hash)
     }
 }
 
-/// FNV-1a: small, the same in every version, and good enough to tell the beginnings of logs apart.
+/// FNV-1a: small, the same in every version, and good enough to tell logs apart.
 fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 
-/// A file and how far it was settled: what the checkpoint holds of it, and what a spooled shipment
-/// must hold of each of its marks.
+/// Digests of a file's content as far as it had been read at some moment: of its first bytes, and
+/// of the last ones before `end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Fingerprint {
+    head: Digest,
+    tail: Digest,
+    end: u64,
+}
+
+impl Fingerprint {
+    /// The fingerprint of what lies before `end`.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn of(content: &mut impl Content, end: u64) -> io::Result<Self> {
+        let head = content.read_bytes(0, end.min(HEAD as u64) as usize)?;
+        let tail = if end > HEAD as u64 {
+            let len = end.min(TAIL as u64);
+            content.read_bytes(end - len, len as usize)?
+        } else {
+            last_lines(&head).to_vec()
+        };
+        let expected = if end > HEAD as u64 {
+            (HEAD, end.min(TAIL as u64) as usize)
+        } else {
+            (end as usize, tail.len())
+        };
+        if (head.len(), tail.len()) != expected {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(Self {
+            head: Digest::of(&head),
+            tail: Digest::of(&tail),
+            end,
+        })
+    }
+
+    /// Up to where the content is covered; 0 if nothing had been read.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Whether `content` agrees with all that is covered.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn fits(&self, content: &mut impl Content) -> io::Result<bool> {
+        Ok(self.fits_head(content)? && self.fits_tail(content)?)
+    }
+
+    /// Whether `content` begins like it.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn fits_head(&self, content: &mut impl Content) -> io::Result<bool> {
+        let head = content.read_bytes(0, self.head.len as usize)?;
+        Ok(self.head.fits(&head))
+    }
+
+    /// Whether `content` agrees with the last lines that are covered.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn fits_tail(&self, content: &mut impl Content) -> io::Result<bool> {
+        let len = self.tail.len;
+        let tail = content.read_bytes(self.end - u64::from(len), len as usize)?;
+        Ok(self.tail.fits(&tail))
+    }
+
+    /// Whether two of them begin with the same bytes.
+    pub fn begins_alike(&self, other: &Self) -> bool {
+        self.head == other.head
+    }
+
+    /// Whether the last lines are told from the first one, so that they can agree alone.
+    pub fn has_tail(&self) -> bool {
+        self.tail.len > 0
+    }
+}
+
+/// The whole lines in the second half of a short text, none of which is its first line.
+fn last_lines(text: &[u8]) -> &[u8] {
+    let half = text.len() / 2;
+    let start = memchr::memchr(b'\n', &text[half.saturating_sub(1)..]);
+    let start = start.map_or(text.len(), |at| half.saturating_sub(1) + at + 1);
+    &text[start..]
+}
+
+/// A file and how far its lines are settled: what the checkpoint keeps of it, and what a spooled
+/// batch keeps for each of its positions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileRecord {
-    /// The name it was read by.
+    /// The path by which it was first read.
     pub path: PathBuf,
-    /// Where it lies.
-    pub place: DevInode,
-    /// What it begins with.
-    pub signature: Fingerprint,
-    /// Everything before this offset needs no reading any more.
+    /// Its device and inode.
+    pub at: DevInode,
+    /// Its content, as far as it was read.
+    pub fingerprint: Fingerprint,
+    /// Everything before this offset is settled.
     pub offset: u64,
-    /// Whether more was known to lie behind that.
-    pub unread: bool,
+    /// Its size when it was last looked at.
+    pub size: u64,
 }
 
 impl FileRecord {
-    /// Whether this is the file that lies at `place` and begins with `head`. The numbers of devices
-    /// may change from boot to boot: another one is taken if all of the head agrees.
-    pub fn is(&self, place: DevInode, head: &[u8]) -> bool {
-        self.place.ino == place.ino
-            && (self.place.dev == place.dev || self.signature.is_full())
-            && self.signature.fits(head)
+    /// How many bytes were known to follow what is settled.
+    pub fn unread(&self) -> u64 {
+        self.size.saturating_sub(self.offset)
     }
 
     /// As a JSON object.
     pub fn to_json(&self) -> Value {
+        let Fingerprint { head, tail, end } = self.fingerprint;
         json!({
             "path": path_to_json(&self.path),
-            "dev": self.place.dev,
-            "ino": self.place.ino,
-            "head": self.signature.len,
-            "hash": format!("{:016x}", self.signature.hash),
+            "dev": self.at.dev,
+            "ino": self.at.ino,
+            "head": head.len,
+            "hash": format!("{:016x}", head.hash),
+            "tail": tail.len,
+            "tail_hash": format!("{:016x}", tail.hash),
+            "tail_end": end,
             "offset": self.offset,
-            "unread": self.unread,
+            "size": self.size,
+            // For earlier versions.
+            "unread": self.size > self.offset,
         })
     }
 
-    /// Out of what [`FileRecord::to_json`] gave; None if it is nothing of the kind.
+    /// From the output of [`FileRecord::to_json`]; None if it is incomplete or corrupt.
     pub fn from_json(value: &Value) -> Option<Self> {
         let number = |key: &str| value.get(key)?.as_u64();
-        let len = u32::try_from(number("head")?).ok()?;
-        let hash = u64::from_str_radix(value.get("hash")?.as_str()?, 16).ok()?;
-        (len as usize <= HEAD).then_some(())?;
+        let digest = |len: &str, hash: &str| {
+            let len = u32::try_from(number(len)?).ok()?;
+            let hash = u64::from_str_radix(value.get(hash)?.as_str()?, 16).ok()?;
+            (len as usize <= TAIL).then_some(Digest { len, hash })
+        };
+        let head = digest("head", "hash")?;
+        // Earlier versions had neither a tail nor a size.
+        let (tail, end) = match value.get("tail") {
+            None => (Digest::default(), u64::from(head.len)),
+            Some(_) => (digest("tail", "tail_hash")?, number("tail_end")?),
+        };
+        let offset = number("offset")?;
+        let unread = value.get("unread").and_then(Value::as_bool) == Some(true);
         Some(Self {
             path: path_from_json(value.get("path")?)?,
-            place: DevInode {
+            at: DevInode {
                 dev: number("dev")?,
                 ino: number("ino")?,
             },
-            signature: Fingerprint { len, hash },
-            offset: number("offset")?,
-            // Earlier versions did not tell.
-            unread: value.get("unread").and_then(Value::as_bool) == Some(true),
+            fingerprint: (end >= u64::from(tail.len)).then_some(Fingerprint { head, tail, end })?,
+            offset,
+            size: match value.get("size") {
+                None => offset + u64::from(unread),
+                Some(size) => size.as_u64()?,
+            },
         })
     }
 }
 
-/// A path as JSON: a string, or, where it is no UTF-8, the list of its bytes.
+/// A path as JSON: a string, or, where it is not UTF-8, the list of its bytes.
 pub fn path_to_json(path: &Path) -> Value {
     match path.to_str() {
         Some(text) => text.into(),
@@ -138,7 +265,7 @@ pub fn path_to_json(path: &Path) -> Value {
     }
 }
 
-/// Out of what [`path_to_json`] gave; None if it is nothing of the kind.
+/// From the output of [`path_to_json`]; None if it is neither form.
 pub fn path_from_json(value: &Value) -> Option<PathBuf> {
     if let Some(text) = value.as_str() {
         return Some(text.into());
@@ -154,45 +281,77 @@ pub fn path_from_json(value: &Value) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
-    fn state(head: &[u8]) -> FileRecord {
-        FileRecord {
-            path: "/var/log/a.log".into(),
-            place: DevInode { dev: 1, ino: 2 },
-            signature: Fingerprint::of(head),
-            offset: 7,
-            unread: true,
+    impl Content for &[u8] {
+        fn read_from(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+            let rest = &self[self.len().min(offset as usize)..];
+            let len = rest.len().min(buffer.len());
+            buffer[..len].copy_from_slice(&rest[..len]);
+            Ok(len)
         }
     }
 
     #[test]
-    fn a_file_is_known_by_its_inode_and_what_it_begins_with() {
-        let (here, full) = (DevInode { dev: 1, ino: 2 }, [b'x'; 2 * HEAD]);
-        let at = |dev, ino| DevInode { dev, ino };
-        for (why, known, place, head, same) in [
-            ("the same", &b"abc"[..], here, &b"abc"[..], true),
-            ("grown", b"abc", here, b"abcdef", true),
-            ("a reused inode", b"abc", here, b"abX", false),
-            ("cut short", b"abc", here, b"ab", false),
-            ("another inode", b"abc", at(1, 3), b"abc", false),
-            ("another device", b"abc", at(9, 2), b"abc", false),
-            ("a device renumbered", &full, at(9, 2), &full, true),
-            ("empty then, grown since", b"", here, b"abc", true),
+    fn content_is_known_by_its_beginning_and_by_the_end_of_what_was_read() {
+        let long: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
+        let end = 300_000;
+        for (why, content, end, change, fits) in [
+            ("the same", &long[..], end, None, true),
+            ("changed before the end", &long, end, Some(end - 9), false),
+            ("changed after the end", &long, end, Some(end + 9), true),
+            ("changed in the head", &long, end, Some(9), false),
+            ("between both", &long, end, Some(100_000), true),
+            ("short", b"a line\nmore\n", 7, None, true),
+            (
+                "short, changed after it",
+                b"a line\nmore\n",
+                7,
+                Some(9),
+                true,
+            ),
+            ("short, changed", b"a line\nmore\n", 7, Some(6), false),
+            ("nothing read", b"a line\n", 0, Some(0), true),
         ] {
-            assert_eq!(state(known).is(place, head), same, "{why}");
+            let fingerprint = Fingerprint::of(&mut &content[..], end as u64).unwrap();
+            assert_eq!(fingerprint.end(), end as u64, "{why}");
+            let mut other = content.to_vec();
+            if let Some(at) = change {
+                other[at] ^= 1;
+            }
+            assert_eq!(fingerprint.fits(&mut &other[..]).unwrap(), fits, "{why}");
+            if end > 0 {
+                let cut = &content[..end - 1];
+                assert!(!fingerprint.fits(&mut &cut[..]).unwrap(), "{why}, cut");
+            }
         }
-        assert_eq!(Fingerprint::of(&full).len(), HEAD);
     }
 
     #[test]
-    fn a_state_survives_json_and_a_strange_one_is_none() {
-        let mut known = state(b"abc");
+    fn a_record_survives_json_and_a_corrupt_one_is_refused() {
+        let fingerprint = Fingerprint::of(&mut &[b'x'; 10_000][..], 9_000).unwrap();
+        let mut known = FileRecord {
+            path: "/var/log/a.log".into(),
+            at: DevInode { dev: 1, ino: 2 },
+            fingerprint,
+            offset: 7,
+            size: 10_000,
+        };
         assert_eq!(FileRecord::from_json(&known.to_json()), Some(known.clone()));
         known.path = OsString::from_vec(vec![b'/', 0xff]).into();
         assert_eq!(FileRecord::from_json(&known.to_json()), Some(known.clone()));
-        for key in ["path", "dev", "ino", "head", "hash", "offset"] {
+        for key in [
+            "path", "dev", "ino", "head", "hash", "offset", "tail", "size",
+        ] {
             let mut json = known.to_json();
             json[key] = json!({});
             assert_eq!(FileRecord::from_json(&json), None, "{key}");
         }
+    }
+
+    #[test]
+    fn records_of_earlier_versions_are_understood() {
+        let json = json!({"path": "/a", "dev": 1, "ino": 2, "head": 4, "hash": "00ff",
+            "offset": 7, "unread": true});
+        let known = FileRecord::from_json(&json).unwrap();
+        assert_eq!((known.unread(), known.fingerprint.end()), (1, 4));
     }
 }

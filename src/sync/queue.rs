@@ -214,6 +214,32 @@ impl<T> ByteQueue<T> {
         Ok(())
     }
 
+    /// Whether the queue is not full, or nobody takes anything out of it any more.
+    pub fn has_room(&self) -> bool {
+        let state = self.lock();
+        state.used < self.shared.capacity || state.closed || state.abandoned
+    }
+
+    /// Waits until [`Queue::has_room`], at most until `until`.
+    pub fn wait_for_room(&self, until: Instant) {
+        let mut state = self.lock();
+        while state.used >= self.shared.capacity && !state.closed && !state.abandoned {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            if state.readers_dozing > 0 {
+                self.shared.filled.notify_all();
+            }
+            state.writers_waiting += 1;
+            state = wait(&self.shared.drained, state, Some(left));
+            state.writers_waiting -= 1;
+        }
+        if state.closed {
+            self.shared.filled.notify_all();
+        }
+    }
+
     /// The state with room for `cost` more in it.
     fn room(
         &self,

@@ -32,7 +32,7 @@ pub fn send_exit_entry(
     };
     builder.line(line, now);
     builder.end();
-    builder.hand_in(&sender.at_last(), 0);
+    builder.hand_in(&sender.without_waiting(), 0);
 }
 
 /// How the exit entry is made: like one of a line, with the fields of its own before the others.

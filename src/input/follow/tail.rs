@@ -1,48 +1,54 @@
-//! A tail: one generation of a followed file, read as far as it goes now.
-//!
-//! Knows a handle, an offset and what the file began with; so it sees that the file was cut short
-//! and written anew. Knows nothing of names, nor of when to look.
+//! An open file that is followed, read as far as it goes now.
 
-use std::fs::{File, Metadata};
-use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::fs::SeekFrom;
 
 use crate::entry::FileId;
 use crate::input::SourceOptions;
 use crate::input::line_splitter::LineSplitter;
-use crate::input::open_file::{OpenFile, head_of};
+use crate::input::open_file::{OpenFile, RangeReader};
 use crate::process::line_processor::LineProcessor;
-use crate::storage::file_identity::{DevInode, FileRecord, Fingerprint, HEAD};
+use crate::storage::file_identity::{Content, HEAD};
 
 /// How much is read of one file before the others have their turn.
 const READ_QUOTA: u64 = 1024 * 1024;
+
+/// The longest last line that is remembered.
+const LAST_LINE: u64 = 512;
+
+/// The time between two fingerprints of a file that grows.
+const FINGERPRINTS: Duration = Duration::from_secs(1);
 
 /// What a read found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadResult {
     /// Nothing new.
-    Nothing,
+    Idle,
     /// New bytes, and its end.
-    News,
+    Data,
     /// New bytes, and there are more.
     More,
-    /// It was cut short: what it holds now begins anew.
-    Cut,
+    /// New bytes that cannot be handed on now.
+    HeldUp,
+    /// It was truncated: it holds another content now.
+    Truncated,
 }
 
-/// A size and time of writing: while they stay, so does the file.
+/// A size and time of writing: while they stay the same, so does the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct FileStamp {
+pub struct FileStamp {
     size: u64,
     modified: (i64, i64),
 }
 
 impl FileStamp {
-    fn of(meta: &Metadata) -> Self {
+    /// The stamp of a file.
+    pub fn of(meta: &Metadata) -> Self {
         Self {
             size: meta.len(),
             modified: (meta.mtime(), meta.mtime_nsec()),
@@ -50,311 +56,409 @@ impl FileStamp {
     }
 }
 
-/// One generation of a followed file.
+/// An open file that is followed.
 pub struct TailedFile {
     /// Its number in this run.
     pub id: FileId,
-    /// Where it lies.
-    pub place: DevInode,
     /// When something new was last read.
     pub changed: Instant,
-    file: File,
-    signature: Fingerprint,
-    /// Everything before it was handed in; a line whose end has not come lies behind it.
+    /// The file.
+    pub file: OpenFile,
+    /// Everything before it was handed on; an unterminated line follows it.
     offset: u64,
     mid_line: bool,
-    /// It may begin with a hole, and nothing was read of it since that is known.
-    holed: bool,
-    /// Its first byte that is no NUL, if it begins with a hole: cut short once more it is one, while
-    /// the head stays what it was.
-    written: Option<u64>,
+    /// The first bytes of what was read.
+    head: Vec<u8>,
+    /// The last line that was read, unless it is the first one.
+    last: Vec<u8>,
+    /// How much there is to read. NULs at its end are not content yet.
+    end: u64,
+    /// Read to its end when it was so.
     seen: Option<FileStamp>,
-    gatherer: LineProcessor,
+    /// Known to be the same file when it was so.
+    checked: Option<FileStamp>,
+    fingerprinted: Option<Instant>,
+    failed: Option<String>,
+    processor: LineProcessor,
 }
 
 impl TailedFile {
-    /// Follows an opened file from where it says. Tells the checkpoint of it.
-    pub fn new(
-        id: FileId,
-        name: &Path,
-        opened: OpenFile,
-        setting: &SourceOptions,
-        now: Instant,
-    ) -> Self {
-        let state = opened.state(name);
-        let holed = !opened.head.is_empty() && opened.head.iter().all(|&byte| byte == 0);
-        let FileRecord {
-            place,
-            signature,
-            offset,
-            ..
-        } = state;
-        if let Some(checkpoint) = &setting.checkpoint {
-            checkpoint.register(id, state);
-        }
-        let mut tail = Self {
-            id,
-            place,
-            changed: now,
-            file: opened.file,
-            signature,
-            offset,
-            mid_line: false,
-            holed,
-            written: None,
-            seen: None,
-            gatherer: setting.gatherer(name, Some(id)),
-        };
-        tail.mid_line = tail.is_mid_line(setting.delimiter);
-        tail
-    }
-
-    /// The file once more, as it is after it was cut short. What was held back is handed in, and
-    /// nothing of what it held is known any more.
+    /// Follows a file from an offset on; its lines get the labels of `path`.
     ///
     /// # Errors
-    /// Those of reading.
-    pub fn anew(&mut self, setting: &SourceOptions) -> io::Result<OpenFile> {
-        self.flush(setting, 0);
-        let head = head_of(&self.file, HEAD)?;
-        if let Some(checkpoint) = &setting.checkpoint {
-            checkpoint.forget(self.id);
-        }
-        Ok(OpenFile {
-            file: self.file.try_clone()?,
-            meta: self.file.metadata()?,
-            offset: 0,
-            head,
-        })
-    }
-
-    /// Follows what a file that was cut short holds now, under a new number: offsets of the old
-    /// content and the new must not be taken for each other.
-    pub fn start_over(
-        &mut self,
+    /// Those of reading what comes before the offset.
+    pub fn new(
         id: FileId,
-        name: &Path,
-        opened: OpenFile,
-        setting: &SourceOptions,
-    ) {
-        *self = Self::new(id, name, opened, setting, self.changed);
-        self.holed = true;
+        path: &Path,
+        mut file: OpenFile,
+        offset: u64,
+        options: &SourceOptions,
+        now: Instant,
+    ) -> io::Result<Self> {
+        let end = file.content_len()?;
+        let before = file.read_bytes(offset.saturating_sub(1), usize::from(offset > 0))?;
+        let mut tail = Self {
+            id,
+            changed: now,
+            file,
+            offset,
+            mid_line: before
+                .first()
+                .is_some_and(|byte| *byte != options.delimiter),
+            head: Vec::new(),
+            last: Vec::new(),
+            end,
+            seen: None,
+            checked: None,
+            fingerprinted: None,
+            failed: None,
+            processor: options.processor(path, Some(id)),
+        };
+        tail.remember()?;
+        Ok(tail)
     }
 
-    /// What is known of the file now.
+    /// Its metadata now.
     ///
     /// # Errors
     /// Those of asking.
     pub fn meta(&self) -> io::Result<Metadata> {
-        self.file.metadata()
+        self.file.file().metadata()
     }
 
-    /// How far it was handed in.
+    /// How far it was handed on.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// What it begins with.
-    pub fn signature(&self) -> Fingerprint {
-        self.signature
+    /// How much there was to read when it was last looked at.
+    pub fn end(&self) -> u64 {
+        self.end
     }
 
-    /// Whether a line lies at its end whose own end has not come.
+    /// Whether it was read to an unterminated line.
     pub fn is_unterminated(&self) -> bool {
-        self.seen.is_some_and(|seen| seen.size > self.offset)
+        self.seen.is_some() && self.end > self.offset
     }
 
-    /// Reads what is new up to the size that `meta` says, at most a turn of it. `lines` is lent: all
-    /// files share one buffer, and an unterminated line is read again when it has grown.
+    /// Its stamp, if it was read to its end and nothing of it is held back.
+    pub fn idle_stamp(&self) -> Option<FileStamp> {
+        self.seen.filter(|_| self.processor.due().is_none())
+    }
+
+    /// Whether a new fingerprint is due.
+    pub fn is_fingerprint_due(&mut self, now: Instant) -> bool {
+        let due = self
+            .fingerprinted
+            .is_none_or(|taken| now >= taken + FINGERPRINTS);
+        if due {
+            self.fingerprinted = Some(now);
+        }
+        due
+    }
+
+    /// Whether it was truncated, if it changed since it was last looked at; without reading it.
     ///
     /// # Errors
-    /// Those of reading; what was read is handed in.
+    /// Those of asking.
+    pub fn look_only(&mut self) -> io::Result<ReadResult> {
+        let meta = self.meta()?;
+        let stamp = FileStamp::of(&meta);
+        if self.checked != Some(stamp) {
+            if !self.is_same(stamp.size)? {
+                return Ok(ReadResult::Truncated);
+            }
+            if !self.file.is_gzip() {
+                self.end = stamp.size;
+            }
+        }
+        Ok(ReadResult::Idle)
+    }
+
+    /// Whether an error is another one than the last, so that it is to be reported.
+    pub fn is_news(&mut self, error: &io::Error) -> bool {
+        let why = error.to_string();
+        let is_news = self.failed.as_ref() != Some(&why);
+        self.failed = Some(why);
+        is_news
+    }
+
+    /// Whether the last read failed.
+    pub fn is_failing(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    /// Reads what is new, at most a quota of it. `lines` is lent: all files share one buffer, and
+    /// an unterminated line is read again when it has grown.
+    ///
+    /// # Errors
+    /// Those of reading; what was read is handed on.
     pub fn read(
         &mut self,
         meta: &Metadata,
         lines: &mut LineSplitter,
-        setting: &SourceOptions,
+        options: &SourceOptions,
         now: Instant,
     ) -> io::Result<ReadResult> {
-        let seen = FileStamp::of(meta);
-        if self.seen == Some(seen) {
-            // Lines that waited for others, or for a time, do so in bounds.
-            if self.gatherer.due().is_some_and(|due| due <= now) {
-                self.gatherer.pause();
+        let stamp = FileStamp::of(meta);
+        if self.seen == Some(stamp) {
+            // LineSplitter that waited for others, or for a time, do so in bounds.
+            if self.processor.due().is_some_and(|due| due <= now) {
+                self.processor.pause();
             }
-            self.gatherer.hand_in(&setting.intake, 0);
-            return Ok(ReadResult::Nothing);
+            self.processor.hand_in(&options.intake, 0);
+            return Ok(ReadResult::Idle);
         }
-        if seen.size < self.offset {
-            return Ok(ReadResult::Cut);
+        if self.checked != Some(stamp) {
+            if !self.is_same(stamp.size)? {
+                return Ok(ReadResult::Truncated);
+            }
+            self.checked = Some(stamp);
+            if !self.file.is_gzip() && !self.is_padding(stamp.size)? {
+                self.end = stamp.size;
+            }
         }
-        if self.holed && seen.size > 0 {
-            self.skip_hole(seen.size, setting.delimiter)?;
-            self.holed = false;
+        options.sized(self.id, self.end);
+        let result = self.read_to_end(lines, options, now)?;
+        self.failed = None;
+        if result == ReadResult::Data {
+            self.seen = Some(stamp);
         }
-        setting.sized(self.id, seen.size);
+        Ok(result)
+    }
+
+    fn read_to_end(
+        &mut self,
+        lines: &mut LineSplitter,
+        options: &SourceOptions,
+        now: Instant,
+    ) -> io::Result<ReadResult> {
         lines.go_on(self.offset, self.mid_line);
-        let turn = self.offset + READ_QUOTA.max(lines.stride() as u64);
-        let mut place = self.offset;
+        let quota = self.offset + READ_QUOTA.max(lines.stride() as u64);
+        let mut at = self.offset;
         loop {
-            let before = place;
-            let read = lines.read(&mut self.at(&mut place, seen.size))?;
-            let same = self.is_same(setting)?;
-            // Bytes that lie behind the end of what is there now are of what was there before.
-            if same || self.file.metadata()?.len() < before {
-                self.hand_in(lines, setting, now);
+            if at < self.end && !options.intake.has_room(now) {
+                return Ok(ReadResult::HeldUp);
+            }
+            let before = at;
+            let mut reader = RangeReader::new(&mut self.file, at, self.end);
+            let read = lines.read(&mut reader)?;
+            at = reader.at;
+            // Bytes that were read from beyond the end of what is there now are old content, too.
+            let is_same = self.file.is_gzip() || self.begins_as_before()?;
+            if is_same || self.meta()?.len() < before {
+                at = self.without_padding(lines, at, options, now)?;
+                self.hand_in(lines, options, now);
             } else {
                 lines.unread();
             }
-            if !same {
-                return Ok(ReadResult::Cut);
+            if !is_same {
+                return Ok(ReadResult::Truncated);
             }
             self.changed = now;
-            if read == 0 {
-                self.seen = Some(seen);
-                return Ok(ReadResult::News);
+            if read == 0 || at >= self.end {
+                return Ok(ReadResult::Data);
             }
-            if place > turn || setting.is_over() {
+            if at > quota || options.is_over() {
                 return Ok(ReadResult::More);
             }
         }
     }
 
-    /// Nothing more is waited for: hands in the line whose end has not come, too. If it goes on
-    /// after all, the rest is read as one.
+    /// Nothing more is waited for: hands in an unterminated last line, too. If it goes on after all,
+    /// the rest of it becomes an entry of its own.
     ///
     /// # Errors
     /// Those of reading.
     pub fn finish(
         &mut self,
         lines: &mut LineSplitter,
-        setting: &SourceOptions,
+        options: &SourceOptions,
         now: Instant,
     ) -> io::Result<()> {
         let from = self.offset;
-        if self.is_unterminated() && self.is_same(setting)? {
-            let end = self.seen.unwrap_or_default().size;
+        if self.is_unterminated() && self.is_same(self.meta()?.len())? {
             lines.go_on(self.offset, self.mid_line);
-            let mut place = self.offset;
-            while lines.read(&mut self.at(&mut place, end))? > 0 {}
+            let mut reader = RangeReader::new(&mut self.file, self.offset, self.end);
+            while lines.read(&mut reader)? > 0 {}
             while let Some(piece) = lines.next_piece() {
-                self.gatherer.line(piece, now);
+                self.processor.line(piece, now);
             }
             if let Some(piece) = lines.rest() {
-                self.gatherer.line(piece, now);
+                self.processor.line(piece, now);
             }
             (self.offset, self.mid_line) = (lines.offset(), true);
+            self.remember()?;
         }
-        self.flush(setting, (self.offset - from) as usize);
+        self.flush(options, (self.offset - from) as usize);
         Ok(())
     }
 
     /// Nothing more comes in this run: hands in what is held back.
-    pub fn flush(&mut self, setting: &SourceOptions, bytes: usize) {
-        self.gatherer.end();
-        self.gatherer.hand_in(&setting.intake, bytes);
+    pub fn flush(&mut self, options: &SourceOptions, bytes: usize) {
+        self.processor.end();
+        self.processor.hand_in(&options.intake, bytes);
     }
 
-    /// The file from a place on, up to an end.
-    fn at<'a>(&'a self, place: &'a mut u64, end: u64) -> RangeReader<'a> {
-        RangeReader {
-            file: &self.file,
-            place,
-            end,
-        }
-    }
-
-    fn hand_in(&mut self, lines: &mut LineSplitter, setting: &SourceOptions, now: Instant) {
+    fn hand_in(&mut self, lines: &mut LineSplitter, options: &SourceOptions, now: Instant) {
         while let Some(piece) = lines.next_piece() {
-            self.gatherer.line(piece, now);
-            if self.gatherer.is_full() {
-                self.gatherer.hand_in(&setting.intake, 0);
+            self.processor.line(piece, now);
+            if self.processor.is_full() {
+                self.processor.hand_in(&options.intake, 0);
             }
         }
         let bytes = (lines.offset() - self.offset) as usize;
         (self.offset, self.mid_line) = (lines.offset(), lines.mid_line());
-        self.gatherer.hand_in(&setting.intake, bytes);
-    }
-
-    /// Whether the file still begins as it did. Signs more of a file that was short.
-    fn is_same(&mut self, setting: &SourceOptions) -> io::Result<bool> {
-        let head = head_of(&self.file, HEAD)?;
-        if !self.signature.fits(&head) || self.is_hole_again()? {
-            return Ok(false);
+        self.processor.hand_in(&options.intake, bytes);
+        if bytes > 0 {
+            // If it fails, the next look does, too.
+            let _ = self.remember();
         }
-        if head.len() > self.signature.len() {
-            self.signature = Fingerprint::of(&head);
-            if let Some(checkpoint) = &setting.checkpoint {
-                checkpoint.refine(self.id, self.signature);
-            }
-        }
-        Ok(true)
     }
 
-    /// Whether the offset lies inside a line: then what follows goes on with it.
-    fn is_mid_line(&self, delimiter: u8) -> bool {
-        let mut before = [delimiter];
-        let read = match self.offset.checked_sub(1) {
-            Some(at) => self.file.read_at(&mut before, at),
-            None => Ok(0),
-        };
-        read.is_ok() && before[0] != delimiter
-    }
-
-    /// Whether what was first written behind a hole is a hole, too. One head of nothing but NULs is
-    /// like another, so it does not tell.
-    fn is_hole_again(&self) -> io::Result<bool> {
-        let Some(at) = self.written else {
-            return Ok(false);
-        };
-        let mut byte = [0];
-        Ok(self.file.read_at(&mut byte, at)? == 1 && byte == [0])
-    }
-
-    /// Goes to where the file really begins: whoever goes on writing where it was in a file that was
-    /// cut short leaves a hole before it. An offset that lies behind that is left: there it was read.
-    fn skip_hole(&mut self, size: u64, delimiter: u8) -> io::Result<()> {
-        if delimiter == 0 {
+    /// Remembers how the part that was read begins and ends.
+    fn remember(&mut self) -> io::Result<()> {
+        let len = self.offset.min(HEAD as u64) as usize;
+        if self.file.is_gzip() {
             return Ok(());
         }
-        let written = self.first_written(size)?;
-        self.written = written.filter(|&at| at > 0);
-        let begin = written.unwrap_or(size);
-        if self.offset <= begin {
-            (self.offset, self.mid_line) = (begin, false);
+        if self.head.len() < len {
+            self.head = self.file.read_bytes(0, len)?;
         }
+        let from = self.offset.saturating_sub(LAST_LINE);
+        let mut last = self.file.read_bytes(from, (self.offset - from) as usize)?;
+        let line = last
+            .len()
+            .checked_sub(1)
+            .and_then(|end| memchr::memrchr(b'\n', &last[..end]));
+        match line {
+            Some(line) => drop(last.drain(..=line)),
+            None if from == 0 => last.clear(),
+            None => {}
+        }
+        self.last = last;
         Ok(())
     }
 
-    /// The first byte that is no NUL.
-    fn first_written(&self, size: u64) -> io::Result<Option<u64>> {
-        let data = rustix::fs::seek(&self.file, SeekFrom::Data(0)).unwrap_or(0);
-        let (mut place, mut buffer) = (data, vec![0; 4096]);
+    fn begins_as_before(&mut self) -> io::Result<bool> {
+        Ok(self.file.read_bytes(0, self.head.len())? == self.head)
+    }
+
+    /// Whether it still holds what was read, so that reading can go on.
+    fn is_same(&mut self, size: u64) -> io::Result<bool> {
+        if self.file.is_gzip() {
+            return Ok(true);
+        }
+        if size < self.offset {
+            return Ok(false);
+        }
+        let begins_alike = self.begins_as_before()?;
+        let is_blank = self.head.iter().all(|&byte| byte == 0);
+        let is_closing = !self.last.is_empty() && self.last.iter().copied().all(is_bracket);
+        if begins_alike && !is_closing && (!is_blank || self.offset == 0) {
+            return Ok(true);
+        }
+        let from = self.offset - self.last.len() as u64;
+        let ends_alike = self.file.read_bytes(from, self.last.len())? == self.last;
+        if ends_alike && (begins_alike || !self.last.is_empty()) {
+            // A header with a counter was changed in place, for example.
+            self.head = self.file.read_bytes(0, self.head.len())?;
+            return Ok(true);
+        }
+        self.goes_on_before_bracket(begins_alike)
+    }
+
+    /// Whether what was read ended in closing brackets that have moved, as those of a JSON document
+    /// to which something was added. Then the line before them is read again, if it changed.
+    fn goes_on_before_bracket(&mut self, begins_alike: bool) -> io::Result<bool> {
+        let (from, old) = if begins_alike {
+            (self.offset - self.last.len() as u64, self.last.clone())
+        } else if self.offset <= HEAD as u64 {
+            (0, self.head.clone())
+        } else {
+            return Ok(false);
+        };
+        let new = self.file.read_bytes(from, old.len())?;
+        let same = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
+        if new.len() < old.len()
+            || !old[same..].iter().copied().all(is_bracket)
+            || from + same as u64 == 0
+        {
+            return Ok(false);
+        }
+        let line = memchr::memrchr(b'\n', &old[..same]).map_or(0, |at| at + 1);
+        if from == 0 && line == 0 {
+            return Ok(false);
+        }
+        (self.offset, self.mid_line) = (from + line as u64, false);
+        self.head.truncate(self.offset.min(HEAD as u64) as usize);
+        self.remember()?;
+        Ok(true)
+    }
+
+    /// Whether there are only NULs after what was read, as before, in a file that was preallocated.
+    fn is_padding(&mut self, size: u64) -> io::Result<bool> {
+        const LOOKED_AT: usize = 512;
+        if self
+            .seen
+            .is_none_or(|seen| seen.size != size || seen.size == self.end)
+        {
+            return Ok(false);
+        }
+        let next = self.file.read_bytes(self.end, LOOKED_AT)?;
+        Ok(next.iter().all(|&byte| byte == 0))
+    }
+
+    /// Leaves out the NULs at the end of what was just read, which a crash, a preallocation or a
+    /// writer that goes on where it was in a truncated file leaves. Those after which there is
+    /// nothing else are where content may still be written. Returns where to read on.
+    fn without_padding(
+        &mut self,
+        lines: &mut LineSplitter,
+        at: u64,
+        options: &SourceOptions,
+        now: Instant,
+    ) -> io::Result<u64> {
+        if options.delimiter == 0 || lines.fresh().last() != Some(&0) {
+            return Ok(at);
+        }
+        let nuls = lines
+            .fresh()
+            .iter()
+            .rev()
+            .take_while(|&&byte| byte == 0)
+            .count();
+        let Some(next) = self.first_written(at)? else {
+            lines.unread_last(nuls);
+            self.end = at - nuls as u64;
+            return Ok(self.end);
+        };
+        lines.unread_last(nuls);
+        self.hand_in(lines, options, now);
+        if let Some(piece) = lines.rest() {
+            self.processor.line(piece, now);
+        }
+        lines.go_on(next, false);
+        (self.offset, self.mid_line) = (next, false);
+        Ok(next)
+    }
+
+    /// The first byte from an offset on that is not NUL.
+    fn first_written(&mut self, from: u64) -> io::Result<Option<u64>> {
+        let data = rustix::fs::seek(&**self.file.file(), SeekFrom::Data(from));
+        let mut at = data.unwrap_or(from);
         loop {
-            let before = place;
-            let read = self.at(&mut place, size).read(&mut buffer)?;
-            let found = buffer[..read].iter().position(|&byte| byte != 0);
-            if found.is_some() || read == 0 {
-                return Ok(found.map(|at| before + at as u64));
+            let bytes = self.file.read_bytes(at, 64 * 1024)?;
+            let found = bytes.iter().position(|&byte| byte != 0);
+            if found.is_some() || bytes.is_empty() {
+                return Ok(found.map(|found| at + found as u64));
             }
+            at += bytes.len() as u64;
         }
     }
 }
 
-/// Reads a file from a place on up to an end, and leaves its cursor alone.
-struct RangeReader<'a> {
-    file: &'a File,
-    place: &'a mut u64,
-    end: u64,
-}
-
-impl Read for RangeReader<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = (buffer.len() as u64).min(self.end.saturating_sub(*self.place));
-        let read = self
-            .file
-            .read_at(&mut buffer[..most as usize], *self.place)?;
-        *self.place += read as u64;
-        Ok(read)
-    }
+/// Whether a byte may be among those that close a document.
+fn is_bracket(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || b"]})".contains(&byte)
 }

@@ -1,83 +1,70 @@
-//! The absence of a followed name: that nothing bears it, or that what does cannot be read; each
-//! said once when it begins.
-//!
-//! Knows errors and when a name was lost. Opens nothing; it is looked for again and again.
+//! Why a followed path cannot be read now: it is missing, or there is something that cannot be
+//! opened. Each is reported once when it begins.
 
 use std::io;
 use std::path::Path;
-use std::time::Instant;
 
 use rustix::io::Errno;
 
-use crate::input::follow::context::FollowContext;
-use crate::report::messages::Message;
+use crate::report::messages::{Message, Reporter};
 
-/// Why a name cannot be read now, if it cannot.
+/// Whether a path can be read.
 #[derive(Default)]
 pub struct PathStatus {
-    gone: Option<Instant>,
+    missing: bool,
     failing: Option<String>,
 }
 
 impl PathStatus {
-    /// Since when nothing bears the name.
-    pub fn since(&self) -> Option<Instant> {
-        self.gone
+    /// Whether there is nothing at the path.
+    pub fn is_missing(&self) -> bool {
+        self.missing
     }
 
-    /// Whether what bears the name cannot be read.
+    /// Whether what is at the path cannot be read.
     pub fn is_failing(&self) -> bool {
         self.failing.is_some()
     }
 
-    /// What bears the name is open.
-    pub fn opened(&mut self) {
-        self.failing = None;
-    }
-
-    /// It is followed.
-    pub fn end(&mut self) {
+    /// The file at the path is open.
+    pub fn is_open(&mut self) {
         *self = Self::default();
     }
 
-    /// The name could not be looked at.
-    pub fn missed(
+    /// The path could not be looked at. `is_fresh` if there never was a file.
+    pub fn not_found(
         &mut self,
-        name: &Path,
+        path: &Path,
+        is_fresh: bool,
         error: &io::Error,
-        shared: &mut FollowContext,
-        now: Instant,
+        reporter: Reporter,
     ) {
         if error.kind() != io::ErrorKind::NotFound {
-            self.failed(name, error, shared);
+            self.unreadable(path, error, reporter);
             return;
         }
         self.failing = None;
-        if self.gone.is_none() {
-            self.gone = Some(now);
-            let what = &*name.to_string_lossy();
-            shared.setting.reporter.say(&Message::Awaited { what });
+        if !std::mem::replace(&mut self.missing, true) {
+            let what = &*path.to_string_lossy();
+            reporter.say(&if is_fresh {
+                Message::Awaited { what }
+            } else {
+                Message::AwaitedAgain { what }
+            });
         }
     }
 
-    /// What bears the name cannot be read.
-    pub fn failed(&mut self, name: &Path, error: &io::Error, shared: &mut FollowContext) {
+    /// What is at the path cannot be read.
+    pub fn unreadable(&mut self, path: &Path, error: &io::Error, reporter: Reporter) {
         let mut why = error.to_string();
         if self.failing.as_ref() == Some(&why) {
             return;
         }
         self.failing = Some(why.clone());
-        let full = Errno::from_io_error(error) == Some(Errno::MFILE);
-        if full {
-            why.push_str("; it and further ones wait: raise the limit with `ulimit -n`");
+        if Errno::from_io_error(error) == Some(Errno::MFILE) {
+            why.push_str("; raise the limit with `ulimit -n`");
         }
-        if !(full && std::mem::replace(&mut shared.said_full, true)) {
-            let what = &*name.to_string_lossy();
-            let why = &why;
-            shared
-                .setting
-                .reporter
-                .say(&Message::Unreadable { what, why });
-        }
+        let (what, why) = (&*path.to_string_lossy(), &why);
+        reporter.say(&Message::Unreadable { what, why });
     }
 }

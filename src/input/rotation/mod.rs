@@ -1,5 +1,5 @@
-//! Log rotation: names, copytruncate copies, and what to read of a file on resume.
+//! Log rotation: which file is which, and what is to be read of those that had a name before.
 
-pub mod copytruncate;
+pub mod history;
 pub mod names;
 pub mod resume;

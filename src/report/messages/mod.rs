@@ -122,20 +122,20 @@ pub enum Message<'a> {
     CheckpointFailed { what: &'a str, why: &'a str },
     /// A file was not read to its end, since a stop was asked for.
     Interrupted { what: &'a str },
-    /// A followed file is not there yet.
+    /// A followed file does not exist yet.
     Awaited { what: &'a str },
-    /// A followed file was replaced by another of its name.
+    /// A followed file does not exist any more.
+    AwaitedAgain { what: &'a str },
+    /// A followed pattern matches nothing yet; why, if its folder cannot be read.
+    AwaitedPattern { what: &'a str, why: Option<&'a str> },
+    /// A followed file was replaced by another one at its path.
     Replaced { what: &'a str },
-    /// A followed file was cut short, and is read from its start.
+    /// A followed file was truncated, and is read from its start.
     Truncated { what: &'a str },
-    /// The file that had this name when it was last read is nowhere beside it.
+    /// The file that was at this path at the end of the last run is gone.
     PredecessorGone { what: &'a str },
-    /// And it was not read to its end.
-    PredecessorLost { what: &'a str },
-    /// A file had this name for a time, and was compressed before it was read.
-    CompressedUnread { what: &'a str, file: &'a str },
-    /// A followed file is what we write our own messages to.
-    OwnOutput { what: &'a str },
+    /// Bytes of a file are lost that were not read before they were truncated or deleted.
+    BytesLost { what: &'a str, bytes: u64 },
     /// A file of the spool gives no shipment.
     Spoiled {
         file: &'a str,
@@ -206,7 +206,7 @@ impl Message<'_> {
             Self::Retry { .. }
             | Self::RefusedLine { .. }
             | Self::Settled { .. }
-            | Self::Awaited { .. }
+            | Self::AwaitedAgain { .. }
             | Self::Replaced { .. }
             | Self::Truncated { .. }
             | Self::Adopting { .. } => Verbosity::Verbose,
@@ -222,7 +222,8 @@ impl Message<'_> {
             | Self::EntryFull { .. }
             | Self::LeftBehind { .. }
             | Self::PredecessorGone { .. }
-            | Self::OwnOutput { .. }
+            | Self::Awaited { .. }
+            | Self::AwaitedPattern { .. }
             | Self::SpoolFailing { .. }
             | Self::SpoolMended { .. }
             | Self::Spooled { .. }

@@ -287,40 +287,49 @@ fn fmt_of_files(message: &Message<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Resul
             "stopped before the end of {}; with --checkpoint the next run would go on there",
             Sanitized(what)
         ),
-        Message::Awaited { what } => write!(f, "waiting for {} to appear", Sanitized(what)),
-        Message::Replaced { what } => write!(f, "{} is a new file now", Sanitized(what)),
-        Message::Truncated { what } => {
+        Message::Awaited { what } => write!(
+            f,
+            "waiting for {} to appear (it does not exist yet)",
+            Sanitized(what)
+        ),
+        Message::AwaitedAgain { what } => {
             write!(
                 f,
-                "{} was cut short: reading from its start",
+                "{} is gone: waiting for it to appear again",
                 Sanitized(what)
             )
         }
+        Message::AwaitedPattern { what, why: None } => write!(
+            f,
+            "no file matches {} yet: waiting for one to appear",
+            Sanitized(what)
+        ),
+        Message::AwaitedPattern {
+            what,
+            why: Some(why),
+        } => write!(
+            f,
+            "no file matches {} yet ({}): waiting for one to appear",
+            Sanitized(what),
+            Sanitized(why)
+        ),
+        Message::Replaced { what } => write!(f, "{} was replaced by a new file", Sanitized(what)),
+        Message::Truncated { what } => write!(
+            f,
+            "{} was truncated: reading from the beginning",
+            Sanitized(what)
+        ),
         Message::PredecessorGone { what } => write!(
             f,
-            "{} is not the file it was, and that one is nowhere beside it (removed or \
-             compressed?): lines it got after the last run are not read (with logrotate, \
-             `delaycompress` leaves it there)",
+            "{} was replaced and the previous file is gone (removed or compressed?): lines written \
+             to it after the last run are lost (with logrotate, `delaycompress` keeps them)",
             Sanitized(what)
         ),
-        Message::PredecessorLost { what } => write!(
+        Message::BytesLost { what, bytes } => write!(
             f,
-            "{} is not the file it was, and that one, which was not read to its end, is nowhere \
-             beside it (removed or compressed?): its other lines are lost; with logrotate, \
-             `delaycompress` leaves it there",
-            Sanitized(what)
-        ),
-        Message::CompressedUnread { what, file } => write!(
-            f,
-            "{} was compressed before it was read, while {} was rotated more than once: its lines \
-             are not shipped; ship it by itself, and let logrotate leave files uncompressed for \
-             longer (`delaycompress`)",
-            Sanitized(file),
-            Sanitized(what)
-        ),
-        Message::OwnOutput { what } => write!(
-            f,
-            "{} is where these messages go: each would be shipped, too. Send stderr elsewhere",
+            "{} of {} lost: truncated or deleted before they were read, and no copy was found \
+             beside it (with logrotate, `delaycompress` or a larger `rotate` keeps files longer)",
+            counted(*bytes, "byte", "bytes"),
             Sanitized(what)
         ),
         // All others have their words where this is called.

@@ -5,7 +5,6 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -62,13 +61,6 @@ impl CheckpointFile {
     /// Whether it may be written.
     pub fn is_writable(&self) -> bool {
         self.lock.is_some()
-    }
-
-    /// When it was last written.
-    pub fn written(&self) -> Option<SystemTime> {
-        fs::metadata(&self.path)
-            .and_then(|meta| meta.modified())
-            .ok()
     }
 
     /// Whether `path` is it, or a file beside it that it is made of.

@@ -10,12 +10,11 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
-use std::fs;
+use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError as Busy};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 
@@ -33,9 +32,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// How far each file was settled.
 pub struct Checkpoint {
     file: CheckpointFile,
-    /// When the file was last written before this run.
-    written: Option<SystemTime>,
-    known: Mutex<CheckpointState>,
+    state: Mutex<CheckpointState>,
     writing: Mutex<Writing>,
     saved: OnceLock<Saved>,
     reporter: Reporter,
@@ -64,20 +61,19 @@ impl Checkpoint {
     /// If it is damaged, no checkpoint at all, of a later version, in use, or cannot be written.
     pub fn open(path: &Path, writable: bool, reporter: Reporter) -> Result<Self> {
         let file = CheckpointFile::take(path, writable)?;
-        let known = match file.read()? {
-            Some(bytes) => read(&bytes).map_err(|why| {
+        let state = match file.read()? {
+            Some(bytes) if !bytes.is_empty() => read(&bytes).map_err(|why| {
                 anyhow!(
                     "--checkpoint: {} is no checkpoint that can be read ({why}); name another \
                      file, or move it away to begin anew, with each file where --from says",
                     file.path().display()
                 )
             })?,
-            None => CheckpointState::default(),
+            _ => CheckpointState::default(),
         };
         Ok(Self {
-            written: file.written(),
             file,
-            known: Mutex::new(known),
+            state: Mutex::new(state),
             writing: Mutex::default(),
             saved: OnceLock::new(),
             reporter,
@@ -108,106 +104,69 @@ impl Checkpoint {
         self.file.is(path)
     }
 
-    /// When it was last written by an earlier run.
-    pub fn written(&self) -> Option<SystemTime> {
-        self.written
-    }
-
-    /// Notes that a name or pattern is looked for; gives whether an earlier run looked for it. Then
-    /// a file it names that the checkpoint does not know has appeared since.
+    /// Notes that a name or pattern is looked for. Returns whether an earlier run looked for it:
+    /// then a file of that name which the checkpoint does not have appeared since.
     pub fn watch(&self, name: &Path) -> bool {
-        self.known().watch(&key(name))
+        self.state().watch(&key(name))
     }
 
-    /// Notes a state from elsewhere that may be ahead: the mark of a spooled shipment. To be called
-    /// before any file is opened.
-    pub fn raise(&self, state: &FileRecord) {
-        let path = key(&state.path);
-        self.known().raise(&FileRecord {
-            path,
-            ..state.clone()
-        });
+    /// Whether this or an earlier run looks for a name, as [`key()`] returns it.
+    pub fn is_watched(&self, name: &Path) -> bool {
+        self.state().is_watched(name)
     }
 
-    /// How far the file that lies at `place` and begins with `head` was settled by an earlier run.
-    pub fn resume(&self, place: DevInode, head: &[u8]) -> Option<u64> {
-        self.known().resume(place, head)
+    /// Merges a record from a spooled batch, which may be ahead. To be called before any file is
+    /// opened.
+    pub fn merge_newer(&self, mut record: FileRecord) {
+        record.path = key(&record.path);
+        self.state().merge_newer(record);
     }
 
-    /// The files of earlier runs that were read by this name and not met yet.
-    pub fn former(&self, path: &Path) -> Vec<FileRecord> {
-        let path = key(path);
-        self.former_where(|own| own == path)
+    /// All files that it has, with their numbers.
+    pub fn files(&self) -> BTreeMap<FileId, FileRecord> {
+        self.state().files().clone()
     }
 
-    /// The files of earlier runs that were read by such names, as [`key()`] gives them, and not met yet.
-    pub fn former_where(&self, fits: impl Fn(&Path) -> bool) -> Vec<FileRecord> {
-        self.known().former_where(fits)
+    /// Adds a file. Returns its number.
+    pub fn add(&self, record: FileRecord) -> FileId {
+        self.state().add(record)
     }
 
-    /// The names, as [`key()`] gives them, of all files of earlier runs that were not met yet.
-    pub fn former_paths(&self) -> Vec<PathBuf> {
-        self.known().former_paths()
+    /// Sets the fingerprint of a file, of which more has been read.
+    pub fn set_fingerprint(&self, id: FileId, fingerprint: Fingerprint) {
+        self.state().update(id, |own| own.fingerprint = fingerprint);
     }
 
-    /// Gives up the files of [`Checkpoint::former`]: they were looked for and not found.
-    pub fn forget_former(&self, path: &Path) {
-        self.known().forget_former(&key(path));
+    /// The content of a file is at another inode now.
+    pub fn moved(&self, id: FileId, at: DevInode) {
+        self.state().moved(id, at);
     }
 
-    /// Gives up the files of earlier runs whose names are gone, so that the checkpoint does not
-    /// grow for ever; but not those this run looks for, which may come back.
-    pub fn forget_gone(&self) {
-        let is_gone = |path: &PathBuf| {
-            let there = fs::symlink_metadata(path).map_err(|error| error.kind());
-            there.err() == Some(io::ErrorKind::NotFound)
-        };
-        let paths = self.former_paths();
-        let gone: HashSet<PathBuf> = paths.into_iter().filter(is_gone).collect();
-        self.known().forget_gone(&gone);
+    /// Notes the size of a file.
+    pub fn set_size(&self, id: FileId, size: u64) {
+        self.state().update(id, |own| own.size = size);
     }
 
-    /// A file of this run; its offset is where reading begins.
-    pub fn register(&self, id: FileId, mut state: FileRecord) {
-        state.path = key(&state.path);
-        self.known().register(id, state);
-    }
-
-    /// The file was short and more of its first bytes are known now.
-    pub fn refine(&self, id: FileId, signature: Fingerprint) {
-        self.known().refine(id, signature);
-    }
-
-    /// The file has so many bytes to be read for now.
-    pub fn sized(&self, id: FileId, size: u64) {
-        self.known().sized(id, size);
-    }
-
-    /// Whether a file was or is read by such a name, as [`key()`] gives it.
-    pub fn knows(&self, fits: impl Fn(&Path) -> bool) -> bool {
-        self.known().knows(fits)
-    }
-
-    /// Nothing behind `end` will be read of the file: once that is settled it can be forgotten.
+    /// Forgets a file once everything up to `end` is settled: nothing after it will be read.
     pub fn finished(&self, id: FileId, end: u64) {
-        self.known().finished(id, end);
+        self.state().finished(id, end);
     }
 
-    /// What the file held is gone.
+    /// Forgets a file.
     pub fn forget(&self, id: FileId) {
-        self.known().forget(id);
+        self.state().forget(id);
     }
 
-    /// A file of this run as it stands: with the offset of the mark in its place, what a spooled
-    /// shipment needs to know of it.
+    /// The record of a file of this run, as a spooled batch needs it with the offset of its
+    /// position.
     pub fn describe(&self, id: FileId) -> Option<FileRecord> {
-        self.known().file(id).cloned()
+        self.state().files().get(&id).cloned()
     }
 
-    /// Everything up to these marks has its fate.
+    /// Everything up to these positions has its fate.
     pub fn settled(&self, positions: &FilePositions) {
-        let mut known = self.known();
-        positions.iter().for_each(|mark| known.settled(*mark));
+        let mut state = self.state();
+        positions.iter().for_each(|mark| state.settled(*mark));
     }
 
     /// Saves where the files of this run begin. Does not put off the first save of what is settled.
@@ -262,7 +221,7 @@ impl Checkpoint {
                 (saved.after)(token);
             }
         };
-        let change = self.known().take_change();
+        let change = self.state().take_change();
         let Some(change) = change else {
             // What is on disk says it all.
             covered();
@@ -279,7 +238,7 @@ impl Checkpoint {
         match &result {
             Ok(()) => covered(),
             Err(why) => {
-                self.known().put_back_change();
+                self.state().put_back_change();
                 if !failed_before {
                     self.say_failure(why);
                 }
@@ -295,8 +254,8 @@ impl Checkpoint {
         });
     }
 
-    fn known(&self) -> MutexGuard<'_, CheckpointState> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, CheckpointState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn writing(&self) -> MutexGuard<'_, Writing> {

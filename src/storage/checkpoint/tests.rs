@@ -8,13 +8,13 @@ use crate::entry::FilePosition;
 use crate::storage::checkpoint::file::KEY;
 use crate::storage::checkpoint::*;
 
-fn state(path: &str, ino: u64, offset: u64) -> FileRecord {
+fn record(path: &str, ino: u64, offset: u64) -> FileRecord {
     FileRecord {
         path: path.into(),
-        place: DevInode { dev: 1, ino },
-        signature: Fingerprint::of(b"head"),
+        at: DevInode { dev: 1, ino },
+        fingerprint: Fingerprint::of(&mut &b"head\n"[..], 5).unwrap(),
         offset,
-        unread: false,
+        size: offset,
     }
 }
 
@@ -27,18 +27,14 @@ fn open(path: &Path) -> Result<Checkpoint> {
     Checkpoint::open(path, true, Reporter::default())
 }
 
-fn at(ino: u64) -> DevInode {
-    DevInode { dev: 1, ino }
-}
-
 #[test]
-fn what_was_settled_is_where_the_next_run_goes_on() {
+fn the_next_run_resumes_where_this_one_was_settled() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state");
     let first = open(&path).unwrap();
     assert!(!first.watch(Path::new("/a*")));
-    first.register(0, state("/a", 10, 5));
-    first.register(1, state("/b", 11, 0));
+    assert_eq!(first.add(record("/a", 10, 5)), 0);
+    assert_eq!(first.add(record("/b", 11, 0)), 1);
     first.settled(&positions(&[(0, 50), (7, 9)]));
     first.settled(&positions(&[(0, 40)]));
     assert!(first.save().unwrap());
@@ -47,37 +43,37 @@ fn what_was_settled_is_where_the_next_run_goes_on() {
 
     let second = open(&path).unwrap();
     assert!(second.watch(Path::new("/a*")) && !second.watch(Path::new("/c")));
-    assert_eq!(second.resume(at(10), b"other"), None);
-    assert_eq!(second.former(Path::new("/a")), [state("/a", 10, 50)]);
-    assert_eq!(second.resume(at(10), b"head and more"), Some(50));
-    assert_eq!(second.resume(at(10), b"head"), None, "it was taken");
-    second.forget_former(Path::new("/b"));
-    assert_eq!(second.resume(at(11), b"head"), None);
+    let files = second.files();
+    assert_eq!(files[&0], record("/a", 10, 50));
+    assert_eq!(second.add(record("/c", 12, 0)), 2, "numbers go on");
+    second.forget(1);
+    assert!(second.save().unwrap());
+    assert_eq!(second.files().len(), 2);
 }
 
 #[test]
 fn a_finished_file_is_forgotten_once_its_end_is_settled() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoint = open(&dir.path().join("state")).unwrap();
-    checkpoint.register(0, state("/a", 10, 0));
-    checkpoint.finished(0, 9);
-    assert!(checkpoint.describe(0).is_some());
-    checkpoint.settled(&positions(&[(0, 9)]));
-    assert_eq!(checkpoint.describe(0), None);
+    let id = checkpoint.add(record("/a", 10, 0));
+    checkpoint.finished(id, 9);
+    assert!(checkpoint.describe(id).is_some());
+    checkpoint.settled(&positions(&[(id, 9)]));
+    assert_eq!(checkpoint.describe(id), None);
 }
 
 #[test]
-fn a_spooled_mark_outranks_what_is_behind_it() {
+fn a_spooled_position_outranks_an_older_one() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoint = open(&dir.path().join("state")).unwrap();
-    checkpoint.raise(&state("/a", 10, 5));
-    checkpoint.raise(&state("/a", 10, 50));
-    let refined = FileRecord {
-        signature: Fingerprint::of(b"head, refined"),
-        ..state("/a", 10, 70)
-    };
-    checkpoint.raise(&refined);
-    assert_eq!(checkpoint.resume(at(10), b"head, refined"), Some(70));
+    checkpoint.merge_newer(record("/a", 10, 5));
+    checkpoint.merge_newer(record("/a", 10, 50));
+    checkpoint.merge_newer(record("/a", 10, 20));
+    let files = checkpoint.files();
+    assert_eq!(
+        files.values().cloned().collect::<Vec<_>>(),
+        [record("/a", 10, 50)]
+    );
 }
 
 #[test]
@@ -85,7 +81,7 @@ fn it_is_written_at_most_once_a_second_and_only_when_it_changed() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoint = open(&dir.path().join("state")).unwrap();
     assert!(!checkpoint.save_if_due(Instant::now()).unwrap());
-    checkpoint.register(0, state("/a", 10, 0));
+    checkpoint.add(record("/a", 10, 0));
     assert!(checkpoint.save_if_due(Instant::now()).unwrap());
     checkpoint.settled(&positions(&[(0, 9)]));
     let now = Instant::now();
@@ -98,9 +94,8 @@ fn it_is_written_at_most_once_a_second_and_only_when_it_changed() {
 fn what_is_no_checkpoint_is_refused_and_left_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state");
-    let valid = json!({ KEY: 1, "watched": [], "files": [state("/a", 1, 2).to_json()] });
+    let valid = json!({ KEY: 1, "watched": [], "files": [record("/a", 1, 2).to_json()] });
     for (bytes, word) in [
-        (String::new(), "EOF"),
         ("important notes".into(), "expected"),
         ("{}".into(), KEY),
         (json!({ KEY: 2 }).to_string(), "version is 2"),
@@ -135,7 +130,7 @@ fn a_write_that_fails_keeps_what_was_and_is_tried_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state");
     let checkpoint = open(&path).unwrap();
-    checkpoint.register(0, state("/a", 10, 0));
+    checkpoint.add(record("/a", 10, 0));
     fs::create_dir(dir.path().join("state.tmp")).unwrap();
     assert!(checkpoint.save().is_err() && !path.exists());
     fs::remove_dir(dir.path().join("state.tmp")).unwrap();
@@ -143,25 +138,30 @@ fn a_write_that_fails_keeps_what_was_and_is_tried_again() {
 }
 
 #[test]
-fn a_file_that_was_not_read_to_its_end_is_told_from_one_that_was() {
+fn an_empty_file_is_a_beginning_and_missing_folders_are_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a/b/state");
+    let checkpoint = open(&path).unwrap();
+    checkpoint.add(record("/a", 1, 2));
+    assert!(checkpoint.save().unwrap());
+    drop(checkpoint);
+    fs::write(&path, "").unwrap();
+    assert!(open(&path).unwrap().files().is_empty());
+}
+
+#[test]
+fn what_is_left_of_a_file_is_known_in_the_next_run() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state");
     let unread = |size: u64, settled: u64| {
         let _ = fs::remove_file(&path);
         let checkpoint = open(&path).unwrap();
-        checkpoint.register(0, state("/a", 10, 0));
-        checkpoint.sized(0, size);
+        checkpoint.add(record("/a", 10, 0));
+        checkpoint.set_size(0, size);
         checkpoint.settled(&positions(&[(0, settled)]));
         assert!(checkpoint.save().unwrap());
         drop(checkpoint);
-        let again = open(&path).unwrap();
-        again.watch(Path::new("/a"));
-        assert!(again.save().unwrap());
-        drop(again);
-        open(&path).unwrap().former(Path::new("/a"))[0].unread
+        open(&path).unwrap().files()[&0].unread()
     };
-    assert_eq!(
-        [unread(9, 9), unread(9, 5), unread(5, 9)],
-        [false, true, false]
-    );
+    assert_eq!([unread(9, 9), unread(9, 5), unread(5, 9)], [0, 4, 0]);
 }

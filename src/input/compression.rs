@@ -1,0 +1,89 @@
+//! Compressed and packed files, recognized by their first bytes whatever they are called.
+
+use std::path::Path;
+
+/// How many first bytes it takes to recognize every format.
+pub const NEEDED: usize = 512;
+
+/// The format of a file that is not plain text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Decompressed while it is read.
+    Gzip,
+    /// Not read: what it is, and the command whose output can be piped in instead.
+    Other {
+        /// The name of the format.
+        name: &'static str,
+        /// A command that writes the content to standard output, without the file's name.
+        command: &'static str,
+    },
+}
+
+/// The formats other than gzip: where their mark is, the mark, their name and the command.
+const OTHERS: [(usize, &[u8], &str, &str); 8] = [
+    (0, b"\x28\xb5\x2f\xfd", "zstd", "zstd -dc"),
+    (0, b"BZh", "bzip2", "bzip2 -dc"),
+    (0, b"\xfd7zXZ\0", "xz", "xz -dc"),
+    (0, b"\x04\x22\x4d\x18", "lz4", "lz4 -dc"),
+    (0, b"PK\x03\x04", "zip", "unzip -p"),
+    (0, b"PK\x05\x06", "zip", "unzip -p"),
+    (0, b"\x1f\x9d", "compress", "gzip -dc"),
+    (257, b"ustar", "tar", "tar -xOf"),
+];
+
+/// Recognizes the format of a file by its first bytes; None for anything else, such as text.
+pub fn recognize(head: &[u8]) -> Option<Format> {
+    if head.starts_with(b"\x1f\x8b\x08") {
+        return Some(Format::Gzip);
+    }
+    let other = OTHERS
+        .iter()
+        .find(|(at, mark, ..)| head.get(*at..).is_some_and(|head| head.starts_with(mark)));
+    let &(_, mark, name, command) = other?;
+    // "BZh" could begin a line of text; the block size and the first block's mark follow it.
+    if mark == b"BZh" && !(head.len() >= 10 && matches!(&head[4..10], b"1AY&SY" | b"\x17rE8P\x90"))
+    {
+        return None;
+    }
+    Some(Format::Other { name, command })
+}
+
+/// Why a file of another format is not read, and what to do.
+pub fn refusal(name: &str, command: &str, path: &Path) -> String {
+    format!(
+        "not read, because it is a {name} file; use `{command} {} | loki-push`",
+        path.display()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_recognized_and_text_is_not() {
+        let name = |head: &[u8]| match recognize(head) {
+            Some(Format::Gzip) => "gzip",
+            Some(Format::Other { name, .. }) => name,
+            None => "text",
+        };
+        let mut tar = vec![b'a'; 512];
+        tar[257..262].copy_from_slice(b"ustar");
+        for (head, expected) in [
+            (&b"\x1f\x8b\x08\0\0"[..], "gzip"),
+            (b"\x28\xb5\x2f\xfd\x04", "zstd"),
+            (b"BZh91AY&SY\0", "bzip2"),
+            (b"BZh9\x17rE8P\x90\0\0", "bzip2"),
+            (b"\xfd7zXZ\0\0", "xz"),
+            (b"PK\x03\x04\x14", "zip"),
+            (&tar, "tar"),
+            (b"BZh is what this line begins with\n", "text"),
+            (b"PK\n", "text"),
+            (b"plain text\n", "text"),
+            (b"", "text"),
+            (b"\x1f", "text"),
+        ] {
+            assert_eq!(name(head), expected, "{head:?}");
+        }
+    }
+}
