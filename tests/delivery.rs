@@ -333,12 +333,12 @@ fn what_is_too_large_is_split() {
 fn an_entry_too_large_by_itself_is_refused_and_the_others_pass() {
     let loki = Loki::start();
     loki.validate(Rules {
-        max_message: Some(500),
+        max_plain_body: Some(500),
         ..Rules::default()
     });
     let input = format!("before\n{}\nafter\n", "x".repeat(600));
     let ended = run(&loki).stdin_bytes(input).run().expect(1);
-    let ended = ended.expect_stderr(["received message larger than max", "1 entry"]);
+    let ended = ended.expect_stderr(["size too large than max", "1 entry"]);
     let summary = ended.summary();
     assert_eq!((summary.delivered, summary.refused), (2, 1));
     assert_eq!(summary.reasons["too large"], 1);

@@ -15,6 +15,7 @@ mod help;
 mod house;
 mod install;
 mod library;
+mod limits;
 mod lines;
 mod multiline;
 mod once;

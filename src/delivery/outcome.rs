@@ -46,8 +46,6 @@ pub struct DeliveryError {
     /// Whether it may be due to an entry in the request rather than to the server or the
     /// connection.
     pub may_be_the_entry: bool,
-    /// Whether the request took too long.
-    pub timed_out: bool,
 }
 
 impl DeliveryError {
@@ -128,7 +126,6 @@ pub fn classify(answer: Answer) -> Outcome {
                 text,
                 permanent: lasting,
                 may_be_the_entry: false,
-                timed_out: false,
             };
             return Outcome::Later { error, after: None };
         }
@@ -151,7 +148,6 @@ pub fn classify(answer: Answer) -> Outcome {
             500..=599 => !rejection::is_lokis_outage(&text),
             _ => true,
         },
-        timed_out: false,
         text,
     };
     if too_large {

@@ -43,6 +43,7 @@
 //!   may be stored since then (the caller knows that it retried);
 //! * an out-of-order request has equal times, one accepted and a later one refused.
 
+pub mod fit;
 mod infer;
 mod limits;
 mod loki_messages;
@@ -52,12 +53,14 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+use crate::delivery::rejection::fit::NamedLimits;
 pub use crate::delivery::rejection::limits::{Limit, limit, too_large};
 use crate::delivery::rejection::loki_messages::{
-    distributor_answer, ingester_answer, labels_refused,
+    Rule, distributor_answer, ingester_answer, labels_refused,
 };
 pub use crate::delivery::rejection::loki_words::{is_from_loki, is_lokis_outage};
 use crate::delivery::rejection::matching::Verdict;
+use crate::entry::Entry;
 
 /// Nanoseconds in a second.
 const SECOND: i64 = 1_000_000_000;
@@ -88,6 +91,31 @@ pub struct SentEntry {
     pub metadata: usize,
     /// The number of its metadata fields, `detected_level` included.
     pub metadata_count: usize,
+}
+
+impl SentEntry {
+    /// An entry as Loki's rules look at it.
+    pub fn of(entry: &Entry<'_>) -> Self {
+        let mut sent = Self {
+            time: entry.time,
+            line: entry.line.len(),
+            metadata: 0,
+            metadata_count: 0,
+        };
+        if entry.metadata.is_empty() {
+            return sent;
+        }
+        let object: Option<serde_json::Map<String, serde_json::Value>> =
+            serde_json::from_str(entry.metadata).ok();
+        for (name, value) in object.into_iter().flatten() {
+            sent.metadata_count += 1;
+            // Loki does not count the level it would add itself (`pkg/util/entry_size.go`).
+            if name != "detected_level" {
+                sent.metadata += name.len() + value.as_str().map_or(0, str::len);
+            }
+        }
+        sent
+    }
 }
 
 /// Why Loki refused an entry.
@@ -180,6 +208,21 @@ pub fn read(text: &str, entries: &[SentEntry], hints: &Context) -> Option<Reject
         }
     }
     Some(verdict.finish())
+}
+
+/// The limits that a refusal names.
+pub fn named_limits(text: &str) -> NamedLimits {
+    let mut limits = NamedLimits::default();
+    let text = text.trim_end_matches(['\r', '\n']);
+    for group in distributor_answer(text, true).unwrap_or_default() {
+        match group.rule {
+            Rule::Line { limit, .. } => limits.line = Some(limit),
+            Rule::Large { limit, .. } => limits.metadata = Some(limit),
+            Rule::Many { limit, .. } => limits.fields = Some(limit),
+            Rule::Old { .. } | Rule::New { .. } | Rule::Disallowed => {}
+        }
+    }
+    limits
 }
 
 /// The first nanosecond of a second.

@@ -1,7 +1,6 @@
-//! Answers: what they do to the requests on the desk, and whether the next round must wait.
+//! What responses do to the requests in flight, and whether the next round must wait.
 //!
-//! Acts on what `outcome` and `refusal` read in an answer: a request is settled, split, put aside,
-//! given up or kept for the next round. Sends nothing and waits for nothing.
+//! A request is completed, split, sent again later, or steps aside so that others continue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,245 +8,391 @@ use std::time::Duration;
 use crate::delivery::outcome::{DeliveryError, Outcome};
 use crate::delivery::queue::Ack;
 use crate::delivery::rate_limit::LimitedRequest;
-use crate::delivery::rejection;
-use crate::delivery::rejection::{Limit, Reason};
-use crate::delivery::sender::outage::BlockedBy;
-use crate::delivery::sender::outage::Severity;
-use crate::delivery::sender::schedule::RequestId;
-use crate::delivery::sender::split::{halves, pieces};
-use crate::delivery::sender::{Attempt, Sender};
+use crate::delivery::rejection::{self, Limit, Reason};
+use crate::delivery::sender::bad_entry::Verdict;
+use crate::delivery::sender::outage::{BlockedBy, Severity};
+use crate::delivery::sender::schedule::{PendingRequest, RequestId};
+use crate::delivery::sender::split::{split_by_bytes, split_in_two};
+use crate::delivery::sender::{Attempt, Down, Sender};
 use crate::report::counters::Fate;
 
 impl Sender {
-    /// Takes the outcomes of a round in. Gives what holds up the next one, if something does.
-    pub(super) fn take_in(&mut self, trips: Vec<Attempt>) -> Option<BlockedBy> {
-        let mut hold: Option<BlockedBy> = None;
-        let (mut passed, mut waited) = (false, 0);
-        // What was taken first: a refusal beside it tells less.
-        for trip in &trips {
-            if matches!(trip.outcome, Outcome::Delivered | Outcome::Refused { .. }) {
-                let bytes = self.desk.parcel(trip.place).request.bytes as u64;
-                self.pace
-                    .accepted(trip.back - self.epoch, trip.sent - self.epoch, bytes);
+    /// Handles the responses of a round. Returns what blocks the next one, if something does.
+    pub(super) fn handle_responses(&mut self, attempts: Vec<Attempt>) -> Option<BlockedBy> {
+        let answered = |attempt: &Attempt| {
+            matches!(
+                attempt.outcome,
+                Outcome::Delivered | Outcome::Refused { .. }
+            )
+        };
+        // What passed first: a failure beside it says less.
+        let (passed, failed): (Vec<_>, Vec<_>) = attempts.into_iter().partition(answered);
+        let any_passed = !passed.is_empty();
+        let waited = self.counters.counts().left();
+        let delivered = passed
+            .iter()
+            .any(|attempt| attempt.outcome == Outcome::Delivered);
+        passed.into_iter().for_each(|attempt| self.passed(attempt));
+        let mut blocked: Option<BlockedBy> = None;
+        for attempt in failed {
+            self.in_flight.request_mut(attempt.id).tries += 1;
+            let by = match &attempt.outcome {
+                Outcome::Split { error } => self.too_large(&attempt, error),
+                Outcome::Later { error, after } => self.schedule_retry(&attempt, error, *after),
+                Outcome::Delivered | Outcome::Refused { .. } => None,
+            };
+            let longer = |by: &BlockedBy| blocked.as_ref().is_none_or(|own| by.wait > own.wait);
+            if let Some(by) = by.filter(longer) {
+                blocked = Some(by);
             }
         }
-        // From the last to the first, since settling moves the places behind.
-        for trip in trips.into_iter().rev() {
-            self.desk.parcel_mut(trip.place).tries += 1;
-            match trip.outcome {
-                Outcome::Delivered => {
-                    waited = waited.max(self.counters.counts().left());
-                    self.pass(&trip);
-                    passed = true;
-                    let parcel = self.desk.settle(trip.place, Vec::new());
-                    let ticket = self.ticket(trip.place);
-                    ticket.settle(parcel.request.entries, Fate::Delivered);
-                }
-                Outcome::Refused { status, ref text } => {
-                    self.pass(&trip);
-                    let parcel = self.desk.settle(trip.place, Vec::new());
-                    let ticket = self.ticket(trip.place);
-                    self.fates.refused(&parcel.request, &ticket, status, text);
-                }
-                Outcome::Split { ref error } => self.split(trip.place, error),
-                Outcome::Later { ref error, after } => {
-                    let held = self.later(&trip, error, after);
-                    let longer =
-                        |held: &BlockedBy| hold.as_ref().is_none_or(|hold| held.wait > hold.wait);
-                    if let Some(held) = held.filter(longer) {
-                        hold = Some(held);
-                    }
-                }
+        self.counters.set_retrying(self.in_flight.retrying());
+        if let Some(by) = &blocked {
+            self.attempt += 1;
+            self.down = match by.severity {
+                Severity::Limit => None,
+                _ if by.trouble.may_be_the_entry => Some(Down::PerhapsAnEntry),
+                _ => Some(Down::Everything),
+            };
+        } else if any_passed {
+            (self.attempt, self.down) = (0, None);
+        }
+        if delivered && blocked.is_none() {
+            self.outage.passed(waited);
+        }
+        blocked
+    }
+
+    /// Loki accepted a request, or at least understood it: it can be reached.
+    fn passed(&mut self, attempt: Attempt) {
+        let Attempt { id, sent, back, .. } = attempt;
+        let pending = self.in_flight.request(id);
+        let bytes = pending.request.bytes as u64;
+        self.rate
+            .accepted(back - self.epoch, sent - self.epoch, bytes);
+        let size = pending.request.body.len();
+        self.body_limit.answered(size, back - sent, attempt.timeout);
+        self.outage.taken(&pending.request.labels);
+        self.counters.accepted(back);
+        self.queue.set_hopeless(false);
+        self.in_flight.request_mut(id).tries += 1;
+        self.in_flight.passed(id, back);
+        let ack = self.ack(id);
+        match attempt.outcome {
+            Outcome::Refused { status, text } => {
+                let pending = self.in_flight.request(id);
+                let again = self.rejected.refused(pending, &ack, status, &text);
+                self.in_flight.replace(id, again.into_iter().collect());
+            }
+            _ => {
+                let entries = self.in_flight.complete(id).entries();
+                ack.settle(entries, Fate::Delivered);
             }
         }
-        self.counters.set_retrying(self.desk.retrying());
-        self.attempt = if hold.is_some() { self.attempt + 1 } else { 0 };
-        if passed && hold.is_none() {
-            self.voice.passed(waited);
-        }
-        hold
     }
 
-    /// Loki took something, or at least spoke of it: the way is open.
-    fn pass(&mut self, trip: &Attempt) {
-        self.voice.taken();
-        self.counters.accepted(trip.back);
-        self.backlog.set_hopeless(false);
-        self.desk
-            .unpark(&Arc::clone(&self.desk.parcel(trip.place).request.labels));
-    }
-
-    /// A request must go again: when, and whether the others wait with it.
-    fn later(
+    /// A request must be sent again: when, and whether everything waits with it.
+    fn schedule_retry(
         &mut self,
-        trip: &Attempt,
-        trouble: &DeliveryError,
+        attempt: &Attempt,
+        error: &DeliveryError,
         after: Option<Duration>,
     ) -> Option<BlockedBy> {
+        self.in_flight.request_mut(attempt.id).faulty = error.permanent;
         let random = self.jitter.next();
-        let read = if trouble.status == Some(429) {
-            rejection::limit(&trouble.text)
+        let limit = if error.status == Some(429) {
+            rejection::limit(&error.text)
         } else {
             Limit::Other
         };
-        let (severity, wait) = match read {
-            Limit::Throttle { limit, .. } | Limit::StreamRate { limit } => {
-                let shared = matches!(read, Limit::Throttle { .. });
-                let wait = self.rate_limited(trip, trouble, (limit, shared), random);
+        let (severity, wait) = match limit {
+            Limit::Throttle { limit: bytes, .. } | Limit::StreamRate { limit: bytes } => {
+                let shared = matches!(limit, Limit::Throttle { .. });
+                let wait = self.rate_limited(attempt, error, (bytes, shared), random);
                 (Severity::Limit, wait.max(after.unwrap_or_default()))
             }
             Limit::StreamLimit => {
-                self.stand_aside(trip, trouble, after, random);
+                self.suspend_stream(attempt, error, after, random);
                 return None;
             }
             Limit::Other => {
-                let lasting = trouble.permanent;
-                let backoff = self.delivery.backoff;
-                let wait = backoff.wait(self.attempt, after, lasting, random);
-                self.give_up_after_retries(trip.place, trouble);
-                let severity = if lasting {
+                let permanent = error.permanent;
+                let backoff = self.settings.backoff;
+                let wait = backoff.wait(self.attempt, after, permanent, random);
+                let severity = if permanent {
                     Severity::Lasting
                 } else {
                     Severity::Passing
                 };
+                if !self.give_up_after_retries(attempt.id, error) {
+                    self.split_if_too_slow(attempt, error);
+                    if error.may_be_the_entry {
+                        let blocks = self.search_bad_entry(attempt, error, (after, random));
+                        if !blocks {
+                            return None;
+                        }
+                    }
+                }
                 (severity, wait)
             }
         };
         Some(BlockedBy {
-            trouble: trouble.clone(),
+            trouble: error.clone(),
             severity,
             wait,
-            began: trip.sent,
+            began: attempt.sent,
         })
     }
 
-    /// A rate limit of so many bytes a second: how long to wait. What no wait can bring below it
-    /// is cut; one entry that is too large for it by itself is refused in the end.
+    /// A bad answer that may be due to an entry of the request. Whether everything must wait, since
+    /// nothing shows that others are answered well.
+    fn search_bad_entry(
+        &mut self,
+        attempt: &Attempt,
+        error: &DeliveryError,
+        (after, random): (Option<Duration>, f64),
+    ) -> bool {
+        let Attempt { id, sent, back, .. } = *attempt;
+        let hurry = self.timer.is_last_try() || error.permanent && self.ends_when_hopeless();
+        let backoff = self.settings.backoff;
+        let status = error.status.unwrap_or_default();
+        let labels = Arc::clone(&self.in_flight.request(id).request.labels);
+        let verdict = self
+            .in_flight
+            .answered_badly(id, status, (sent, back), backoff.most, hurry);
+        match verdict {
+            Verdict::Wait if self.down.is_none() && self.in_flight.others_pass(&labels) => {
+                let tries = self.in_flight.request(id).tries;
+                let wait = backoff.wait(tries - 1, after, error.permanent, random);
+                self.in_flight.suspend(&labels, back + wait);
+                self.outage.stream_fails(&labels, error, tries);
+                false
+            }
+            Verdict::Wait => true,
+            Verdict::Halve => {
+                let level = self.settings.gzip_level;
+                let halves = split_in_two(self.in_flight.request(id), level);
+                if halves.is_empty() {
+                    return true;
+                }
+                self.in_flight.search_halves(id, halves, back);
+                false
+            }
+            Verdict::Beside { progress } => {
+                self.outage.stream_fails(&labels, error, 2);
+                if progress {
+                    // The time after the end of input counts from here: a verdict is near.
+                    self.counters.accepted(back);
+                }
+                self.down.is_some()
+            }
+            Verdict::Refuse(answers) => {
+                let (pending, ack) = (self.in_flight.complete(id), self.ack(id));
+                let url = &self.url;
+                self.rejected
+                    .refused_as_bad(&pending, &ack, error, &answers, url);
+                false
+            }
+        }
+    }
+
+    /// A rate limit of so many bytes per second: how long to wait. What no wait can bring below it is
+    /// split; one entry that is too large for it by itself is refused in the end.
     fn rate_limited(
         &mut self,
-        trip: &Attempt,
-        trouble: &DeliveryError,
+        attempt: &Attempt,
+        error: &DeliveryError,
         (limit, shared): (u64, bool),
         random: f64,
     ) -> Duration {
-        let parcel = self.desk.parcel_mut(trip.place);
-        let first = parcel.limited.replace(parcel.limited.unwrap_or(trip.back));
+        let pending = self.in_flight.request_mut(attempt.id);
+        let first = pending
+            .limited
+            .replace(pending.limited.unwrap_or(attempt.back));
         let refused = LimitedRequest {
-            sent: trip.sent - self.epoch,
+            sent: attempt.sent - self.epoch,
             first: first.map(|first| first - self.epoch),
-            bytes: parcel.request.bytes as u64,
+            bytes: pending.request.bytes as u64,
             shared,
-            divisible: parcel.request.entries > 1,
+            divisible: pending.request.entries > 1,
         };
-        let now = trip.back - self.epoch;
-        let wait = self.pace.limited(now, limit, &refused, random);
-        if self.pace.never_takes(now, limit, &refused) {
-            self.refuse(trip.place, trouble, "too large");
+        let now = attempt.back - self.epoch;
+        let wait = self.rate.limited(now, limit, &refused, random);
+        if self.rate.never_takes(now, limit, &refused) {
+            self.refuse(attempt.id, error, "too large");
             return wait;
         }
-        self.cut(trip.place);
-        if self.desk.parcel(trip.place).request.bytes as u64 == refused.bytes {
-            self.give_up_after_retries(trip.place, trouble);
+        let id = self.split_to_limit(attempt.id);
+        if self.in_flight.request(id).request.bytes as u64 == refused.bytes {
+            self.give_up_after_retries(id, error);
         }
         wait
     }
 
-    /// Puts pieces in the place of a request that is larger than the pace thinks worth sending, and
-    /// makes whole again what was cut in vain.
-    pub(super) fn cut(&mut self, place: RequestId) {
-        let most = self.pace.most().unwrap_or(u64::MAX);
-        if most > self.desk.parcel(place).request.bytes as u64 {
-            self.desk.rejoin(place);
-        }
-        let parcel = self.desk.parcel(place);
-        if parcel.request.bytes as u64 <= most || parcel.request.entries < 2 {
-            return;
-        }
-        let (sure, level) = (self.pace.is_sure(), self.delivery.gzip_level);
-        let piece = self.pace.piece_of(parcel.request.bytes as u64);
-        let mut pieces = pieces(&parcel.request, piece, sure, level);
-        let behind = pieces.len().saturating_sub(1);
-        let Some(first) = pieces.first_mut() else {
-            return;
+    /// Puts pieces in the place of a request that is larger than what a rate limit or the connection
+    /// is known to accept, and makes whole again what was split in vain. Returns the first piece.
+    pub(super) fn split_to_limit(&mut self, id: RequestId) -> RequestId {
+        // What was sent may be stored: it comes again as it was.
+        let id = if self.in_flight.request(id).tries == 0 {
+            self.split_to_size(id)
+        } else {
+            id
         };
-        // The others come after it, and meet a bucket that it emptied.
-        (first.tries, first.limited) = (parcel.tries, parcel.limited);
-        let whole = self.desk.parcel_mut(place).whole.take();
-        if !sure {
-            let whole =
-                whole.unwrap_or_else(|| (Box::new(self.desk.parcel(place).request.clone()), 0));
-            first.whole = Some((whole.0, whole.1 + behind));
+        let most = self.rate.most().unwrap_or(u64::MAX);
+        if most > self.in_flight.request(id).request.bytes as u64 {
+            self.in_flight.undo_split(id);
         }
-        self.desk.settle(place, pieces);
+        let pending = self.in_flight.request(id);
+        let bytes = pending.request.bytes as u64;
+        if bytes <= most || pending.request.entries < 2 {
+            return id;
+        }
+        let sure = self.rate.is_sure();
+        let piece = self.rate.piece_of(bytes);
+        let pieces = split_by_bytes(pending, piece, sure, self.settings.gzip_level);
+        if pieces.is_empty() {
+            return id;
+        }
+        let (gone, pieces) = self.replace_by_pieces(id, pieces);
+        if !sure {
+            let (whole, mut others) = match gone.whole {
+                Some(whole) => whole,
+                None => (Box::new((gone.request, gone.ends)), Vec::new()),
+            };
+            others.extend_from_slice(&pieces[1..]);
+            self.in_flight.request_mut(pieces[0]).whole = Some((whole, others));
+        }
+        pieces[0]
     }
 
-    /// Loki has no place for one more stream: this one waits apart, and is refused when it waited
-    /// for long, or when the run is over and nobody else has it. A place becomes free after half an
-    /// hour of somebody's silence: no hurry.
-    fn stand_aside(
+    /// Splits a request whose body is larger than the connection is known to accept.
+    fn split_to_size(&mut self, id: RequestId) -> RequestId {
+        let pending = self.in_flight.request(id);
+        let size = pending.request.body.len();
+        let Some(most) = self.body_limit.max().filter(|most| size > *most) else {
+            return id;
+        };
+        // Smaller pieces compress a little worse.
+        let bytes = pending.request.bytes as u64 * most as u64 / size as u64 * 7 / 8;
+        let pieces = split_by_bytes(pending, bytes.max(1), true, self.settings.gzip_level);
+        if pieces.len() < 2 {
+            return id;
+        }
+        self.replace_by_pieces(id, pieces).1[0]
+    }
+
+    /// Puts pieces in the place of a request. The first takes over what is known of it; the others
+    /// come after it.
+    fn replace_by_pieces(
         &mut self,
-        trip: &Attempt,
-        trouble: &DeliveryError,
+        id: RequestId,
+        pieces: Vec<PendingRequest>,
+    ) -> (PendingRequest, Vec<RequestId>) {
+        let (gone, pieces) = self.in_flight.replace(id, pieces);
+        let first = self.in_flight.request_mut(pieces[0]);
+        (first.tries, first.limited) = (gone.tries, gone.limited);
+        for &piece in &pieces {
+            let piece = self.in_flight.request_mut(piece);
+            (piece.searched, piece.faulty) = (gone.searched, gone.faulty);
+        }
+        (gone, pieces)
+    }
+
+    /// Loki has no room for one more stream: this one waits aside, and is refused when it waited for
+    /// long, or when the run is over and nobody else has it. A place becomes free after half an hour
+    /// of somebody's silence: no hurry.
+    fn suspend_stream(
+        &mut self,
+        attempt: &Attempt,
+        error: &DeliveryError,
         after: Option<Duration>,
         random: f64,
     ) {
-        let parcel = self.desk.parcel(trip.place);
-        let tries = parcel.tries.saturating_sub(1);
-        let labels = Arc::clone(&parcel.request.labels);
-        let backoff = self.delivery.backoff.wait(tries, after, false, random);
-        let is_news = tries == 0 && self.desk.is_new_trouble(&labels);
-        self.voice.no_place(&labels, trouble, is_news);
-        let waits = self.desk.park(&labels, trip.back, trip.back + backoff);
-        let is_last = self.vigil.is_last_try() && self.is_held_by_us_alone(trip.place);
+        let pending = self.in_flight.request(attempt.id);
+        let tries = pending.tries.saturating_sub(1);
+        let labels = Arc::clone(&pending.request.labels);
+        let backoff = self.settings.backoff.wait(tries, after, false, random);
+        // Loki can be reached.
+        (self.attempt, self.down) = (0, None);
+        let is_news = self.in_flight.all_have_room();
+        self.outage.no_place(&labels, error, is_news);
+        let due = attempt.back + backoff;
+        let waits = self
+            .in_flight
+            .suspend_without_room(&labels, attempt.back, due);
+        let is_last = self.timer.is_last_try() && self.is_held_by_us_alone(attempt.id);
         if !waits || is_last {
-            self.refuse(trip.place, trouble, Reason::StreamLimit.as_str());
+            self.refuse(attempt.id, error, Reason::StreamLimit.as_str());
         }
         if is_last {
-            // There is no later for what stands behind it.
-            self.desk.unpark(&labels);
+            // There is no later for what comes after it.
+            self.in_flight.resume(&labels);
         }
     }
 
     /// Whether no next run can find these entries, in the spool or in the file they came from.
-    fn is_held_by_us_alone(&self, place: RequestId) -> bool {
-        let taken = &self.desk.tray(place).taken;
-        taken.shipment.positions.is_empty() && !taken.ticket.is_stored()
+    fn is_held_by_us_alone(&self, id: RequestId) -> bool {
+        let queued = &self.in_flight.batch(id).queued;
+        queued.shipment.positions.is_empty() && !queued.ticket.is_stored()
     }
 
-    /// `--max-retries`: never for what files gave, which lies on disk anyway, nor for what an
-    /// earlier run left.
-    fn give_up_after_retries(&mut self, place: RequestId, trouble: &DeliveryError) {
-        let taken = &self.desk.tray(place).taken;
-        let may = taken.shipment.positions.is_empty() && !taken.ticket.is_adopted();
-        let retries = self.desk.parcel(place).tries.saturating_sub(1);
-        let most = self.delivery.max_retries.filter(|_| may);
-        if most.is_some_and(|most| retries >= most) {
-            let entries = self.desk.settle(place, Vec::new()).request.entries;
-            self.ticket(place)
+    /// `--max-retries`: never for entries of files, which are on disk anyway, nor for what an earlier
+    /// run left. Whether the request was given up.
+    fn give_up_after_retries(&mut self, id: RequestId, error: &DeliveryError) -> bool {
+        let queued = &self.in_flight.batch(id).queued;
+        let may = queued.shipment.positions.is_empty() && !queued.ticket.is_adopted();
+        let retries = self.in_flight.request(id).tries.saturating_sub(1);
+        let most = self.settings.max_retries.filter(|_| may);
+        let gives_up = most.is_some_and(|most| retries >= most);
+        if gives_up {
+            let entries = self.in_flight.complete(id).entries();
+            self.ack(id)
                 .settle(entries, Fate::Dropped("retries exhausted"));
-            self.voice.gave_up(entries, retries, trouble);
+            self.outage.gave_up(entries, retries, error);
+        }
+        gives_up
+    }
+
+    /// A request that timed out is split, if that may be due to its size.
+    fn split_if_too_slow(&mut self, attempt: &Attempt, error: &DeliveryError) {
+        let took = attempt.back - attempt.sent;
+        let timed_out = match error.status {
+            // Whoever cuts it off before our own timeout has one, too.
+            None => took >= self.settings.timeout,
+            Some(status) => status == 408,
+        };
+        let size = self.body_size(attempt.id);
+        if timed_out && self.body_limit.timed_out(size) {
+            self.split_to_size(attempt.id);
         }
     }
 
-    /// Puts the two halves of a request in its place; one entry that is too large is refused.
-    fn split(&mut self, place: RequestId, trouble: &DeliveryError) {
-        let halves = halves(&self.desk.parcel(place).request, self.delivery.gzip_level);
-        if halves.is_empty() {
-            self.refuse(place, trouble, "too large");
+    /// A request is too large: it goes in pieces. One entry that is too large is refused, if a 413
+    /// says so.
+    fn too_large(&mut self, attempt: &Attempt, error: &DeliveryError) -> Option<BlockedBy> {
+        let id = attempt.id;
+        let halves = split_in_two(self.in_flight.request(id), self.settings.gzip_level);
+        if !halves.is_empty() {
+            let sizes = halves.iter().map(|half| half.request.body.len());
+            self.body_limit.too_large(sizes.max().unwrap_or_default());
+            self.in_flight.replace(id, halves);
+        } else if error.status == Some(413) {
+            self.refuse(id, error, "too large");
         } else {
-            self.desk.settle(place, halves);
+            return self.schedule_retry(attempt, error, None);
         }
+        None
     }
 
     /// Nothing of a request will pass.
-    fn refuse(&mut self, place: RequestId, trouble: &DeliveryError, reason: &str) {
-        let request = self.desk.settle(place, Vec::new()).request;
-        let (status, ticket) = (trouble.status.unwrap_or(0), self.ticket(place));
-        self.fates
-            .refused_whole(&request, &ticket, status, &trouble.text, reason);
+    fn refuse(&mut self, id: RequestId, error: &DeliveryError, reason: &str) {
+        let (pending, ack) = (self.in_flight.complete(id), self.ack(id));
+        let status = error.status.unwrap_or(0);
+        self.rejected
+            .refused_whole(&pending, &ack, status, &error.text, reason);
     }
 
-    fn ticket(&self, place: RequestId) -> Ack {
-        self.desk.tray(place).taken.ticket.clone()
+    fn ack(&self, id: RequestId) -> Ack {
+        self.in_flight.batch(id).queued.ticket.clone()
     }
 }

@@ -1,10 +1,11 @@
-//! The shipping thread: takes sealed shipments in order, sends their requests, and sees each one
+//! The sender thread: takes batches from the queue, sends their requests, and sees each entry
 //! through to its fate.
 //!
-//! Acts, round by round. What an answer means is decided in `outcome` and `refusal`, what it does
-//! to the requests here in `answers`, how long to wait in `retry` and `pace`, which request may go
-//! in `desk`. Knows nothing of sources, of batching or of ureq.
+//! It acts in rounds and decides little: what a response means is decided in `outcome` and
+//! `rejection`, what follows from it in `handle_response`, which request may be sent in `schedule`,
+//! and how long to wait in `backoff` and `rate_limit`.
 
+mod bad_entry;
 mod handle_response;
 pub mod outage;
 mod parallel;
@@ -12,17 +13,19 @@ mod rejected;
 mod retry_timer;
 mod schedule;
 mod settings;
+mod size_limit;
 mod split;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::delivery::backoff::Jitter;
 use crate::delivery::outcome;
-use crate::delivery::outcome::Outcome;
-use crate::delivery::queue::DeliveryQueue;
+use crate::delivery::outcome::{DeliveryError, Outcome};
+use crate::delivery::queue::{DeliveryQueue, QueuedBatch};
 use crate::delivery::rate_limit::RateLimiter;
 use crate::delivery::sender::outage::OutageReporter;
 pub use crate::delivery::sender::outage::{LastError, TroubleHook};
@@ -31,6 +34,7 @@ use crate::delivery::sender::rejected::RejectionRecorder;
 use crate::delivery::sender::retry_timer::{RetryTimer, WaitResult};
 use crate::delivery::sender::schedule::{InFlight, RequestId};
 pub use crate::delivery::sender::settings::SenderSettings;
+use crate::delivery::sender::size_limit::BodyLimit;
 use crate::http::Push;
 use crate::report::counters::{Counters, Wait};
 use crate::report::messages::Reporter;
@@ -66,57 +70,81 @@ pub struct SenderParts {
     pub jitter: Jitter,
 }
 
-/// The shipping thread at work.
+/// The sender thread at work.
 struct Sender {
-    delivery: SenderSettings,
-    push: Arc<dyn Push>,
-    backlog: Arc<DeliveryQueue>,
+    settings: SenderSettings,
+    transport: Arc<dyn Push>,
+    queue: Arc<DeliveryQueue>,
     counters: Arc<Counters>,
     checkpoint: Option<Arc<Checkpoint>>,
     jitter: Jitter,
-    crew: ParallelSend,
-    desk: InFlight,
-    fates: RejectionRecorder,
-    pace: RateLimiter,
-    vigil: RetryTimer,
-    voice: OutageReporter,
-    /// Rounds in a row that met trouble.
+    parallel: ParallelSend,
+    in_flight: InFlight,
+    rejected: RejectionRecorder,
+    rate: RateLimiter,
+    body_limit: BodyLimit,
+    timer: RetryTimer,
+    outage: OutageReporter,
+    /// Where requests go, as messages name it.
+    url: String,
+    /// Rounds in a row after which everything had to wait.
     attempt: u32,
+    /// Since when Loki cannot be reached, or answers nothing well: one request at a time shows
+    /// whether that is over.
+    down: Option<Down>,
     epoch: Instant,
+}
+
+/// What is known of an outage.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Down {
+    /// It is one of the server, or of the connection.
+    Everything,
+    /// It may be due to an entry in what was sent so far.
+    PerhapsAnEntry,
 }
 
 /// One request's way there and back.
 struct Attempt {
-    place: RequestId,
+    id: RequestId,
     outcome: Outcome,
     sent: Instant,
     back: Instant,
+    /// How long it might have taken.
+    timeout: Duration,
 }
 
+/// Batches that are taken up at most, where other streams are needed to tell an outage from an
+/// entry that is never answered well.
+const LOOK_AHEAD: usize = 8;
+
 impl SenderParts {
-    /// Ships until the backlog is closed and empty, or the time is over; what is then there is
-    /// left.
+    /// Sends until the queue is closed and empty, or the time is over; what is there then is left.
     pub fn run(self) {
-        let backlog = Arc::clone(&self.backlog);
+        let queue = Arc::clone(&self.backlog);
         let url = self.push.url().unwrap_or(&self.target).to_owned();
+        let gzip_level = self.delivery.gzip_level;
         let mut sender = Sender {
-            crew: ParallelSend::default(),
-            desk: InFlight::default(),
-            fates: RejectionRecorder::new(self.dead_letter, self.reporter),
-            pace: RateLimiter::default(),
-            vigil: RetryTimer::new(self.stop, Arc::clone(&self.counters), &self.delivery),
-            voice: OutageReporter::new(self.reporter, self.target, url, self.trouble),
+            parallel: ParallelSend::default(),
+            in_flight: InFlight::default(),
+            rejected: RejectionRecorder::new(self.dead_letter, self.reporter, gzip_level),
+            rate: RateLimiter::default(),
+            body_limit: BodyLimit::default(),
+            timer: RetryTimer::new(self.stop, Arc::clone(&self.counters), &self.delivery),
+            outage: OutageReporter::new(self.reporter, self.target, url.clone(), self.trouble),
+            url,
             attempt: 0,
+            down: None,
             epoch: Instant::now(),
-            delivery: self.delivery,
-            push: self.push,
-            backlog: self.backlog,
+            settings: self.delivery,
+            transport: self.push,
+            queue: self.backlog,
             counters: self.counters,
             checkpoint: self.checkpoint,
             jitter: self.jitter,
         };
         // Dropped first, while the sender still holds its batches: what can be stored of them is.
-        let _abandon = Abandon(&backlog);
+        let _abandon = Abandon(&queue);
         sender.run();
     }
 }
@@ -124,134 +152,171 @@ impl SenderParts {
 impl Sender {
     fn run(&mut self) {
         loop {
-            self.settle_finished();
-            let ready = self.desk.ready(Instant::now());
-            let goes_on = if ready.is_empty() {
-                let wake = self.take_next();
-                self.goes_on(wake)
+            self.complete_batches();
+            let ready = self.in_flight.next_requests(Instant::now());
+            let continues = if ready.is_empty() {
+                let woken = self.next_batch();
+                self.continues(woken)
             } else {
-                self.round(&ready)
+                self.send_round(ready)
             };
-            if !goes_on {
-                return;
+            if !continues {
+                break;
             }
+        }
+        if self.in_flight.has_fault() {
+            self.queue.set_hopeless(true);
         }
     }
 
     /// Whether there is something to do after a wait.
-    fn goes_on(&mut self, wake: WaitResult) -> bool {
-        match wake {
+    fn continues(&mut self, woken: WaitResult) -> bool {
+        match woken {
             WaitResult::Retry => true,
-            WaitResult::LastTry if !self.vigil.is_through() && !self.desk.is_empty() => {
-                self.vigil.set_last_try();
-                self.desk.hurry(Instant::now());
+            WaitResult::LastTry if !self.timer.is_through() && !self.in_flight.is_empty() => {
+                self.timer.set_last_try();
+                self.in_flight.make_due(Instant::now());
                 true
             }
             WaitResult::LastTry | WaitResult::Shutdown => false,
         }
     }
 
-    /// Nothing may go now: takes the next shipment, or waits for a stream that was put aside.
-    fn take_next(&mut self) -> WaitResult {
-        let due = self.desk.next_due();
+    /// Nothing may be sent now: takes the next batch, or waits for what stands aside.
+    fn next_batch(&mut self) -> WaitResult {
+        let due = self.in_flight.next_due();
         // A spool may hold far more for that stream than memory.
-        if let Some(due) = due.filter(|_| self.backlog.is_hand_full()) {
-            return self.vigil.wait(due);
+        if let Some(due) = due.filter(|_| self.queue.is_hand_full()) {
+            return self.timer.wait(due);
         }
-        match self.backlog.take(due) {
-            Pop::Item(taken) => {
-                self.desk.add(taken, Instant::now());
+        match self.queue.take(due) {
+            Pop::Item(queued) => {
+                self.take_up(queued);
                 WaitResult::Retry
             }
-            Pop::Kicked if self.vigil.is_over() => WaitResult::Shutdown,
+            Pop::Kicked if self.timer.is_over() => WaitResult::Shutdown,
             Pop::Kicked | Pop::TimedOut => WaitResult::Retry,
             Pop::Ended => match due {
-                Some(due) => self.vigil.wait(due),
+                Some(due) => self.timer.wait(due),
                 None => WaitResult::Shutdown,
             },
         }
     }
 
-    /// One try for each of these, and the wait that their answers ask for. Whether to go on.
-    fn round(&mut self, ready: &[RequestId]) -> bool {
-        let ready = self.within_the_limit(ready);
-        if self.keep_pace(&ready) == WaitResult::Shutdown {
-            return false;
-        }
-        let tries = self.vigil.begin();
-        let trips = self.send(&ready, tries);
-        if trips.is_empty() {
-            return false;
-        }
-        let hold = self.take_in(trips);
-        self.vigil.ended(tries, hold.is_none());
-        let Some(hold) = hold else {
-            // However well it goes: after a signal the time is a total.
-            return !self.vigil.is_late();
+    /// Takes a batch up: its requests are in flight from now on.
+    fn take_up(&mut self, mut queued: QueuedBatch) {
+        let requests = std::mem::take(&mut queued.shipment.requests);
+        let fitted = |request| self.rejected.fitted(request);
+        let requests = requests.into_iter().map(fitted).collect();
+        self.in_flight.add(queued, requests, Instant::now());
+    }
+
+    /// Sends each of these once, and waits as long as the responses ask for. Whether to continue.
+    fn send_round(&mut self, ready: Vec<RequestId>) -> bool {
+        let ready = match self.down {
+            Some(down) => self.probe(down).map_or(ready, |id| vec![id]),
+            None => ready,
         };
-        let lasting = hold.trouble.permanent;
-        if lasting {
-            self.backlog.set_hopeless(true);
+        let ready = self.split_to_limits(&ready);
+        if self.wait_for_rate(&ready) == WaitResult::Shutdown {
+            return false;
         }
-        self.voice.held(&hold, self.counters.counts().left());
+        let timing = self.timer.begin();
+        let attempts = self.send(&ready, timing);
+        if attempts.is_empty() {
+            return false;
+        }
+        let blocked = self.handle_responses(attempts);
+        self.timer.ended(timing, blocked.is_none());
+        let Some(blocked) = blocked else {
+            // However well it goes: after a signal the time is a total.
+            return !self.timer.is_late();
+        };
+        let permanent = blocked.trouble.permanent;
+        if permanent {
+            self.queue.set_hopeless(true);
+        }
+        self.outage.held(&blocked, self.counters.counts().left());
         // A run that ends by itself does not end while that lasts.
         if let Some(full) = self
-            .backlog
+            .queue
             .holding()
-            .filter(|_| self.delivery.end_when_hopeless)
+            .filter(|_| self.settings.end_when_hopeless)
         {
-            self.voice.held_up(full);
+            self.outage.held_up(full);
         }
         self.counters.waits(Wait {
-            why: hold.why(),
-            until: Instant::now() + hold.wait,
+            why: blocked.why(),
+            until: Instant::now() + blocked.wait,
         });
-        let hopeless =
-            lasting && self.delivery.end_when_hopeless && self.counters.last_accepted().is_none();
-        if self.vigil.is_through() || hopeless || self.vigil.is_over() {
+        let hopeless = permanent && self.ends_when_hopeless();
+        if self.timer.is_through() || hopeless || self.timer.is_over() {
             return false;
         }
-        let wake = self.wait_for_more(Instant::now() + hold.wait);
-        self.goes_on(wake)
+        let woken = self.wait_for_retry(Instant::now() + blocked.wait);
+        self.continues(woken)
+    }
+
+    /// Whether a configuration fault ends the run: it ends by itself, and nothing ever succeeded.
+    fn ends_when_hopeless(&self) -> bool {
+        self.settings.end_when_hopeless && self.counters.last_accepted().is_none()
+    }
+
+    /// The one request that shows whether an outage is over: another each time, since what is in one
+    /// may be the reason.
+    fn probe(&mut self, down: Down) -> Option<RequestId> {
+        if down == Down::PerhapsAnEntry {
+            while self.in_flight.batches() < LOOK_AHEAD
+                && !self.in_flight.has_several_streams()
+                && !self.queue.is_hand_full()
+            {
+                let Pop::Item(queued) = self.queue.take(Some(Instant::now())) else {
+                    break;
+                };
+                self.take_up(queued);
+            }
+        }
+        let probes = self.in_flight.probes();
+        let turn = self.attempt as usize % probes.len().max(1);
+        probes.get(turn).copied()
     }
 
     /// Waits for the next try. What was given up is waited for no longer than until there is
     /// nothing more to try.
-    fn wait_for_more(&mut self, due: Instant) -> WaitResult {
-        self.settle_finished();
-        while self.desk.is_empty() {
-            match self.backlog.take(Some(due)) {
-                Pop::Item(taken) => self.desk.add(taken, Instant::now()),
-                Pop::Kicked if self.vigil.is_over() => return WaitResult::Shutdown,
-                Pop::Kicked if self.vigil.has_advanced() => return WaitResult::Retry,
+    fn wait_for_retry(&mut self, due: Instant) -> WaitResult {
+        self.complete_batches();
+        while self.in_flight.is_empty() {
+            match self.queue.take(Some(due)) {
+                Pop::Item(queued) => self.take_up(queued),
+                Pop::Kicked if self.timer.is_over() => return WaitResult::Shutdown,
+                Pop::Kicked if self.timer.has_advanced() => return WaitResult::Retry,
                 Pop::Kicked => {}
                 Pop::TimedOut | Pop::Ended => return WaitResult::Retry,
             }
         }
-        self.vigil.wait(due)
+        self.timer.wait(due)
     }
 
-    /// Cuts what is larger than a known limit takes, and keeps what goes side by side below it.
-    fn within_the_limit(&mut self, ready: &[RequestId]) -> Vec<RequestId> {
-        // From the last to the first, since cutting moves the places behind.
-        ready.iter().rev().for_each(|&place| self.cut(place));
-        let ready = self.desk.ready(Instant::now());
+    /// Splits what is larger than a known limit accepts, and keeps what is sent side by side below
+    /// it.
+    fn split_to_limits(&mut self, ready: &[RequestId]) -> Vec<RequestId> {
+        let split: Vec<_> = ready.iter().map(|&id| self.split_to_limit(id)).collect();
         let mut sum = 0;
-        let most = self.pace.most().unwrap_or(u64::MAX);
-        let within = ready.iter().take_while(|&&place| {
+        let most = self.rate.most().unwrap_or(u64::MAX);
+        let within = split.into_iter().take_while(|&id| {
             let first = sum == 0;
-            sum += self.desk.parcel(place).request.bytes as u64;
+            sum += self.in_flight.request(id).request.bytes as u64;
             first || sum <= most
         });
-        within.copied().collect()
+        within.collect()
     }
 
-    /// Waits as long as a known rate limit asks of requests that were not tried yet.
-    fn keep_pace(&mut self, ready: &[RequestId]) -> WaitResult {
-        let fresh = ready.iter().map(|&place| self.desk.parcel(place));
+    /// Waits as long as a known rate limit asks of requests that were not sent yet.
+    fn wait_for_rate(&mut self, ready: &[RequestId]) -> WaitResult {
+        let fresh = ready.iter().map(|&id| self.in_flight.request(id));
         let bytes: usize = fresh
-            .filter(|parcel| parcel.tries == 0)
-            .map(|parcel| parcel.request.bytes)
+            .filter(|pending| pending.tries == 0)
+            .map(|pending| pending.request.bytes)
             .sum();
         if bytes == 0 {
             return WaitResult::Retry;
@@ -259,53 +324,73 @@ impl Sender {
         let now = Instant::now();
         let random = self.jitter.next();
         let wait = self
-            .pace
+            .rate
             .before_next(now - self.epoch, bytes as u64, random);
         if wait.is_zero() {
             WaitResult::Retry
         } else {
-            self.vigil.wait(now + wait)
+            self.timer.wait(now + wait)
         }
     }
 
-    /// One try for each of these, over at most so many connections at once, as long as there is time.
-    fn send(&self, ready: &[RequestId], tries: AttemptTiming) -> Vec<Attempt> {
-        let trips = self
-            .crew
-            .side_by_side(ready, self.delivery.connections, |&place| {
-                let parcel = self.desk.parcel(place);
-                let timeout = self.vigil.timeout(tries, parcel.request.body.len())?;
-                self.counters
-                    .tried(parcel.request.body.len(), parcel.tries > 0);
-                let sent = Instant::now();
-                let outcome = outcome::classify(self.push.push(&parcel.request, timeout));
-                Some(Attempt {
-                    place,
-                    outcome,
-                    sent,
-                    back: Instant::now(),
-                })
-            });
-        trips.into_iter().flatten().collect()
+    /// Sends each of these once, over at most so many connections at once, as long as there is time
+    /// and Loki can be reached.
+    fn send(&self, ready: &[RequestId], timing: AttemptTiming) -> Vec<Attempt> {
+        let connections = self.settings.connections;
+        // Those that are under way together share the link.
+        let mut sizes: Vec<usize> = ready.iter().map(|&id| self.body_size(id)).collect();
+        sizes.sort_unstable();
+        let together = sizes.iter().rev().take(connections).sum();
+        let down = AtomicBool::new(false);
+        let attempts = self.parallel.side_by_side(ready, connections, |&id| {
+            if down.load(Ordering::Relaxed) {
+                return None;
+            }
+            let timeout = self.timer.timeout(timing, together)?;
+            let pending = self.in_flight.request(id);
+            self.counters
+                .tried(pending.request.body.len(), pending.tries > 0);
+            let sent = Instant::now();
+            let outcome = outcome::classify(self.transport.push(&pending.request, timeout));
+            let is_down = |error: &DeliveryError| {
+                matches!(error.status, None | Some(502..=504)) && !error.permanent
+            };
+            if matches!(&outcome, Outcome::Later { error, .. } if is_down(error)) {
+                down.store(true, Ordering::Relaxed);
+            }
+            Some(Attempt {
+                id,
+                outcome,
+                sent,
+                back: Instant::now(),
+                timeout,
+            })
+        });
+        attempts.into_iter().flatten().collect()
     }
 
-    fn settle_finished(&mut self) {
-        while let Some(tray) = self.desk.finished() {
-            // The marks first: what is settled leaves the spool once a checkpoint covers it.
+    fn body_size(&self, id: RequestId) -> usize {
+        self.in_flight.request(id).request.body.len()
+    }
+
+    fn complete_batches(&mut self) {
+        while let Some(batch) = self.in_flight.next_completed() {
+            let queued = batch.queued;
+            // The positions first: what is completed leaves the spool once a checkpoint covers it.
             if let Some(checkpoint) = &self.checkpoint {
-                checkpoint.settled(&tray.taken.shipment.positions);
+                checkpoint.settled(&queued.shipment.positions);
             }
-            drop(tray.taken.ticket);
+            drop(queued.ticket);
             if let Some(checkpoint) = &self.checkpoint {
                 checkpoint.keep(Instant::now());
             }
-            self.voice
-                .settled(tray.taken.shipment.number, tray.size, tray.began.elapsed());
+            self.outage
+                .settled(queued.shipment.number, batch.size, batch.began.elapsed());
         }
     }
 }
 
-/// Gives the backlog up when shipping ends, however it ends, so that nobody waits for it.
+/// Gives the queue up when sending ends, however it ends, so that nobody waits for it.
 struct Abandon<'a>(&'a DeliveryQueue);
 
 impl Drop for Abandon<'_> {

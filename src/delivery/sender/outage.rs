@@ -4,13 +4,14 @@
 //! Knows what was said already, and keeps the last trouble for the closing words. Decides nothing
 //! about requests.
 
+use std::collections::HashMap;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::delivery::outcome::{self, DeliveryError};
 
-use crate::delivery::sender::schedule::PARKED_FOR;
+use crate::delivery::sender::schedule::NO_ROOM_RETRIED_FOR;
 use crate::entry::labels::Labels;
 use crate::report::messages::{Message, Reporter};
 
@@ -86,6 +87,8 @@ pub struct OutageReporter {
     said_held_up: bool,
     /// Whether it was said that batches are given up, since Loki last took something.
     giving_up: bool,
+    /// Streams of which it was reported that they alone are answered badly.
+    failing: HashMap<Arc<Labels>, Instant>,
 }
 
 impl OutageReporter {
@@ -100,6 +103,7 @@ impl OutageReporter {
             said: false,
             said_held_up: false,
             giving_up: false,
+            failing: HashMap::new(),
         }
     }
 
@@ -155,12 +159,36 @@ impl OutageReporter {
                 entries,
             });
         }
-        self.last.set(None);
+        if self.failing.is_empty() {
+            self.last.set(None);
+        }
     }
 
-    /// Loki took something: giving up would be news again.
-    pub fn taken(&mut self) {
+    /// A request of this stream passed: giving up would be news again.
+    pub fn taken(&mut self, stream: &Labels) {
         self.giving_up = false;
+        if let Some(since) = self.failing.remove(stream) {
+            self.reporter.say(&Message::StreamTroubleEnded {
+                stream: &stream.to_string(),
+                after: since.elapsed(),
+            });
+        }
+    }
+
+    /// A stream alone is answered badly, for the so many-th time. The first failure that the next
+    /// try makes good is no news.
+    pub fn stream_fails(&mut self, stream: &Arc<Labels>, error: &DeliveryError, tries: u32) {
+        let why = error.describe();
+        let is_news = error.permanent || tries > 1;
+        if is_news && !self.failing.contains_key(stream) {
+            self.failing.insert(Arc::clone(stream), Instant::now());
+            self.reporter.say(&Message::StreamTroubleBegan {
+                stream: &stream.to_string(),
+                url: &self.url,
+                why: &why,
+            });
+        }
+        self.last.set(Some(why));
     }
 
     /// A request was given up.
@@ -179,7 +207,7 @@ impl OutageReporter {
         if is_news {
             self.reporter.say(&Message::NoPlace {
                 stream: &stream.to_string(),
-                tried: PARKED_FOR,
+                tried: NO_ROOM_RETRIED_FOR,
             });
         }
         self.last.set(Some(trouble.describe()));

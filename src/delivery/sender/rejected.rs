@@ -1,94 +1,190 @@
-//! Fates: writes down what became of requests, and of the entries in one that was refused in part.
+//! Records which entries were refused, and which of them are sent once more, changed to fit.
 //!
-//! Knows how a refusal is told apart (`refusal`) and how it is said. Sends nothing.
+//! What a refusal means for each entry is decided in `rejection`; here it is counted, reported and
+//! written to the dead letter.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::batch::encode;
+use crate::batch::encode::{self, Encoder};
+use crate::delivery::outcome::DeliveryError;
 use crate::delivery::queue::Ack;
-use crate::delivery::rejection;
-use crate::delivery::rejection::{Context, SentEntry};
+use crate::delivery::rejection::fit::{NamedLimits, Part, fit, merge};
+use crate::delivery::rejection::{self, Context, Reason, SentEntry};
+use crate::delivery::sender::bad_entry::Answers;
+use crate::delivery::sender::schedule::PendingRequest;
 use crate::entry::Entry;
 use crate::entry::request::Request;
 use crate::report::counters::Fate;
-use crate::report::messages;
-use crate::report::messages::{Message, Reporter};
+use crate::report::messages::{self, Message, Reporter};
 use crate::storage::dead_letter::DeadLetter;
 
-/// Where fates are written.
+/// Records refused entries.
 pub struct RejectionRecorder {
     dead_letter: Option<Arc<DeadLetter>>,
     reporter: Reporter,
-    /// Reasons that were spoken of; more of the same is only counted.
-    said: HashSet<String>,
+    /// Reasons that were reported; more of the same is only counted.
+    reported: HashSet<String>,
+    /// Limits that Loki named in this run.
+    limits: NamedLimits,
+    gzip_level: u8,
 }
 
 impl RejectionRecorder {
     /// Keeps refused entries in this file, if there is one.
-    pub fn new(dead_letter: Option<Arc<DeadLetter>>, reporter: Reporter) -> Self {
+    pub fn new(dead_letter: Option<Arc<DeadLetter>>, reporter: Reporter, gzip_level: u8) -> Self {
         Self {
             dead_letter,
             reporter,
-            said: HashSet::new(),
+            reported: HashSet::new(),
+            limits: NamedLimits::default(),
+            gzip_level,
         }
     }
 
-    /// Loki refused it, or some of it: after a 400 for a stated rule the good entries are stored
-    /// (contract, trap T5), and the rule, applied to our own entries, tells the others.
-    pub fn refused(&mut self, request: &Request, ticket: &Ack, status: u16, text: &str) {
-        let opened = encode::open(request).ok().filter(|_| status == 400);
-        let found = opened.as_ref().and_then(|opened| {
-            let sent: Vec<SentEntry> = opened.entries().map(|entry| as_sent(&entry)).collect();
-            let now = SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default();
-            let hints = Context {
-                now: Some(now.as_nanos() as i64),
-                newest_before: None,
-                cut: text.len() >= crate::http::client::REFUSAL_TEXT,
-            };
-            rejection::read(text, &sent, &hints)
-        });
-        let (Some(opened), Some(found)) = (opened, found) else {
-            self.refused_whole(request, ticket, status, text, &format!("status {status}"));
-            return;
+    /// A request as it is to be sent: its entries changed to fit the limits that Loki named.
+    pub fn fitted(&self, request: Request) -> PendingRequest {
+        let opened = (!self.limits.is_empty()).then(|| encode::open(&request).ok());
+        let Some(opened) = opened.flatten() else {
+            return PendingRequest::new(request);
         };
-        let refused = found.refused.len();
-        if let Some((_, reason)) = found.refused.first() {
-            self.say(refused, status, text, reason.as_str());
+        let (mut others, mut changed) = (Vec::new(), Vec::new());
+        for entry in opened.entries() {
+            let sent = SentEntry::of(&entry);
+            match self.limits.exceeded_by(&sent) {
+                Some(_) => changed.extend(fit(&entry, &sent, &self.limits)),
+                None => others.push(Part::whole(&entry)),
+            }
         }
-        ticket.settle(request.entries - refused, Fate::Delivered);
-        let entries: Vec<Entry<'_>> = opened.entries().collect();
-        let certain = found.exact || refused == entries.len();
+        if changed.is_empty() {
+            return PendingRequest::new(request);
+        }
+        self.encode(&request, &merge(others, changed))
+    }
+
+    fn encode(&self, request: &Request, parts: &[Part]) -> PendingRequest {
+        let level = if request.gzip { self.gzip_level } else { 0 };
+        let entries = parts.iter().map(Part::entry);
+        let request = Encoder::new(level).request(&request.labels, entries);
+        PendingRequest {
+            ends: Some(parts.iter().map(|part| part.is_end).collect()),
+            ..PendingRequest::new(request)
+        }
+    }
+
+    /// Loki refused it, or some of it: after a 400 for a stated rule the good entries are stored, and
+    /// the rule, applied to our own entries, tells the others. What is refused for a limit that Loki
+    /// names, and was not changed before, is returned, changed to fit.
+    pub fn refused(
+        &mut self,
+        pending: &PendingRequest,
+        ack: &Ack,
+        status: u16,
+        text: &str,
+    ) -> Option<PendingRequest> {
+        let request = &pending.request;
+        let opened = encode::open(request).ok().filter(|_| status == 400);
+        let entries: Vec<Entry<'_>> = opened
+            .iter()
+            .flat_map(encode::DecodedRequest::entries)
+            .collect();
+        let sent: Vec<SentEntry> = entries.iter().map(SentEntry::of).collect();
+        let found = rejection::read(text, &sent, &context(text)).filter(|_| opened.is_some());
+        let Some(mut found) = found else {
+            self.refused_whole(pending, ack, status, text, &format!("status {status}"));
+            return None;
+        };
+        let named = rejection::named_limits(text);
+        self.limits.update(named);
+        // Which entries exceed a limit that Loki names, our own count says.
+        let mut reasons: Vec<Option<Reason>> = vec![None; entries.len()];
+        for (at, entry) in sent.iter().enumerate() {
+            reasons[at] = named.exceeded_by(entry);
+        }
+        for &(at, reason) in &found.refused {
+            let is_earlier = matches!(reason, Reason::TooOld | Reason::TooNew);
+            if is_earlier || reasons[at].is_none() {
+                reasons[at] = Some(reason);
+            }
+        }
+        let by_own_count = |&(at, reason): &(usize, Reason)| {
+            pending.ends.is_none() && self.limits.exceeded_by(&sent[at]) == Some(reason)
+        };
+        let refused = reasons.into_iter().enumerate();
+        let refused = refused.filter_map(|(at, reason)| Some((at, reason?)));
+        let (to_fit, refused): (Vec<_>, Vec<_>) = refused.partition(by_own_count);
+        found.refused = refused;
+
+        let owed = |at: usize| usize::from(pending.ends.as_ref().is_none_or(|ends| ends[at]));
+        let lost: usize = found.refused.iter().map(|&(at, _)| owed(at)).sum();
+        if let Some((_, reason)) = found.refused.first() {
+            self.report(found.refused.len(), status, text, reason.as_str());
+        }
+        ack.settle(pending.entries() - lost - to_fit.len(), Fate::Delivered);
+        let certain = found.exact || found.refused.len() == entries.len();
         for (at, reason) in found.refused {
             let reason = reason.as_str();
-            ticket.settle(1, Fate::Refused(reason.to_owned()));
+            ack.settle(owed(at), Fate::Refused(reason.to_owned()));
             self.keep(request, &entries[at], reason, certain);
         }
+        let fitted = |&(at, _): &(usize, Reason)| fit(&entries[at], &sent[at], &self.limits);
+        let parts: Vec<Part> = to_fit.iter().flat_map(fitted).collect();
+        (!parts.is_empty()).then(|| self.encode(request, &merge(Vec::new(), parts)))
     }
 
     /// Loki refused all of it, or what it stored cannot be told.
     pub fn refused_whole(
         &mut self,
-        request: &Request,
-        ticket: &Ack,
+        pending: &PendingRequest,
+        ack: &Ack,
         status: u16,
         text: &str,
         reason: &str,
     ) {
-        ticket.settle(request.entries, Fate::Refused(reason.to_owned()));
-        if let Ok(opened) = encode::open(request) {
-            for entry in opened.entries() {
-                self.keep(request, &entry, reason, true);
-            }
-        }
-        self.say(request.entries, status, text, reason);
+        ack.settle(pending.entries(), Fate::Refused(reason.to_owned()));
+        self.keep_all(pending, reason);
+        self.report(pending.entries(), status, text, reason);
     }
 
-    /// An entry that Loki does not want. If it is not `certain` that it is this one, since Loki's
-    /// counts do not agree with what its rules make of the request, that is kept with it.
+    /// An entry that was found to be the reason why its requests were never answered well.
+    pub fn refused_as_bad(
+        &mut self,
+        pending: &PendingRequest,
+        ack: &Ack,
+        error: &DeliveryError,
+        answers: &Answers,
+        url: &str,
+    ) {
+        let why = error.describe();
+        let status = error.status.unwrap_or_default();
+        ack.settle(pending.entries(), Fate::Refused(format!("status {status}")));
+        self.keep_all(pending, &why);
+        let opened = encode::open(&pending.request).ok();
+        let line = opened
+            .iter()
+            .flat_map(encode::DecodedRequest::entries)
+            .next();
+        let (times, over) = answers.count();
+        self.reporter.say(&Message::BadEntry {
+            url,
+            why: &why,
+            times,
+            over,
+            line: line.as_ref().map_or("", |entry| entry.line),
+        });
+    }
+
+    fn keep_all(&self, pending: &PendingRequest, reason: &str) {
+        if let Ok(opened) = encode::open(&pending.request) {
+            for entry in opened.entries() {
+                self.keep(&pending.request, &entry, reason, true);
+            }
+        }
+    }
+
+    /// Keeps a refused entry. If it is not `certain` that it is this one, since Loki's counts do not
+    /// agree with what its rules make of the request, that is kept with it.
     fn keep(&self, request: &Request, entry: &Entry<'_>, reason: &str, certain: bool) {
         let guessed = (!certain).then(|| messages::guessed(reason));
         let reason = guessed.as_deref().unwrap_or(reason);
@@ -101,9 +197,9 @@ impl RejectionRecorder {
         });
     }
 
-    /// Says a refusal, the first time it happens for this reason.
-    fn say(&mut self, entries: usize, status: u16, text: &str, reason: &str) {
-        if self.said.insert(reason.to_owned()) {
+    /// Reports a refusal, the first time it happens for this reason.
+    fn report(&mut self, entries: usize, status: u16, text: &str, reason: &str) {
+        if self.reported.insert(reason.to_owned()) {
             self.reporter.say(&Message::Refused {
                 entries,
                 status,
@@ -113,22 +209,13 @@ impl RejectionRecorder {
     }
 }
 
-/// An entry as Loki's rules look at it.
-fn as_sent(entry: &Entry<'_>) -> SentEntry {
-    let mut sent = SentEntry {
-        time: entry.time,
-        line: entry.line.len(),
-        metadata: 0,
-        metadata_count: 0,
-    };
-    let object: Option<serde_json::Map<String, serde_json::Value>> =
-        serde_json::from_str(entry.metadata).ok();
-    for (name, value) in object.into_iter().flatten() {
-        sent.metadata_count += 1;
-        // Loki does not count the level it would add itself (`pkg/util/entry_size.go`).
-        if name != "detected_level" {
-            sent.metadata += name.len() + value.as_str().map_or(0, str::len);
-        }
+fn context(text: &str) -> Context {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Context {
+        now: Some(now.as_nanos() as i64),
+        newest_before: None,
+        cut: text.len() >= crate::http::client::REFUSAL_TEXT,
     }
-    sent
 }

@@ -117,8 +117,8 @@ impl RetryTimer {
         std::mem::replace(&mut self.phase, phase) < phase
     }
 
-    /// How long one more of these, with a body of this size, may take: after a signal, no longer
-    /// than is left. None if none may begin any more.
+    /// How long one more of these may take, sent together with others of so many bytes: after a
+    /// signal, no longer than is left. None if none may begin any more.
     pub fn timeout(&self, tries: AttemptTiming, body: usize) -> Option<Duration> {
         let now = Instant::now();
         let mut timeout = time_for_body(self.timeout, body);

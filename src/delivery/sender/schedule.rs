@@ -1,372 +1,574 @@
-//! The desk: what is under way, and which request may go next. Pure; told the time.
+//! The requests in flight, and which of them may be sent next. Pure; told the time.
 //!
-//! Shipments go one after another. Only a stream that Loki has no place for (its limit of active
-//! streams can last half an hour) is put aside, so that its trouble stays its own: its requests
-//! keep their order and wait, while those of other streams go on. Shipments are settled in order
-//! all the same. Knows no socket and no text.
+//! Batches go one after another, and within a stream so do requests. What must not hold up the
+//! others steps out of that order: a stream that Loki has no room for, a stream that alone is
+//! answered badly, and a single entry that is suspected to be the reason. Batches are completed in
+//! order all the same, so a checkpoint never moves past an entry that still waits.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::bad_entry::{Answers, Evidence, Verdict};
 use crate::delivery::queue::QueuedBatch;
 use crate::entry::labels::Labels;
 use crate::entry::request::Request;
 
-/// How long a stream is tried for which Loki has no place.
-pub const PARKED_FOR: Duration = Duration::from_mins(1);
+/// How long a stream beyond Loki's limit of active streams is retried.
+pub const NO_ROOM_RETRIED_FOR: Duration = Duration::from_mins(1);
 
-/// A request under way.
+/// Requests of a stream that may fail in a row while a bad entry is searched for. Where nothing of
+/// the stream passes, the search would only be load: it continues after the next wait.
+const SEARCH: u32 = 4;
+
+/// Suspected entries of which so many wait beside their streams; beyond that streams wait for them.
+const MAX_SUSPECTS: usize = 100;
+
+/// Names a request as long as it is in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId {
+    batch: u64,
+    request: u64,
+}
+
+/// A request before it was split, and its [`PendingRequest::ends`].
+pub type Whole = (Request, Option<Vec<bool>>);
+
+/// A request in flight.
 #[derive(Debug)]
 pub struct PendingRequest {
     /// The request.
     pub request: Request,
-    /// How often it was tried.
+    /// Which entries end an entry as it was read, where some were cut to fit a limit of Loki's.
+    pub ends: Option<Vec<bool>>,
+    /// How often it was sent.
     pub tries: u32,
-    /// When a rate limit first refused it, or what it was cut from.
+    /// When a rate limit first refused it, or what it was split from.
     pub limited: Option<Instant>,
-    /// What it was cut from on trial, and how many parcels behind it were cut from that too.
-    pub whole: Option<(Box<Request>, usize)>,
+    /// What it was split from on trial, and the other pieces of that.
+    pub whole: Option<(Box<Whole>, Vec<RequestId>)>,
+    /// The bad answers it got.
+    pub answers: Answers,
+    /// Since when a bad entry is searched for in it.
+    pub searched: Option<Instant>,
+    /// Whether the last answer was a configuration fault.
+    pub faulty: bool,
+    /// When a suspected entry is sent again, beside the rest of its stream.
+    pub beside: Option<Instant>,
 }
 
 impl PendingRequest {
-    /// A request that was not tried yet.
+    /// A request that was not sent yet.
     pub fn new(request: Request) -> Self {
         Self {
             request,
+            ends: None,
             tries: 0,
             limited: None,
             whole: None,
+            answers: Answers::default(),
+            searched: None,
+            faulty: false,
+            beside: None,
         }
+    }
+
+    /// How many entries, as they were read, have their fate with it.
+    pub fn entries(&self) -> usize {
+        let cut = self.ends.as_ref();
+        cut.map_or(self.request.entries, |ends| {
+            ends.iter().filter(|&&ends| ends).count()
+        })
     }
 }
 
-/// A shipment under way: its requests that are not settled.
+/// A batch in flight: the requests that have no fate yet.
 #[derive(Debug)]
 pub struct InFlightBatch {
-    /// The shipment, without its requests.
-    pub taken: QueuedBatch,
-    /// What is not settled.
-    pub parcels: Vec<PendingRequest>,
-    /// When it was begun.
+    /// The batch, without its requests.
+    pub queued: QueuedBatch,
+    /// The requests without a fate, in order.
+    requests: Vec<(u64, PendingRequest)>,
+    /// When it was taken up.
     pub began: Instant,
     /// How many requests, entries and bytes it began with.
     pub size: (usize, usize, usize),
 }
 
-/// A place on the desk: tray and parcel.
-pub type RequestId = (usize, usize);
-
-/// A stream that was put aside.
-#[derive(Debug)]
-struct SuspendedStream {
-    since: Instant,
-    due: Instant,
+/// A stream that does not take its turn as others do.
+#[derive(Debug, Default)]
+struct Stream {
+    /// Since when its requests fail, without one that passed.
+    failing: Option<Instant>,
+    /// When a request of it last passed, since the first that did not.
+    passed: Option<Instant>,
+    /// Whether the last answer to a request in its turn was a good one.
+    passes: bool,
+    /// How many requests in a row failed in a search for a bad entry.
+    failures: u32,
+    /// Until when it stands aside.
+    suspended: Option<Suspended>,
+    /// Whether it stood aside for its whole time in vain: sent once for each request.
+    given_up: bool,
 }
 
-/// What is under way.
+#[derive(Debug, Clone, Copy)]
+enum Suspended {
+    /// Beyond Loki's limit of active streams.
+    NoRoom { since: Instant, due: Instant },
+    /// It alone is answered badly.
+    Failing { due: Instant },
+}
+
+impl Suspended {
+    fn due(self) -> Instant {
+        match self {
+            Self::NoRoom { due, .. } | Self::Failing { due } => due,
+        }
+    }
+}
+
+/// What is in flight.
 #[derive(Debug, Default)]
 pub struct InFlight {
-    trays: VecDeque<InFlightBatch>,
-    parked: HashMap<Arc<Labels>, SuspendedStream>,
-    /// Streams that stood aside for their whole time in vain: tried once for each request.
-    given_up: HashSet<Arc<Labels>>,
+    batches: VecDeque<InFlightBatch>,
+    /// The number of the first batch; they rise by one.
+    first: u64,
+    next_request: u64,
+    /// Streams in trouble.
+    streams: HashMap<Arc<Labels>, Stream>,
+    /// How many requests wait beside their streams.
+    suspects: usize,
+    /// When a request of any stream last passed.
+    passed: Option<Instant>,
 }
 
 impl InFlight {
-    /// Puts a shipment on the desk.
-    pub fn add(&mut self, mut taken: QueuedBatch, now: Instant) {
-        let requests = std::mem::take(&mut taken.shipment.requests);
+    /// Takes a batch up, its requests as they are to be sent.
+    pub fn add(&mut self, queued: QueuedBatch, requests: Vec<PendingRequest>, now: Instant) {
         let size = (
             requests.len(),
-            requests.iter().map(|request| request.entries).sum(),
-            requests.iter().map(|request| request.body.len()).sum(),
+            requests.iter().map(PendingRequest::entries).sum(),
+            requests
+                .iter()
+                .map(|pending| pending.request.body.len())
+                .sum(),
         );
-        let parcels = requests.into_iter().map(PendingRequest::new).collect();
-        self.trays.push_back(InFlightBatch {
-            taken,
-            parcels,
+        let requests = self.numbered(requests);
+        self.batches.push_back(InFlightBatch {
+            queued,
+            requests,
             began: now,
             size,
         });
     }
 
-    /// Whether nothing is under way.
-    pub fn is_empty(&self) -> bool {
-        self.trays.is_empty()
+    fn numbered(&mut self, requests: Vec<PendingRequest>) -> Vec<(u64, PendingRequest)> {
+        let numbers = self.next_request..;
+        self.next_request += requests.len() as u64;
+        numbers.zip(requests).collect()
     }
 
-    /// The requests that may go now, side by side: of the first shipment that has some, the first
-    /// of each stream; and of streams put aside whose time has come, the first.
-    pub fn ready(&self, now: Instant) -> Vec<RequestId> {
-        let mut ready = Vec::new();
-        let mut seen: HashSet<&Labels> = HashSet::new();
-        let mut from = None;
-        for (t, tray) in self.trays.iter().enumerate() {
-            for (p, parcel) in tray.parcels.iter().enumerate() {
-                let labels = &parcel.request.labels;
-                if !seen.insert(labels) {
-                    continue;
-                }
-                let may_go = match self.parked.get(labels) {
-                    Some(parked) => parked.due <= now,
-                    None => *from.get_or_insert(t) == t,
-                };
-                if may_go {
-                    ready.push((t, p));
+    /// Whether nothing is in flight.
+    pub fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    /// How many batches are in flight.
+    pub fn batches(&self) -> usize {
+        self.batches.len()
+    }
+
+    fn all(&self) -> impl Iterator<Item = (RequestId, &PendingRequest)> {
+        let batches = self.batches.iter().zip(self.first..);
+        batches.flat_map(|(batch, number)| {
+            let id = move |request| RequestId {
+                batch: number,
+                request,
+            };
+            batch
+                .requests
+                .iter()
+                .map(move |(request, pending)| (id(*request), pending))
+        })
+    }
+
+    /// The requests that may be sent now, side by side: of the first batch that has some, the first
+    /// of each stream; and of what stands aside, whatever is due.
+    pub fn next_requests(&self, now: Instant) -> Vec<RequestId> {
+        let mut next = Vec::new();
+        // At most one of a stream is under way.
+        let mut met: HashSet<&Labels> = HashSet::new();
+        if self.suspects > 0 {
+            for (id, pending) in self.all() {
+                let is_due = pending.beside.is_some_and(|due| due <= now);
+                if is_due && met.insert(&pending.request.labels) {
+                    next.push(id);
                 }
             }
         }
-        ready
+        let mut from = None;
+        for (id, pending) in self.all().filter(|(_, pending)| pending.beside.is_none()) {
+            let labels = &pending.request.labels;
+            if !met.insert(labels) {
+                continue;
+            }
+            let suspended = self.streams.get(labels).and_then(|stream| stream.suspended);
+            let may_go = match suspended {
+                Some(suspended) => suspended.due() <= now,
+                None => *from.get_or_insert(id.batch) == id.batch,
+            };
+            if may_go {
+                next.push(id);
+            }
+        }
+        next
     }
 
-    /// When the next stream that was put aside is to be tried.
+    /// The requests of which one shows whether Loki can be reached again: the first of each stream,
+    /// but for streams that it has no room for.
+    pub fn probes(&self) -> Vec<RequestId> {
+        let has_room = |labels: &Arc<Labels>| {
+            let suspended = self.streams.get(labels).and_then(|stream| stream.suspended);
+            !matches!(suspended, Some(Suspended::NoRoom { .. }))
+        };
+        let (in_turn, beside): (Vec<_>, Vec<_>) = self
+            .all()
+            .filter(|(_, pending)| has_room(&pending.request.labels))
+            .partition(|(_, pending)| pending.beside.is_none());
+        let mut met: HashSet<&Labels> = HashSet::new();
+        let all = in_turn.into_iter().chain(beside);
+        let first = all.filter(|(_, pending)| met.insert(&pending.request.labels));
+        first.map(|(id, _)| id).collect()
+    }
+
+    /// When the next request that stands aside is due.
     pub fn next_due(&self) -> Option<Instant> {
-        self.parked.values().map(|parked| parked.due).min()
+        let streams = self.streams.values();
+        let streams = streams.filter_map(|stream| Some(stream.suspended?.due()));
+        let entries = self.all().filter_map(|(_, pending)| pending.beside);
+        if self.suspects > 0 {
+            streams.chain(entries).min()
+        } else {
+            streams.min()
+        }
     }
 
-    /// Makes every stream that was put aside due, for a last try.
-    pub fn hurry(&mut self, now: Instant) {
-        self.parked.values_mut().for_each(|parked| parked.due = now);
+    /// Makes everything that stands aside due, for a last try.
+    pub fn make_due(&mut self, now: Instant) {
+        for stream in self.streams.values_mut() {
+            if let Some(Suspended::NoRoom { due, .. } | Suspended::Failing { due }) =
+                &mut stream.suspended
+            {
+                *due = now;
+            }
+        }
+        let requests = self
+            .batches
+            .iter_mut()
+            .flat_map(|batch| &mut batch.requests);
+        let beside = requests.filter_map(|(_, pending)| pending.beside.as_mut());
+        beside.for_each(|due| *due = now);
     }
 
-    /// How many entries were tried already.
+    /// How many entries were sent already.
     pub fn retrying(&self) -> usize {
-        let parcels = self.trays.iter().flat_map(|tray| &tray.parcels);
-        let tried = parcels.filter(|parcel| parcel.tries > 0);
-        tried.map(|parcel| parcel.request.entries).sum()
+        let sent = self.all().filter(|(_, pending)| pending.tries > 0);
+        sent.map(|(_, pending)| pending.entries()).sum()
     }
 
-    /// The parcel at a place.
-    pub fn parcel(&self, (tray, parcel): RequestId) -> &PendingRequest {
-        &self.trays[tray].parcels[parcel]
+    fn batch_at(&self, id: RequestId) -> usize {
+        (id.batch - self.first) as usize
     }
 
-    /// The parcel at a place, to be changed.
-    pub fn parcel_mut(&mut self, (tray, parcel): RequestId) -> &mut PendingRequest {
-        &mut self.trays[tray].parcels[parcel]
+    /// The request of this name, which is in flight.
+    pub fn request(&self, id: RequestId) -> &PendingRequest {
+        let requests = &self.batch(id).requests;
+        let found = requests.iter().find(|(own, _)| *own == id.request);
+        &found.expect("in flight until it is completed").1
     }
 
-    /// The shipment of a place.
-    pub fn tray(&self, (tray, _): RequestId) -> &InFlightBatch {
-        &self.trays[tray]
+    /// The request of this name, to be changed.
+    pub fn request_mut(&mut self, id: RequestId) -> &mut PendingRequest {
+        let at = self.batch_at(id);
+        let mut requests = self.batches[at].requests.iter_mut();
+        let found = requests.find(|(own, _)| *own == id.request);
+        &mut found.expect("in flight until it is completed").1
     }
 
-    /// Takes a settled request away and puts `instead` in its place. Places behind it in the same
-    /// tray move: settle from the last to the first.
-    ///
-    /// With its last request a stream that stands aside has nothing to come back for.
-    pub fn settle(
+    /// The batch of a request.
+    pub fn batch(&self, id: RequestId) -> &InFlightBatch {
+        &self.batches[self.batch_at(id)]
+    }
+
+    /// Takes away a request that has its fate.
+    pub fn complete(&mut self, id: RequestId) -> PendingRequest {
+        self.replace(id, Vec::new()).0
+    }
+
+    /// Puts others in the place of a request; returns it, and their names.
+    pub fn replace(
         &mut self,
-        (tray, parcel): RequestId,
+        id: RequestId,
         instead: Vec<PendingRequest>,
-    ) -> PendingRequest {
-        let parcels = &mut self.trays[tray].parcels;
-        let settled = parcels.remove(parcel);
-        parcels.splice(parcel..parcel, instead);
-        let labels = &settled.request.labels;
-        if self.parked.contains_key(labels) && !self.has(labels) {
-            self.parked.remove(labels);
+    ) -> (PendingRequest, Vec<RequestId>) {
+        let instead = self.numbered(instead);
+        let names = instead.iter().map(|(request, _)| RequestId {
+            request: *request,
+            ..id
+        });
+        let names: Vec<_> = names.collect();
+        let batch = self.batch_at(id);
+        let requests = &mut self.batches[batch].requests;
+        let at = requests.iter().position(|(own, _)| *own == id.request);
+        let at = at.expect("in flight until it is completed");
+        let (_, gone) = requests.remove(at);
+        requests.splice(at..at, instead);
+        self.suspects -= usize::from(gone.beside.is_some());
+        let labels = &gone.request.labels;
+        if self.streams.contains_key(labels) && !self.has(labels) {
+            // Nothing of it is left that could come back for its turn.
+            let stream = self.streams.get_mut(labels);
+            if let Some(stream) = stream.filter(|stream| stream.given_up) {
+                stream.suspended = None;
+            } else {
+                self.streams.remove(labels);
+            }
         }
-        settled
+        (gone, names)
     }
 
-    /// Puts what a request was cut from on trial back in the place of its pieces. None of the others
-    /// was tried: they go after it.
-    pub fn rejoin(&mut self, (tray, parcel): RequestId) {
-        let parcels = &mut self.trays[tray].parcels;
-        if let Some((whole, behind)) = parcels[parcel].whole.take() {
-            parcels.drain(parcel + 1..=parcel + behind);
-            parcels[parcel].request = *whole;
+    /// Puts the halves of a request in which a bad entry is searched for behind all other parts of
+    /// what is searched: so that of each size all parts are sent, and what passes shows early that the
+    /// stream does.
+    pub fn search_halves(&mut self, id: RequestId, halves: Vec<PendingRequest>, now: Instant) {
+        let batch = self.batch_at(id);
+        let whole = self.request(id);
+        let (labels, searched) = (Arc::clone(&whole.request.labels), whole.searched);
+        let faulty = whole.faulty;
+        let is_part = |pending: &PendingRequest| {
+            pending.request.labels == labels && pending.searched == searched && searched.is_some()
+        };
+        let mut halves = self.numbered(halves);
+        for (_, half) in &mut halves {
+            half.searched = Some(searched.unwrap_or(now));
+            half.faulty = faulty;
+        }
+        let requests = &mut self.batches[batch].requests;
+        let own = requests.iter().position(|(own, _)| *own == id.request);
+        let last = requests.iter().rposition(|(_, pending)| is_part(pending));
+        let at = last.or(own).expect("in flight until it is completed") + 1;
+        requests.splice(at..at, halves);
+        self.complete(id);
+    }
+
+    /// Puts what a request was split from on trial back in the place of its pieces, none of which
+    /// but this one was sent.
+    pub fn undo_split(&mut self, id: RequestId) {
+        let batch = self.batch_at(id);
+        if let Some((whole, others)) = self.request_mut(id).whole.take() {
+            let is_other = |own: u64| others.iter().any(|other| other.request == own);
+            self.batches[batch]
+                .requests
+                .retain(|(own, _)| !is_other(*own));
+            let pending = self.request_mut(id);
+            (pending.request, pending.ends) = *whole;
         }
     }
 
-    /// Whether a request of this stream is under way.
+    /// Whether a request of this stream is in flight.
     fn has(&self, labels: &Labels) -> bool {
-        let mut parcels = self.trays.iter().flat_map(|tray| &tray.parcels);
-        parcels.any(|parcel| *parcel.request.labels == *labels)
+        self.all()
+            .any(|(_, pending)| *pending.request.labels == *labels)
     }
 
-    /// Whether this stream neither stands aside nor was given up.
-    pub fn is_new_trouble(&self, labels: &Labels) -> bool {
-        !self.parked.contains_key(labels) && !self.given_up.contains(labels)
+    /// Whether more than one stream is in flight.
+    pub fn has_several_streams(&self) -> bool {
+        let mut labels = self.all().map(|(_, pending)| &pending.request.labels);
+        let first = labels.next();
+        labels.any(|labels| Some(labels) != first)
     }
 
-    /// Puts a stream aside, to be tried again at `due`, or when its time is over. False when it is:
-    /// then its requests are to be given up, one by one.
-    pub fn park(&mut self, labels: &Arc<Labels>, now: Instant, due: Instant) -> bool {
-        if self.given_up.contains(labels) {
+    /// Whether no stream stands aside for want of room at Loki.
+    pub fn all_have_room(&self) -> bool {
+        let mut streams = self.streams.values();
+        !streams.any(|stream| {
+            stream.given_up || matches!(stream.suspended, Some(Suspended::NoRoom { .. }))
+        })
+    }
+
+    /// Suspends a stream that Loki has no room for, to be retried at `due`, or when its time is
+    /// over. False when it is: then its requests are to be given up, one by one.
+    pub fn suspend_without_room(
+        &mut self,
+        labels: &Arc<Labels>,
+        now: Instant,
+        due: Instant,
+    ) -> bool {
+        let stream = self.streams.entry(Arc::clone(labels)).or_default();
+        if stream.given_up {
             return false;
         }
-        let parked = SuspendedStream { since: now, due };
-        let parked = self.parked.entry(Arc::clone(labels)).or_insert(parked);
-        parked.due = due.min(parked.since + PARKED_FOR);
-        if now.duration_since(parked.since) < PARKED_FOR {
+        let since = match stream.suspended {
+            Some(Suspended::NoRoom { since, .. }) => since,
+            _ => now,
+        };
+        if now.duration_since(since) < NO_ROOM_RETRIED_FOR {
+            let due = due.min(since + NO_ROOM_RETRIED_FOR);
+            stream.suspended = Some(Suspended::NoRoom { since, due });
             return true;
         }
-        self.parked.remove(labels);
-        self.given_up.insert(Arc::clone(labels));
+        stream.suspended = None;
+        stream.given_up = true;
         false
     }
 
-    /// A request of this stream passed: it is no longer aside.
-    pub fn unpark(&mut self, labels: &Labels) {
-        self.parked.remove(labels);
-        self.given_up.remove(labels);
+    /// A stream need not wait any longer for room at Loki.
+    pub fn resume(&mut self, labels: &Labels) {
+        if let Some(stream) = self.streams.get_mut(labels) {
+            (stream.suspended, stream.given_up) = (None, false);
+        }
     }
 
-    /// The shipments that are settled, in order: those before which nothing is under way.
-    pub fn finished(&mut self) -> Option<InFlightBatch> {
-        self.trays.pop_front_if(|tray| tray.parcels.is_empty())
+    /// Suspends a stream that alone is answered badly.
+    pub fn suspend(&mut self, labels: &Arc<Labels>, due: Instant) {
+        let stream = self.streams.entry(Arc::clone(labels)).or_default();
+        stream.suspended = Some(Suspended::Failing { due });
+    }
+
+    /// Whether a request of any stream passed since this one's fail.
+    pub fn others_pass(&self, labels: &Labels) -> bool {
+        let stream = self.streams.get(labels);
+        let failing = stream.and_then(|stream| stream.failing);
+        failing.is_some_and(|since| self.passed >= Some(since))
+    }
+
+    /// Notes that a request passed, or was at least understood: its stream is in order again. Before
+    /// the request is completed.
+    pub fn passed(&mut self, id: RequestId, now: Instant) {
+        self.passed = Some(now);
+        if self.streams.is_empty() {
+            return;
+        }
+        let pending = self.request(id);
+        let labels = Arc::clone(&pending.request.labels);
+        // What passed as it was got its bad answers for a reason that is not in it.
+        let refuted = pending.answers.status();
+        let is_suspect = pending.beside.is_some();
+        if let Some(stream) = self.streams.get_mut(&labels) {
+            stream.given_up = false;
+            if !is_suspect {
+                (stream.suspended, stream.failing) = (None, None);
+                (stream.passes, stream.failures) = (true, 0);
+                stream.passed = Some(now);
+            }
+        }
+        if let Some(status) = refuted {
+            let requests = self
+                .batches
+                .iter_mut()
+                .flat_map(|batch| &mut batch.requests);
+            let same = requests.filter(|(_, pending)| pending.answers.status() == Some(status));
+            same.for_each(|(_, pending)| pending.answers = Answers::default());
+        }
+        let stream = self.streams.get(&labels);
+        let is_over = stream.is_some_and(|stream| stream.failing.is_none());
+        let is_searched = self.all().any(|(own, pending)| {
+            let answered_badly = pending.searched.is_some() || pending.answers.status().is_some();
+            own != id && pending.request.labels == labels && answered_badly
+        });
+        if is_over && !is_searched {
+            self.streams.remove(&labels);
+        }
+    }
+
+    /// Notes an answer that may be due to what is in the request, not to the server, and decides
+    /// what follows. `began` is when the request was sent; in a `hurry` the search for a bad entry
+    /// begins at once; `longest` is the longest wait between retries.
+    pub fn answered_badly(
+        &mut self,
+        id: RequestId,
+        status: u16,
+        (began, now): (Instant, Instant),
+        longest: Duration,
+        hurry: bool,
+    ) -> Verdict {
+        let labels = Arc::clone(&self.request(id).request.labels);
+        let others = self.all().filter(|(own, pending)| {
+            *own != id && pending.beside.is_none() && pending.request.labels == labels
+        });
+        let is_last = others.count() == 0;
+        let has_room = self.suspects < MAX_SUSPECTS;
+
+        let mut stream = self.streams.remove(&labels).unwrap_or_default();
+        let pending = self.request_mut(id);
+        pending.answers.add(status, now);
+        let answers = pending.answers;
+        let (entries, searched) = (pending.entries(), pending.searched);
+        let is_beside = pending.beside.is_some();
+        if !is_beside {
+            stream.failing.get_or_insert(began);
+            stream.failures += 1;
+        }
+        let evidence = Evidence {
+            passes: stream.passes,
+            passed: stream.passed,
+            is_last,
+            searched,
+        };
+        let begun = searched.is_some() || answers.are_convincing(now);
+        let goes_on = stream.failures <= if hurry { SEARCH / 2 } else { SEARCH };
+        let verdict = if entries > 1 {
+            if (begun || hurry) && goes_on {
+                Verdict::Halve
+            } else {
+                Verdict::Wait
+            }
+        } else if answers.convict(now, &evidence) {
+            Verdict::Refuse(answers)
+        } else if is_beside || (begun || hurry && !is_last) && goes_on && has_room {
+            let wait = answers.until_next(&evidence, longest);
+            let pending = self.request_mut(id);
+            pending.searched.get_or_insert(now);
+            pending.beside = Some(now + wait);
+            self.suspects += usize::from(!is_beside);
+            if is_last && !evidence.passes {
+                // Nothing else of the stream shows that it passes.
+                Verdict::Wait
+            } else {
+                Verdict::Beside {
+                    progress: evidence.holds(&answers),
+                }
+            }
+        } else {
+            Verdict::Wait
+        };
+        if matches!(verdict, Verdict::Wait | Verdict::Halve) {
+            // A request in its turn failed, and it may not be for one entry.
+            stream.passes = false;
+        }
+        if verdict == Verdict::Wait {
+            stream.failures = 0;
+        }
+        self.streams.insert(labels, stream);
+        verdict
+    }
+
+    /// Whether a configuration fault keeps something from being delivered.
+    pub fn has_fault(&self) -> bool {
+        self.all().any(|(_, pending)| pending.faulty)
+    }
+
+    /// The next batch that is complete, in order: the first, when none of its requests is left.
+    pub fn next_completed(&mut self) -> Option<InFlightBatch> {
+        let done = self
+            .batches
+            .pop_front_if(|batch| batch.requests.is_empty())?;
+        self.first += 1;
+        Some(done)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::entry::FilePositions;
-    use crate::entry::request::EncodedBatch;
-
-    fn labels(name: &str) -> Arc<Labels> {
-        Arc::new(Labels::new([("app", name)]))
-    }
-
-    fn taken(number: u64, streams: &[&str]) -> QueuedBatch {
-        let request = |name: &&str| Request {
-            labels: labels(name),
-            body: Arc::default(),
-            gzip: false,
-            entries: 1,
-            bytes: 1,
-        };
-        let requests = streams.iter().map(request).collect();
-        QueuedBatch::alone(EncodedBatch {
-            number,
-            requests,
-            positions: FilePositions::default(),
-        })
-    }
-
-    #[test]
-    fn shipments_go_one_after_another_and_a_stream_in_order() {
-        let now = Instant::now();
-        let mut desk = InFlight::default();
-        desk.add(taken(0, &["a", "b", "a"]), now);
-        desk.add(taken(1, &["c"]), now);
-        assert_eq!(desk.ready(now), [(0, 0), (0, 1)]);
-        desk.settle((0, 1), Vec::new());
-        desk.settle((0, 0), Vec::new());
-        assert_eq!(desk.ready(now), [(0, 0)]);
-        assert!(desk.finished().is_none());
-        desk.settle((0, 0), Vec::new());
-        assert_eq!(
-            desk.finished().map(|tray| tray.taken.shipment.number),
-            Some(0)
-        );
-        assert_eq!(desk.ready(now), [(0, 0)]);
-    }
-
-    #[test]
-    fn a_stream_without_a_place_stands_aside_and_the_others_go_on() {
-        let now = Instant::now();
-        let mut desk = InFlight::default();
-        desk.add(taken(0, &["a", "b"]), now);
-        desk.add(taken(1, &["a", "b"]), now);
-        let due = now + Duration::from_secs(5);
-        assert!(desk.park(&labels("a"), now, due));
-        assert_eq!(desk.ready(now), [(0, 1)]);
-        desk.settle((0, 1), Vec::new());
-        assert_eq!(
-            desk.ready(now),
-            [(1, 1)],
-            "the next shipment's other stream"
-        );
-        assert_eq!(desk.ready(due), [(0, 0), (1, 1)], "its own order is kept");
-        assert!(desk.finished().is_none(), "shipments are settled in order");
-        desk.unpark(&labels("a"));
-        assert_eq!(desk.ready(now), [(0, 0)]);
-    }
-
-    #[test]
-    fn after_a_minute_aside_a_stream_is_given_up_request_by_request() {
-        let now = Instant::now();
-        let mut desk = InFlight::default();
-        assert!(desk.park(&labels("a"), now, now));
-        assert!(desk.park(&labels("a"), now + PARKED_FOR / 2, now));
-        assert!(!desk.park(&labels("a"), now + PARKED_FOR, now));
-        assert!(
-            !desk.park(&labels("a"), now + PARKED_FOR, now),
-            "no second minute"
-        );
-        desk.unpark(&labels("a"));
-        assert!(desk.park(&labels("a"), now + PARKED_FOR, now));
-    }
-
-    #[test]
-    fn a_stream_aside_is_tried_when_its_minute_is_over_however_long_the_waits_have_grown() {
-        let now = Instant::now();
-        let mut desk = InFlight::default();
-        desk.add(taken(0, &["a", "b"]), now);
-        let (half, end) = (now + PARKED_FOR / 2, now + PARKED_FOR);
-        assert!(desk.park(&labels("a"), now, half));
-        assert_eq!(desk.next_due(), Some(half));
-        assert!(desk.park(&labels("a"), half, half + PARKED_FOR));
-        assert_eq!(desk.next_due(), Some(end));
-        assert!(!desk.park(&labels("a"), end, end + PARKED_FOR));
-    }
-
-    #[test]
-    fn nobody_waits_for_a_stream_aside_of_which_nothing_is_left() {
-        let now = Instant::now();
-        let mut desk = InFlight::default();
-        desk.add(taken(0, &["a", "b", "a"]), now);
-        assert!(desk.park(&labels("a"), now, now));
-        desk.settle((0, 2), Vec::new());
-        assert_eq!(desk.next_due(), Some(now));
-        desk.settle((0, 0), Vec::new());
-        assert_eq!(desk.next_due(), None, "it was given up, not delivered");
-    }
-
-    #[test]
-    fn halves_take_the_place_of_what_was_split() {
-        let now = Instant::now();
-        let mut desk = InFlight::default();
-        desk.add(taken(0, &["a"]), now);
-        let halves = taken(9, &["a", "a"])
-            .shipment
-            .requests
-            .into_iter()
-            .map(PendingRequest::new)
-            .collect();
-        desk.settle((0, 0), halves);
-        assert_eq!(desk.ready(now), [(0, 0)], "one after the other");
-    }
-
-    #[test]
-    fn what_was_cut_on_trial_is_whole_again_without_its_pieces() {
-        let mut desk = InFlight::default();
-        desk.add(taken(0, &["a", "b"]), Instant::now());
-        let mut whole = desk.parcel((0, 0)).request.clone();
-        whole.entries = 3;
-        let mut pieces: Vec<PendingRequest> = taken(9, &["a", "a", "a"])
-            .shipment
-            .requests
-            .into_iter()
-            .map(PendingRequest::new)
-            .collect();
-        pieces[0].whole = Some((Box::new(whole), 2));
-        desk.settle((0, 0), pieces);
-        desk.rejoin((0, 1));
-        assert_eq!(desk.tray((0, 0)).parcels.len(), 4, "it is no first piece");
-        desk.parcel_mut((0, 0)).tries = 1;
-        desk.rejoin((0, 0));
-        let left = desk.tray((0, 0)).parcels.iter();
-        let left: Vec<_> = left
-            .map(|parcel| (parcel.request.labels.to_string(), parcel.request.entries))
-            .collect();
-        assert_eq!(left, [("{app=\"a\"}".into(), 3), ("{app=\"b\"}".into(), 1)]);
-        assert_eq!(desk.parcel((0, 0)).tries, 1, "it was tried");
-        desk.rejoin((0, 0));
-        assert_eq!(desk.tray((0, 0)).parcels.len(), 2, "once");
-    }
-}
+#[path = "schedule_tests.rs"]
+mod tests;

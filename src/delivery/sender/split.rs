@@ -1,57 +1,82 @@
-//! Halves: what is too large for Loki goes as two requests of half as many entries, or in pieces
-//! of a known size.
-//!
-//! Knows how a request is opened and sealed again. Knows nothing of why it is too large.
+//! Splits requests: in two halves, or into pieces of a known size.
 
-use crate::batch::encode;
-use crate::batch::encode::{DecodedRequest, Encoder};
+use crate::batch::encode::{self, DecodedRequest, Encoder};
 use crate::delivery::sender::schedule::PendingRequest;
-use crate::entry::request::Request;
 
 /// A request as two of half as many entries; empty if it has but one, or cannot be read.
-pub fn halves(request: &Request, gzip_level: u8) -> Vec<PendingRequest> {
-    let Some((opened, mut sealer)) = cut_open(request, gzip_level) else {
+pub fn split_in_two(pending: &PendingRequest, gzip_level: u8) -> Vec<PendingRequest> {
+    let Some((opened, mut pieces)) = decode_for_split(pending, gzip_level) else {
         return Vec::new();
     };
-    let half = opened.entries().len() / 2;
-    let first = sealer.request(&request.labels, opened.entries().take(half));
-    let second = sealer.request(&request.labels, opened.entries().skip(half));
-    vec![PendingRequest::new(first), PendingRequest::new(second)]
+    let entries = opened.entries().len();
+    vec![
+        pieces.next(&opened, entries / 2),
+        pieces.next(&opened, entries),
+    ]
 }
 
 /// A request in pieces of at most so many bytes of lines and metadata each, an entry at least; or,
-/// if not `all`, such a piece and the rest. Empty if it cannot be cut.
-pub fn pieces(request: &Request, most: u64, all: bool, gzip_level: u8) -> Vec<PendingRequest> {
-    let Some((opened, mut sealer)) = cut_open(request, gzip_level) else {
+/// if not `all`, such a piece and the rest. Empty if it cannot be split.
+pub fn split_by_bytes(
+    pending: &PendingRequest,
+    most: u64,
+    all: bool,
+    gzip_level: u8,
+) -> Vec<PendingRequest> {
+    let Some((opened, mut pieces)) = decode_for_split(pending, gzip_level) else {
         return Vec::new();
     };
-    let mut entries = opened.entries().peekable();
-    let mut pieces = Vec::new();
-    while entries.peek().is_some() {
-        let most = if all || pieces.is_empty() {
-            most
-        } else {
-            u64::MAX
-        };
-        let mut bytes = 0;
-        let piece = std::iter::from_fn(|| {
-            entries.next_if(|entry| {
-                let first = bytes == 0;
-                bytes += (entry.line.len() + entry.metadata.len()).max(1) as u64;
-                first || bytes <= most
-            })
-        });
-        pieces.push(PendingRequest::new(sealer.request(&request.labels, piece)));
+    let mut split = Vec::new();
+    let mut bytes = 0;
+    for (at, entry) in opened.entries().enumerate() {
+        let size = (entry.line.len() + entry.metadata.len()).max(1) as u64;
+        let is_full = bytes > 0 && bytes + size > most;
+        if is_full && (all || split.is_empty()) {
+            split.push(pieces.next(&opened, at));
+            bytes = 0;
+        }
+        bytes += size;
     }
-    pieces
+    split.push(pieces.next(&opened, opened.entries().len()));
+    split
 }
 
-/// The entries of a request that has more than one, and what seals them again.
-fn cut_open(request: &Request, gzip_level: u8) -> Option<(DecodedRequest, Encoder)> {
+/// The entries of a request that has more than one, and what encodes them again.
+fn decode_for_split(
+    pending: &PendingRequest,
+    gzip_level: u8,
+) -> Option<(DecodedRequest, Pieces<'_>)> {
+    let request = &pending.request;
     let opened = encode::open(request).ok()?;
-    let sealer = Encoder::new(if request.gzip { gzip_level } else { 0 });
+    let encoder = Encoder::new(if request.gzip { gzip_level } else { 0 });
+    let pieces = Pieces {
+        whole: pending,
+        encoder,
+        from: 0,
+    };
     let is_divisible = opened.entries().len() > 1;
-    is_divisible.then_some((opened, sealer))
+    is_divisible.then_some((opened, pieces))
+}
+
+/// Encodes a request anew, piece after piece.
+struct Pieces<'a> {
+    whole: &'a PendingRequest,
+    encoder: Encoder,
+    from: usize,
+}
+
+impl Pieces<'_> {
+    /// The piece of the entries up to here.
+    fn next(&mut self, opened: &DecodedRequest, to: usize) -> PendingRequest {
+        let from = std::mem::replace(&mut self.from, to);
+        let entries = opened.entries().skip(from).take(to - from);
+        let request = self.encoder.request(&self.whole.request.labels, entries);
+        let ends = self.whole.ends.as_ref();
+        PendingRequest {
+            ends: ends.map(|ends| ends[from..to].to_vec()),
+            ..PendingRequest::new(request)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -59,50 +84,52 @@ mod tests {
     use super::*;
     use crate::entry::Entry;
     use crate::entry::labels::Labels;
+    use crate::entry::request::Request;
     use std::sync::Arc;
 
     /// A request of lines of these lengths.
-    fn request(lengths: &[usize]) -> Request {
+    fn request(lengths: &[usize]) -> PendingRequest {
         let lines: Vec<String> = lengths.iter().map(|&length| "x".repeat(length)).collect();
         let entries = lines.iter().enumerate().map(|(at, line)| Entry {
             time: at as i64,
             line,
             metadata: "",
         });
-        Encoder::new(1).request(&Arc::new(Labels::new([("app", "a")])), entries)
+        let request = Encoder::new(1).request(&Arc::new(Labels::new([("app", "a")])), entries);
+        PendingRequest::new(request)
     }
 
-    /// The lengths of the lines of each parcel, whose counts must be right.
-    fn lengths(parcels: &[PendingRequest]) -> Vec<Vec<usize>> {
+    /// The lengths of the lines of each piece, whose counts must be right.
+    fn lengths(pieces: &[PendingRequest]) -> Vec<Vec<usize>> {
         let mut next = 0;
-        let mut of_one = |parcel: &PendingRequest| {
-            let opened = encode::open(&parcel.request).unwrap();
+        let mut of_one = |piece: &PendingRequest| {
+            let opened = encode::open(&piece.request).unwrap();
             for entry in opened.entries() {
                 assert_eq!(entry.time, next, "none is lost, and none moves");
                 next += 1;
             }
             let lengths: Vec<usize> = opened.entries().map(|entry| entry.line.len()).collect();
-            assert_eq!(parcel.request.entries, lengths.len());
-            assert_eq!(parcel.request.bytes, lengths.iter().sum::<usize>());
-            assert_eq!((parcel.tries, parcel.request.gzip), (0, true));
+            assert_eq!(piece.request.entries, lengths.len());
+            assert_eq!(piece.request.bytes, lengths.iter().sum::<usize>());
+            assert_eq!((piece.tries, piece.request.gzip), (0, true));
             lengths
         };
-        parcels.iter().map(&mut of_one).collect()
+        pieces.iter().map(&mut of_one).collect()
     }
 
     #[test]
     fn halves_have_half_as_many_entries_and_one_has_none() {
         assert_eq!(
-            lengths(&halves(&request(&[5, 6, 7]), 1)),
+            lengths(&split_in_two(&request(&[5, 6, 7]), 1)),
             [vec![5], vec![6, 7]]
         );
-        assert!(halves(&request(&[5]), 1).is_empty());
+        assert!(split_in_two(&request(&[5]), 1).is_empty());
     }
 
     #[test]
     fn pieces_are_as_large_as_may_be_and_an_entry_at_least() {
         let request = request(&[10, 10, 10, 50, 10, 0, 20]);
-        let of = |most, all| lengths(&pieces(&request, most, all, 1));
+        let of = |most, all| lengths(&split_by_bytes(&request, most, all, 1));
         assert_eq!(
             of(20, true),
             [vec![10, 10], vec![10], vec![50], vec![10, 0], vec![20]]
@@ -113,17 +140,32 @@ mod tests {
     }
 
     #[test]
-    fn one_entry_is_not_cut() {
-        assert!(pieces(&request(&[500]), 20, true, 1).is_empty());
-        assert!(pieces(&request(&[500]), 20, false, 1).is_empty());
+    fn what_is_owed_for_entries_that_were_cut_is_split_with_them() {
+        let whole = PendingRequest {
+            ends: Some(vec![false, true, true, false, true]),
+            ..request(&[1, 1, 1, 1, 1])
+        };
+        let owed: Vec<_> = split_by_bytes(&whole, 2, true, 1)
+            .iter()
+            .map(PendingRequest::entries)
+            .collect();
+        assert_eq!(owed, [1, 1, 1]);
+        assert_eq!(whole.entries(), 3);
     }
 
     #[test]
-    fn what_is_no_request_is_not_cut() {
-        let broken = Request {
+    fn one_entry_is_not_split() {
+        assert!(split_by_bytes(&request(&[500]), 20, true, 1).is_empty());
+        assert!(split_by_bytes(&request(&[500]), 20, false, 1).is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_split() {
+        let broken = PendingRequest::new(Request {
             body: (*b"broken").into(),
-            ..request(&[1, 2])
-        };
-        assert!(halves(&broken, 1).is_empty() && pieces(&broken, 1, true, 1).is_empty());
+            ..request(&[1, 2]).request
+        });
+        assert!(split_in_two(&broken, 1).is_empty());
+        assert!(split_by_bytes(&broken, 1, true, 1).is_empty());
     }
 }

@@ -71,6 +71,22 @@ pub enum Message<'a> {
         status: u16,
         text: &'a str,
     },
+    /// One stream alone is answered badly.
+    StreamTroubleBegan {
+        stream: &'a str,
+        url: &'a str,
+        why: &'a str,
+    },
+    /// It passes again.
+    StreamTroubleEnded { stream: &'a str, after: Duration },
+    /// An entry that no request with it gets past something in front of Loki.
+    BadEntry {
+        url: &'a str,
+        why: &'a str,
+        times: u32,
+        over: Duration,
+        line: &'a str,
+    },
     /// A line that Loki refused.
     RefusedLine { reason: &'a str, line: &'a str },
     /// Loki has no place for another stream.
@@ -213,6 +229,8 @@ impl Message<'_> {
             Self::TroubleBegan { .. }
             | Self::HeldUp { .. }
             | Self::TroubleEnded { .. }
+            | Self::StreamTroubleBegan { .. }
+            | Self::StreamTroubleEnded { .. }
             | Self::Terminal
             | Self::TooManyStreams { .. }
             | Self::TooManyLabels { .. }

@@ -88,6 +88,32 @@ impl fmt::Display for Message<'_> {
                 write!(f, "Loki refused {} ({status})", count(*entries as u64))?;
                 behind_colon(f, text)
             }
+            Self::StreamTroubleBegan { stream, url, why } => write!(
+                f,
+                "POST {url} returned {} for {}: retrying it; other streams are not affected",
+                Sanitized(why),
+                Sanitized(stream)
+            ),
+            Self::StreamTroubleEnded { stream, after } => write!(
+                f,
+                "{} is accepted again after {}",
+                Sanitized(stream),
+                duration(*after)
+            ),
+            Self::BadEntry {
+                url,
+                why,
+                times,
+                over,
+                line,
+            } => write!(
+                f,
+                "refused 1 entry: POST {url} returned {} {times} times over {} for it alone, while \
+                 others of its stream were delivered: {}",
+                Sanitized(why),
+                duration(*over),
+                Sanitized(line)
+            ),
             Self::RefusedLine { reason, line } => {
                 write!(f, "refused ({reason}): {}", Sanitized(line))
             }

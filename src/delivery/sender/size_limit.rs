@@ -1,0 +1,106 @@
+//! How large the body of a request may be for the connection to Loki. Pure.
+//!
+//! A gateway says it with a 413, a slow link by letting large requests time out. Either way the size
+//! is found by halving, and remembered, so that it is not found anew with each batch.
+
+use std::time::Duration;
+
+/// A request of this size or less is not split because it timed out: it is not the size.
+pub const SMALL: usize = 16 * 1024;
+
+/// A limit found by timeouts is doubled when so many requests in a row were quick.
+const QUICK: u32 = 8;
+
+/// The size found so far.
+#[derive(Debug, Default)]
+pub struct BodyLimit {
+    /// What a gateway takes.
+    refused: Option<usize>,
+    /// What a slow link takes.
+    slow: Option<usize>,
+    quick: u32,
+}
+
+impl BodyLimit {
+    /// The size that bodies may have, in bytes.
+    pub fn max(&self) -> Option<usize> {
+        self.refused.into_iter().chain(self.slow).min()
+    }
+
+    /// A body was too large (413): half of it, of this size, may pass.
+    pub fn too_large(&mut self, half: usize) {
+        self.refused = Some(self.refused.map_or(half, |own| own.min(half)));
+    }
+
+    /// A body of this size timed out. Whether that may be due to its size.
+    pub fn timed_out(&mut self, size: usize) -> bool {
+        self.quick = 0;
+        if size <= SMALL {
+            return false;
+        }
+        let half = (size / 2).max(SMALL);
+        self.slow = Some(self.slow.map_or(half, |own| own.min(half)));
+        true
+    }
+
+    /// A body of this size was answered after a part of the time that it had.
+    pub fn answered(&mut self, size: usize, took: Duration, timeout: Duration) {
+        let Some(slow) = self.slow.filter(|slow| size > slow / 2) else {
+            return;
+        };
+        self.quick = if took < timeout / 4 {
+            self.quick + 1
+        } else {
+            0
+        };
+        if self.quick >= QUICK {
+            self.quick = 0;
+            self.slow = slow.checked_mul(2);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn the_size_is_halved_and_remembered() {
+        let mut limit = BodyLimit::default();
+        assert_eq!(limit.max(), None);
+        limit.too_large(50_000);
+        limit.too_large(150_000);
+        assert_eq!(limit.max(), Some(50_000));
+        assert!(limit.timed_out(40_000));
+        assert_eq!(limit.max(), Some(20_000));
+        assert!(limit.timed_out(20_000));
+        assert_eq!(limit.max(), Some(SMALL));
+        assert!(!limit.timed_out(SMALL), "that is not its size");
+    }
+
+    #[test]
+    fn a_link_that_became_quick_gets_larger_requests_again_and_a_gateway_does_not() {
+        let mut limit = BodyLimit::default();
+        limit.too_large(100_000);
+        assert!(limit.timed_out(80_000));
+        let answer = |limit: &mut BodyLimit, size, seconds| {
+            for _ in 0..QUICK {
+                limit.answered(size, Duration::from_secs(seconds), TIMEOUT);
+            }
+        };
+        answer(&mut limit, 39_000, 5);
+        answer(&mut limit, 1_000, 1);
+        assert_eq!(
+            limit.max(),
+            Some(40_000),
+            "neither slow nor small ones tell"
+        );
+        answer(&mut limit, 39_000, 1);
+        assert_eq!(limit.max(), Some(80_000));
+        answer(&mut limit, 79_000, 1);
+        answer(&mut limit, 100_000, 1);
+        assert_eq!(limit.max(), Some(100_000), "what the gateway takes");
+    }
+}
