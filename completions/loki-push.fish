@@ -57,7 +57,7 @@ complete -c loki-push -l spool-size -d 'Maximum size of the spool' -x
 complete -c loki-push -l spool-sync -d 'fsync every spooled batch (survives a power failure)'
 complete -c loki-push -l drain -d 'Deliver what the spool holds for this destination, then exit' -f -a 'all'
 complete -c loki-push -l dead-letter -d 'Append refused entries to this file, as JSON lines' -r -F
-complete -c loki-push -s u -l url -d 'Loki URL (LOKI_ADDR) [default: http://localhost:3100]' -x
+complete -c loki-push -s u -l url -l addr -d 'Loki URL (LOKI_ADDR) [default: http://localhost:3100]' -x
 complete -c loki-push -l username -d 'User for basic auth (LOKI_USERNAME)' -x
 complete -c loki-push -l password -d 'Password for basic auth (LOKI_PASSWORD)' -x
 complete -c loki-push -l password-file -d 'File with the password' -r -F

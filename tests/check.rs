@@ -197,15 +197,12 @@ fn a_proxy_that_is_away_is_what_the_remedy_is_about() {
 #[test]
 fn what_a_proxy_says_comes_with_a_remedy() {
     for (answer, texts) in [
+        ("502 Bad Gateway", &["cannot reach", "omit --proxy-url"][..]),
+        ("403 Forbidden", &["CONNECT to port 3100", "allow it there"]),
         (
-            "502 Bad Gateway",
-            &["does not reach", "leave --proxy-url out"][..],
+            "407 Authenticate",
+            &["requires credentials", "USER:PASSWORD@"],
         ),
-        (
-            "403 Forbidden",
-            &["CONNECT to port 3100", "have it allowed"],
-        ),
-        ("407 Authenticate", &["wants credentials", "USER:PASSWORD@"]),
         ("200", &["✗ server", "closed without an answer"]),
     ] {
         let proxy = Proxy::denying(answer);

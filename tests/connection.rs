@@ -413,11 +413,11 @@ fn a_proxy_that_denies_is_named_with_the_port() {
             &[
                 "does not allow CONNECT to port 3100",
                 "403",
-                "leave --proxy-url out",
+                "omit --proxy-url",
             ][..],
         ),
-        ("407 Authenticate", &["wants credentials", "--proxy-url"]),
-        ("502 Bad Gateway", &["does not reach loki.invalid:3100"]),
+        ("407 Authenticate", &["requires credentials", "--proxy-url"]),
+        ("502 Bad Gateway", &["cannot reach loki.invalid:3100"]),
     ] {
         let proxy = Proxy::denying(answer);
         let address = proxy.url().replace("http://", "http://user:s3cret@");
@@ -473,7 +473,7 @@ fn credentials_over_plain_http_are_warned_of() {
     let proxy = Proxy::to(loki.port());
     let run = impatient(LokiPush::at("http://me:pw@loki.invalid:3100"));
     let run = run.args(["--proxy-url", &proxy.url()]);
-    arrives(run, &loki).expect_stderr(["plain http", "https"]);
+    arrives(run, &loki).expect_stderr(["plain HTTP", "https"]);
 }
 
 /// What only a person can mend about TLS, and how each is told.

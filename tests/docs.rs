@@ -202,6 +202,11 @@ fn every_option_that_is_mentioned_exists() {
         ("-h", command().render_help().to_string()),
     ];
     let mut known = longs();
+    let command_line = command();
+    let aliases = command_line
+        .get_arguments()
+        .filter_map(clap::Arg::get_all_aliases);
+    known.extend(aliases.flatten().map(str::to_owned));
     known.extend(STANDARD.iter().chain(&FOREIGN).map(|&name| name.to_owned()));
     for (name, text) in texts {
         let unknown: Vec<_> = mentioned(&text).difference(&known).cloned().collect();

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
 
-use crate::support::daemon::Daemon;
+use crate::support::daemon::{Daemon, installed};
 use crate::support::loki::Fault;
 use crate::support::tls::Authority;
 use crate::support::{Dir, Finished, Loki, LokiPush, stranger};
@@ -167,4 +167,50 @@ fn a_connection_closed_while_idle_is_replaced_at_once() {
     loki.faults([Fault::Reset, Fault::Reset]);
     let run = LokiPush::new(&loki).args(["-m", "x", "-v"]).impatient();
     run.run().expect(0).expect_stderr(["trying again"]);
+}
+
+#[test]
+fn squid_allows_connect_to_443_only_and_says_so() {
+    let Some(squid) = installed("squid") else {
+        return;
+    };
+    let dir = Dir::new();
+    let config = "http_port 127.0.0.1:PORT\nacl SSL_ports port 443\nacl CONNECT method CONNECT\n\
+        http_access deny CONNECT !SSL_ports\nhttp_access allow all\npid_filename DIR/squid.pid\n\
+        cache_log DIR/cache.log\naccess_log none\nvisible_hostname x\n\
+        coredump_dir DIR\nnetdb_filename none\npinger_enable off\n";
+    let squid = Daemon::start(
+        &squid,
+        &["-N", "-n", "squidPORT", "-f", "DIR/config"],
+        dir,
+        config,
+    );
+    let proxy = squid.url("http");
+    let run = LokiPush::at("http://loki.invalid:3100").env("HTTP_PROXY", &proxy);
+    let ended = run
+        .args(["-m", "x", "--flush-timeout", "0s"])
+        .run()
+        .expect(1);
+    ended.expect_stderr([
+        "CONNECT to port 3100",
+        "acl SSL_ports port 3100",
+        "NO_PROXY=loki.invalid",
+    ]);
+}
+
+#[test]
+fn a_response_that_ends_too_early_is_no_answer() {
+    let cut = "HTTP/1.1 400 Bad Request\r\nContent-Length: 500\r\n\r\nentry for stream";
+    let run = LokiPush::at(format!("http://127.0.0.1:{}", stranger(cut.as_bytes())));
+    let ended = run
+        .args(["-m", "x", "--flush-timeout", "0s"])
+        .summed()
+        .run()
+        .expect(1);
+    assert_eq!(
+        (ended.summary().left, ended.summary().refused),
+        (1, 0),
+        "{}",
+        ended.report()
+    );
 }

@@ -15,6 +15,7 @@ use crate::delivery::sender::SenderSettings;
 use crate::entry::labels;
 use crate::entry::labels::Labels;
 use crate::http::client::{HttpSettings, Scheme, SecretFile, SettingNames};
+use crate::http::tenant::{TENANT_HEADER, check_tenant};
 use crate::http::url::PushUrl;
 use crate::pipeline::Settings;
 
@@ -73,6 +74,7 @@ pub fn validate(config: &Config) -> Result<ValidConfig, ConfigError> {
         tls: config.tls.clone(),
         proxy: config.proxy.clone().filter(|_| !address.is_loopback()),
         no_proxy: address.is_loopback(),
+        zone: address.zone.clone(),
         terms: SettingNames::config(),
     };
     Ok(ValidConfig {
@@ -221,8 +223,8 @@ fn headers(
     }
     headers.extend(authorization.map(|value| (AUTHORIZATION.into(), value)));
     if let Some(tenant) = &config.tenant {
-        visible("tenant", "the tenant", tenant)?;
-        headers.push(("X-Scope-OrgID".into(), tenant.clone()));
+        check_tenant(tenant).map_err(wrong("tenant"))?;
+        headers.push((TENANT_HEADER.into(), tenant.clone()));
     }
     for (name, value) in &config.headers {
         if OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name)) {

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use ureq::http::{HeaderName, HeaderValue, Response, Uri};
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, SocksConnector};
 use ureq::{Agent, Body, Proxy, ProxyProtocol, Timeout};
@@ -19,7 +19,7 @@ use crate::http::credentials::ReloadedHeader;
 pub use crate::http::credentials::{Scheme, SecretFile};
 use crate::http::dns::Dns;
 pub use crate::http::error::{Endpoint, Step, TransportError};
-use crate::http::error::{explain, wants_tls};
+use crate::http::error::{cut_off, explain, wants_tls};
 use crate::http::exchange::{ExchangeConnector, StaleConnection};
 use crate::http::response::TEXT;
 pub use crate::http::response::{HttpResponse, REFUSAL_TEXT};
@@ -28,6 +28,7 @@ pub use crate::http::settings::{HttpSettings, TlsSettings};
 pub use crate::http::tcp::ConnectError;
 use crate::http::tcp::TcpConnector;
 use crate::http::tls_connector::TlsConnector;
+use crate::http::url::without_query;
 
 /// What a connection copies a request through. ureq's own 128 KiB, times the connections, is memory
 /// that buys nothing: the kernel takes less at once.
@@ -67,7 +68,7 @@ impl HttpTransport {
         let url: Uri = connection
             .url
             .parse()
-            .with_context(|| format!("{} is no address", terms.url))?;
+            .with_context(|| format!("{} is not a valid URL", terms.url))?;
         let https = url.scheme_str() == Some("https");
         let host = url.host().unwrap_or_default().to_owned();
         let port = url.port_u16().unwrap_or(if https { 443 } else { 80 });
@@ -111,7 +112,7 @@ impl HttpTransport {
             .timeout_global(Some(connection.timeout))
             .proxy(proxy)
             .build();
-        let dns = Dns::with_zone(&way.host, None);
+        let dns = Dns::with_zone(&way.host, connection.zone.as_deref());
         let tcp = TcpConnector::new(dns.clone());
         let of_agents = tcp.clone();
         let wire = AbortableAgent::new(move || {
@@ -258,6 +259,10 @@ impl HttpTransport {
         if page.wants_tls {
             return Err(wants_tls(&self.way));
         }
+        // What decides whether entries are stored must be whole.
+        if page.is_cut_off && matches!(page.status, 200..300 | 400) {
+            return Err(cut_off(page.status, &self.way));
+        }
         Ok(page)
     }
 }
@@ -274,7 +279,7 @@ impl Push for HttpTransport {
     }
 
     fn url(&self) -> Option<&str> {
-        Some(&self.url)
+        Some(without_query(&self.url))
     }
 
     fn is_sending(&self) -> bool {
@@ -289,15 +294,15 @@ impl Push for HttpTransport {
 fn read_header((name, value): &(String, String)) -> Result<(HeaderName, HeaderValue)> {
     let header = HeaderName::try_from(name.as_str()).ok().with_context(|| {
         let name = name.escape_debug();
-        format!("`{name}` is no header name (--header, --auth-header)")
+        format!("`{name}` is not a valid header name (--header, --auth-header)")
     })?;
     // The value may be a secret: it is not shown.
     let mut value = HeaderValue::try_from(value.as_str())
         .ok()
         .with_context(|| {
             format!(
-                "the value for header `{name}` holds a character that a header cannot carry, perhaps \
-                 a line end"
+                "the value for header `{name}` contains a character that a header cannot carry, \
+                 perhaps a line end"
             )
         })?;
     value.set_sensitive(true);
@@ -321,10 +326,11 @@ fn find_proxy(
         },
     };
     // The address may hold credentials: it is not shown.
-    let proxy = Proxy::new(&address).ok().with_context(|| {
-        let name = variable.unwrap_or(&connection.terms.proxy);
-        format!("{name} is no proxy address (http://HOST:PORT)")
-    })?;
+    let name = variable.unwrap_or(&connection.terms.proxy);
+    crate::http::proxy::check_port(&address).map_err(|why| anyhow!("{name}: {why}"))?;
+    let proxy = Proxy::new(&address)
+        .ok()
+        .with_context(|| format!("{name} is not a valid proxy URL (http://HOST:PORT)"))?;
     Ok(Some((proxy, variable)))
 }
 
@@ -343,6 +349,7 @@ mod tests {
             tls: TlsSettings::default(),
             proxy: None,
             no_proxy: true,
+            zone: None,
             terms: SettingNames::default(),
         };
         let text = |error: anyhow::Error| format!("{error:#}");

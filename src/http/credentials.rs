@@ -6,11 +6,15 @@
 
 use std::fmt;
 use std::fs;
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
 use ureq::http::{HeaderName, HeaderValue};
+
+/// The largest secret, in bytes: what is longer is no token, and no server accepts the header.
+pub const LARGEST_SECRET: usize = 64 * 1024;
 
 /// How a secret is written in a header.
 #[derive(Clone)]
@@ -53,12 +57,16 @@ impl SecretFile {
         if !fs::metadata(&self.path).ok()?.is_file() {
             return None;
         }
-        let text = fs::read_to_string(&self.path).ok()?;
+        let mut text = String::new();
+        let file = fs::File::open(&self.path).ok()?;
+        let bounded = &mut file.take(LARGEST_SECRET as u64 + 1);
+        bounded.read_to_string(&mut text).ok()?;
         let secret = text.trim();
-        if secret.is_empty() {
+        if secret.is_empty() || text.len() > LARGEST_SECRET {
             return None;
         }
         let mut value = HeaderValue::try_from(self.scheme.value(secret)).ok()?;
+        value.to_str().ok()?;
         value.set_sensitive(true);
         Some(value)
     }

@@ -15,6 +15,7 @@ pub mod setting_names;
 pub mod settings;
 pub mod system_roots;
 pub mod tcp;
+pub mod tenant;
 pub mod tls;
 pub mod tls_connector;
 pub mod url;

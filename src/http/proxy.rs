@@ -27,6 +27,29 @@ pub fn from_env(
     (!except).then_some((name, value))
 }
 
+/// Checks the port in a proxy's URL, of which ureq would take the default if it is none.
+///
+/// # Errors
+/// If there is a port and it is not one.
+pub fn check_port(url: &str) -> Result<(), String> {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+    let host_port = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, rest)| rest);
+    let after_host = match host_port.rfind(']') {
+        Some(end) => &host_port[end + 1..],
+        None => host_port,
+    };
+    match after_host.split_once(':') {
+        Some((_, port)) if !port.parse::<u16>().is_ok_and(|port| port > 0) => Err(format!(
+            "`{}` is not a port (1 to 65535)",
+            port.escape_debug()
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Whether a `NO_PROXY` list names this host.
 fn is_excepted(list: &str, host: &str, port: u16) -> bool {
     let host = host.trim_matches(['[', ']']).trim_end_matches('.');
@@ -130,6 +153,28 @@ mod tests {
             ("2.3", "10.1.2.3"),
         ] {
             assert!(!is_excepted(list, host, 3100), "{list} {host}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_is_none_is_an_error() {
+        for url in [
+            "http://proxy",
+            "http://user:p%40ss@proxy:3128/",
+            "socks5://[::1]:1080",
+            "http://[::1]",
+            "proxy:8080",
+        ] {
+            assert_eq!(check_port(url), Ok(()), "{url}");
+        }
+        for url in [
+            "http://proxy:",
+            "http://proxy:0",
+            "http://proxy:99999",
+            "http://user:pass@proxy:x",
+            "http://[::1]:70000",
+        ] {
+            assert!(check_port(url).is_err(), "{url}");
         }
     }
 }

@@ -41,6 +41,8 @@ pub struct HttpResponse {
     retry_after: Option<Duration>,
     /// Whether it says that it was spoken to in plain http and wants TLS.
     pub wants_tls: bool,
+    /// Whether the connection ended before the body did.
+    pub is_cut_off: bool,
 }
 
 impl HttpResponse {
@@ -59,7 +61,7 @@ impl HttpResponse {
         let location = header("location").filter(|_| (300..400).contains(&status));
         let most = if status == 400 { REFUSAL_TEXT } else { most };
         let zipped = header("content-encoding").is_some_and(|how| how == "gzip");
-        let text = read_text(response.into_body(), most, zipped);
+        let (text, is_cut_off) = read_text(response.into_body(), most, zipped);
         let wants_tls = status == 400 && WANTS_TLS.iter().any(|said| text.contains(said));
         let text = match location {
             Some(to) => format!("to {to}"),
@@ -71,6 +73,7 @@ impl HttpResponse {
             date,
             retry_after,
             wants_tls,
+            is_cut_off,
         }
     }
 }
@@ -122,18 +125,19 @@ fn read_retry_after(value: &str, date: Option<&str>) -> Option<Duration> {
     Some(Duration::from_nanos(wait))
 }
 
-/// The beginning of a body; the rest is read away. Nobody asked for a `zipped` one, but a proxy may
-/// think it knows better.
-fn read_text(mut body: Body, most: usize, zipped: bool) -> String {
+/// The beginning of a body, and whether the body was cut off; the rest is read away. Nobody asked
+/// for a `zipped` one, but a proxy may think it knows better.
+fn read_text(mut body: Body, most: usize, zipped: bool) -> (String, bool) {
     let mut reader = body.as_reader();
     let mut text = Vec::new();
     // What was read before an error is still worth showing.
-    let _ = (&mut reader).take(most as u64).read_to_end(&mut text);
+    let read = (&mut reader).take(most as u64).read_to_end(&mut text);
     let _ = io::copy(&mut reader.take(DRAIN), &mut io::sink());
     if zipped {
         text = unzip(&text, most);
     }
-    String::from_utf8_lossy(&text).trim().to_owned()
+    let text = String::from_utf8_lossy(&text).trim().to_owned();
+    (text, read.is_err())
 }
 
 /// The beginning of what was gzipped, at most so many bytes; as much as can be read.
@@ -159,7 +163,15 @@ mod tests {
         );
         assert_eq!(read(" 7 ", None), Some(7));
         assert_eq!(read("99999999999999999999999", None), Some(u64::MAX));
-        assert_eq!(read(soon, Some(now)), Some(127));
+        for form in [
+            soon,
+            "Wednesday, 21-Oct-15 07:30:07 GMT",
+            "Wed Oct 21 07:30:07 2015",
+        ] {
+            assert_eq!(read(form, Some(now)), Some(127), "{form}");
+        }
+        let early = "Sun Nov  6 08:49:37 1994";
+        assert_eq!(from_http_date(early), Some(784_111_777_000_000_000));
         assert_eq!(read(now, Some(soon)), None, "it is over");
         assert_eq!(read(now, None), None, "by our own clock");
         assert!(read("Tue, 21 Oct 2155 07:28:00 GMT", None) > Some(300));

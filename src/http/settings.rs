@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::http::credentials::SecretFile;
 use crate::http::setting_names::SettingNames;
+use crate::http::url::without_query;
 
 /// What the connection needs to know.
 #[derive(Clone)]
@@ -25,6 +26,8 @@ pub struct HttpSettings {
     pub proxy: Option<String>,
     /// Whether to use no proxy at all, as for an address on this machine.
     pub no_proxy: bool,
+    /// The network interface of a link-local host.
+    pub zone: Option<String>,
     /// What all of this is called.
     pub terms: SettingNames,
 }
@@ -45,7 +48,7 @@ impl fmt::Debug for HttpSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("Connection")
-            .field("url", &self.url)
+            .field("url", &without_query(&self.url))
             .field("headers", &names)
             .field("timeout", &self.timeout)
             .field("connections", &self.connections)

@@ -1,97 +1,101 @@
-//! Addresses: what `--url` takes, and the push address it stands for.
-//!
-//! Knows the shape of an address. Knows nothing of connections.
+//! URLs: what `--url` accepts, and the push URL that it stands for.
 
 use std::net::IpAddr;
 
 /// The path of Loki's push interface.
 const PUSH: &str = "/loki/api/v1/push";
 
-/// An address read apart.
+/// What people give who know that path, but not that it is added.
+const PARTS_OF_PUSH: [&str; 2] = ["/loki/api/v1", "/loki"];
+
+/// A URL in its parts.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PushUrl {
-    /// The base: scheme, host and port, and the path before Loki's own; without credentials.
+    /// Scheme, host and port, and the path before Loki's own; without credentials and query.
     pub base: String,
-    /// The whole push address; without credentials.
+    /// The whole push URL, with its query; without credentials.
     pub push: String,
     /// The host, without its port.
     pub host: String,
+    /// The network interface of a link-local host: `eth0` of `fe80::1%eth0`.
+    pub zone: Option<String>,
     /// Whether it is https.
     pub https: bool,
-    /// User and password, where the address holds them.
+    /// User and password, if the URL holds them.
     pub credentials: Option<(String, String)>,
 }
 
 impl PushUrl {
-    /// Reads an address: the base of a Loki, or a whole push address if its path ends in `/push`.
+    /// Parses the base URL of a Loki, or a whole push URL if its path ends in `/push`.
     ///
     /// # Errors
-    /// What is wrong with it, in words for the person who typed it. Credentials are not shown.
+    /// What is wrong with it. Credentials are not shown.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let (scheme, rest) = text
-            .split_once("://")
-            .ok_or("an address begins with http:// or https://, as http://localhost:3100")?;
+        let (scheme, rest) = text.split_once("://").ok_or(
+            "the URL must start with http:// or https://, for example http://localhost:3100",
+        )?;
         let https = match scheme.to_ascii_lowercase().as_str() {
             "http" => false,
             "https" => true,
-            _ => return Err("only http:// and https:// addresses can be pushed to".into()),
+            _ => return Err("the URL must start with http:// or https://".into()),
         };
-        if rest.contains(['?', '#']) {
-            return Err("an address takes no `?` or `#`".into());
+        if rest.contains('#') {
+            return Err("the URL must not contain #".into());
         }
+        let (rest, query) = match rest.split_once('?') {
+            Some((rest, query)) => (rest, Some(query)),
+            None => (rest, None),
+        };
         let odd = |c: &char| c.is_whitespace() || c.is_control() || !c.is_ascii();
         if let Some((user_info, _)) = rest.rsplit_once('@')
             && user_info.chars().any(|c| odd(&c))
         {
-            let why = "in a user or password what is no plain character is written as % and two hex \
-                       digits";
-            return Err(why.into());
+            return Err("percent-encode special characters in the user name and password".into());
         }
-        if let Some(odd) = rest.chars().find(odd) {
-            return Err(format!(
-                "`{}` cannot stand in an address",
-                odd.escape_debug()
-            ));
+        // An `@` or `?` in a password would make the rest of it a query.
+        if query.is_some_and(|query| query.contains('@')) && !rest.contains('/') {
+            return Err("percent-encode ? in a password (%3F), and @ in a query (%40)".into());
+        }
+        if let Some(odd) = rest.chars().chain(query.unwrap_or("").chars()).find(odd) {
+            return Err(match odd {
+                ' ' => "a URL cannot contain a space".into(),
+                odd => format!("a URL cannot contain `{}`", odd.escape_debug()),
+            });
         }
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        // What stands before an `@` may be a secret: it is neither shown nor taken for a host.
+        // What is before an `@` may be a secret: it is neither shown nor taken for a host.
         if path.contains('@') {
-            return Err(
-                "in a user or password a `/` is written %2F, and in a path an `@` %40".into(),
-            );
+            return Err("percent-encode / in a password (%2F), and @ in a path (%40)".into());
         }
         let (credentials, host_port) = match authority.rsplit_once('@') {
             Some((user_info, host)) => (Some(read_credentials(user_info)?), host),
             None => (None, authority),
         };
-        let host = read_host(host_port)?;
-        let path = path.trim_end_matches('/');
-        let path = path
+        let (host_port, zone) = without_zone(host_port)?;
+        let host = read_host(&host_port)?;
+        let path: String = path
             .split('/')
             .filter(|part| !part.is_empty())
-            .collect::<Vec<_>>()
-            .join("/");
+            .flat_map(|part| ["/", part])
+            .collect();
         let origin = format!("{}://{host_port}", if https { "https" } else { "http" });
-        let base_path = match path.as_str() {
-            "" => String::new(),
-            path => format!("/{path}"),
-        };
-        // A whole push address is used as it is; a `//` in a path is answered by a redirect.
-        let whole = base_path.ends_with("/push");
-        let push = if whole {
-            base_path.clone()
+        // A whole push URL is used as it is; a `//` in a path is answered by a redirect.
+        let (base, push) = if path.ends_with("/push") {
+            (path.strip_suffix(PUSH).unwrap_or("").to_owned(), path)
         } else {
-            format!("{base_path}{PUSH}")
+            let part = PARTS_OF_PUSH
+                .iter()
+                .find_map(|part| path.strip_suffix(part));
+            let base = part.unwrap_or(&path).to_owned();
+            let push = format!("{base}{PUSH}");
+            (base, push)
         };
-        let base_path = if whole {
-            base_path.strip_suffix(PUSH).unwrap_or("")
-        } else {
-            &base_path
-        };
+        let query = query.map_or(String::new(), |query| format!("?{query}"));
         Ok(Self {
-            base: format!("{origin}{base_path}"),
-            push: format!("{origin}{push}"),
+            base: format!("{origin}{base}"),
+            push: format!("{origin}{push}{query}"),
             host,
+            zone,
             https,
             credentials,
         })
@@ -110,10 +114,46 @@ pub fn is_localhost(host: &str) -> bool {
     host == "localhost" || host.ends_with(".localhost")
 }
 
+/// A URL as messages show it: a query may hold a token.
+pub fn without_query(url: &str) -> &str {
+    url.split_once('?').map_or(url, |(url, _)| url)
+}
+
+/// The URL of another interface of the Loki that a push URL belongs to. None if its path is not
+/// Loki's.
+pub fn api_url(push: &str, api: &str) -> Option<String> {
+    let base = without_query(push).strip_suffix(PUSH)?;
+    Some(match push.split_once('?') {
+        None => format!("{base}{api}"),
+        Some((_, query)) if api.contains('?') => format!("{base}{api}&{query}"),
+        Some((_, query)) => format!("{base}{api}?{query}"),
+    })
+}
+
 impl std::fmt::Debug for PushUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.push)
+        f.write_str(without_query(&self.push))
     }
+}
+
+/// Takes the zone out of a link-local address (RFC 6874): HTTP knows none.
+fn without_zone(host_port: &str) -> Result<(String, Option<String>), String> {
+    let inside = host_port
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'));
+    let Some(((address, zone), port)) =
+        inside.and_then(|(inside, port)| Some((inside.split_once('%')?, port)))
+    else {
+        return Ok((host_port.to_owned(), None));
+    };
+    let zone = zone.strip_prefix("25").unwrap_or(zone);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    if zone.is_empty() || !zone.chars().all(is_plain) {
+        return Err(
+            "the zone of an IPv6 address is an interface: http://[fe80::1%25eth0]:3100".into(),
+        );
+    }
+    Ok((format!("[{address}]{port}"), Some(zone.to_owned())))
 }
 
 fn read_host(host_port: &str) -> Result<String, String> {
@@ -122,16 +162,16 @@ fn read_host(host_port: &str) -> Result<String, String> {
         None => host_port.split_at(host_port.find(':').unwrap_or(host_port.len())),
     };
     if !host_port.contains('[') && host_port.matches(':').count() > 1 {
-        return Err("an IPv6 address stands in brackets, as http://[::1]:3100".into());
+        return Err("an IPv6 address needs brackets: http://[::1]:3100".into());
     }
     if host.is_empty() {
-        return Err("the address has no host".into());
+        return Err("the URL has no host".into());
     }
     let port = port.strip_prefix(':').map_or(Ok(1), str::parse::<u16>);
     match port {
         Ok(port) if port > 0 => Ok(host.to_owned()),
         _ => Err(format!(
-            "`{}` is no host and port",
+            "`{}` is not a valid host and port",
             host_port.escape_debug()
         )),
     }
@@ -141,9 +181,7 @@ fn read_credentials(user_info: &str) -> Result<(String, String), String> {
     let (user, password) = user_info.split_once(':').unwrap_or((user_info, ""));
     match (decode(user), decode(password)) {
         (Some(user), Some(password)) => Ok((user, password)),
-        _ => {
-            Err("the credentials in the address are not well encoded (% and two hex digits)".into())
-        }
+        _ => Err("the credentials in the URL are not percent-encoded correctly".into()),
     }
 }
 
@@ -174,7 +212,7 @@ mod tests {
         }
         assert!(PushUrl::parse("http://me:s3cr%2Fet@loki:3100").is_ok());
         let why = PushUrl::parse("http://me:sécret@loki:3100").expect_err("no ASCII");
-        assert!(why.contains('%') && !why.contains('é'), "{why}");
+        assert!(why.contains("percent") && !why.contains('é'), "{why}");
         let why = PushUrl::parse("http://fe80::1:3100").expect_err("no brackets");
         assert!(why.contains("brackets"), "{why}");
     }
@@ -209,6 +247,22 @@ mod tests {
                 "http://h:9428/insert/loki/api/v1/push",
             ),
             ("http://h/custom/push", "http://h", "http://h/custom/push"),
+            ("http://h/loki", "http://h", "http://h/loki/api/v1/push"),
+            (
+                "http://h/x/loki/api/v1/",
+                "http://h/x",
+                "http://h/x/loki/api/v1/push",
+            ),
+            (
+                "http://h?token=a/b",
+                "http://h",
+                "http://h/loki/api/v1/push?token=a/b",
+            ),
+            (
+                "http://h/loki/api/v1/push?a=1&b=2",
+                "http://h",
+                "http://h/loki/api/v1/push?a=1&b=2",
+            ),
             (
                 "http://[::1]:3100",
                 "http://[::1]:3100",
@@ -247,7 +301,10 @@ mod tests {
             "http://h:x",
             "http://h:0",
             "http://h:99999",
-            "http://h/?a=b",
+            "http://h/#a",
+            "http://[fe80::1%25]:3100",
+            "http://[fe80::1%25a/b]:3100",
+            "http://me:s3cr?et@loki",
             "http://h/a b",
             "://h",
             "http://ä",
@@ -261,5 +318,25 @@ mod tests {
         let is = |url| PushUrl::parse(url).unwrap().is_loopback();
         assert!(is("http://localhost:1") && is("http://127.0.0.9") && is("http://[::1]:1"));
         assert!(!is("http://loki") && !is("http://10.0.0.1") && !is("http://localhost.evil.com"));
+    }
+
+    #[test]
+    fn a_zone_is_no_part_of_the_host() {
+        for given in ["http://[fe80::1%25eth0]:3100", "http://[fe80::1%eth0]:3100"] {
+            let url = PushUrl::parse(given).unwrap();
+            assert_eq!(url.base, "http://[fe80::1]:3100", "{given}");
+            assert_eq!(url.zone.as_deref(), Some("eth0"), "{given}");
+        }
+        assert_eq!(PushUrl::parse("http://[::1]:3100").unwrap().zone, None);
+    }
+
+    #[test]
+    fn other_interfaces_get_the_query_too() {
+        let of = |push| api_url(push, "/ready").unwrap_or_default();
+        assert_eq!(of("http://h/x/loki/api/v1/push"), "http://h/x/ready");
+        assert_eq!(of("http://h/loki/api/v1/push?k=v"), "http://h/ready?k=v");
+        assert_eq!(of("http://h/custom/push"), "");
+        let asked = api_url("http://h/loki/api/v1/push?k=v", "/q?a=b");
+        assert_eq!(asked.as_deref(), Some("http://h/q?a=b&k=v"));
     }
 }

@@ -5,7 +5,6 @@
 //! zone would read the same file differently on two hosts.
 
 use jiff::Timestamp;
-use jiff::fmt::rfc2822;
 use jiff::fmt::temporal::{DateTimeParser, DateTimePrinter};
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
@@ -50,12 +49,23 @@ pub fn prefix(line: &str) -> Option<(i64, usize)> {
     Some((time, end + usize::from(closed)))
 }
 
-/// The time that an HTTP header writes (`Wed, 21 Oct 2015 07:28:00 GMT`), in nanoseconds since the
-/// epoch.
-#[must_use]
+/// The forms of a date in HTTP (RFC 9110): the usual one, that of RFC 850, and that of C's asctime.
+const DATES: [&str; 3] = [
+    "%a, %d %b %Y %H:%M:%S GMT",
+    "%A, %d-%b-%y %H:%M:%S GMT",
+    "%a %b %e %H:%M:%S %Y",
+];
+
+/// The time in an HTTP header, in nanoseconds since the epoch.
 pub fn from_http_date(text: &str) -> Option<i64> {
-    const PARSER: rfc2822::DateTimeParser = rfc2822::DateTimeParser::new();
-    let time = PARSER.parse_timestamp(text.trim_ascii()).ok()?;
+    let read = |form| {
+        jiff::fmt::strtime::parse(form, text.trim())
+            .ok()?
+            .to_datetime()
+            .ok()
+    };
+    let date = DATES.into_iter().find_map(read)?;
+    let time = jiff::tz::Offset::UTC.to_timestamp(date).ok()?;
     i64::try_from(time.as_nanosecond()).ok()
 }
 

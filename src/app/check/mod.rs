@@ -22,10 +22,8 @@ use crate::entry::labels::Labels;
 use crate::entry::request::Request;
 use crate::http::Push as _;
 use crate::http::client::{HttpResponse, HttpSettings, HttpTransport, TransportError};
+use crate::http::url::{api_url, without_query};
 use crate::report::messages::Verbosity;
-
-/// What follows the base address in one to push to.
-const PUSH: &str = "/loki/api/v1/push";
 
 /// Where a Loki tells its version.
 const BUILD: &str = "/loki/api/v1/status/buildinfo";
@@ -38,22 +36,21 @@ pub fn run(config: &Config) -> Result<u8> {
     let connection = config.connection.as_ref().context("--check needs a Loki")?;
     let mut check = Check {
         http: HttpTransport::new(connection)?,
-        base: connection.url.strip_suffix(PUSH),
         connection,
         config,
         sheet: CheckReport::new(config.loudness == Verbosity::Quiet),
     };
     check
         .sheet
-        .title(&crate::app::check::messages::title(&connection.url));
+        .title(&crate::app::check::messages::title(without_query(
+            &connection.url,
+        )));
     check.steps();
     Ok(u8::from(check.sheet.is_bad()))
 }
 
 struct Check<'a> {
     http: HttpTransport,
-    /// The address before Loki's own paths, where it is known.
-    base: Option<&'a str>,
     connection: &'a HttpSettings,
     config: &'a Config,
     sheet: CheckReport,
@@ -67,8 +64,12 @@ impl Check<'_> {
         self.sheet
             .say(&crate::app::check::messages::clock(probed.clock));
         if let Some(pushed) = self.push() {
-            let line =
-                crate::app::check::read_back::find(&self.http, self.base, &pushed, self.timeout());
+            let line = crate::app::check::read_back::find(
+                &self.http,
+                &self.connection.url,
+                &pushed,
+                self.timeout(),
+            );
             self.sheet.say(&line);
             self.sheet.say(&crate::app::check::messages::version(
                 version(&build).as_deref(),
@@ -88,10 +89,8 @@ impl Check<'_> {
         if !self.sheet.say(&line) {
             return None;
         }
-        let url = match self.base {
-            Some(base) => format!("{base}{BUILD}"),
-            None => self.connection.url.clone(),
-        };
+        let push = &self.connection.url;
+        let url = api_url(push, BUILD).unwrap_or_else(|| push.clone());
         let answer = self.http.get(&url, self.timeout());
         let tls = &self.connection.tls;
         let secure = self.connection.url.starts_with("https:");

@@ -10,6 +10,7 @@ use crate::app::check::messages;
 use crate::app::check::messages::QueryResult;
 use crate::app::check::report::ReportLine;
 use crate::http::client::HttpTransport;
+use crate::http::url::api_url;
 use crate::sync::shutdown::Shutdown;
 
 /// How long an entry may take to be found, in requests that take all the time they have: the first
@@ -23,21 +24,16 @@ const PAUSE: Duration = Duration::from_millis(25);
 const WITHIN: i64 = 1_000_000;
 
 /// Asks for the entry until it is found, or cannot be.
-pub fn find(
-    http: &HttpTransport,
-    base: Option<&str>,
-    pushed: &Pushed,
-    timeout: Duration,
-) -> ReportLine {
-    let Some(base) = base else {
-        return messages::read_back(&QueryResult::NotHere(None), Duration::ZERO);
-    };
-    let url = format!(
-        "{base}/loki/api/v1/query_range?query={}&start={}&end={}&limit=1000&direction=forward",
+pub fn find(http: &HttpTransport, push: &str, pushed: &Pushed, timeout: Duration) -> ReportLine {
+    let query = format!(
+        "/loki/api/v1/query_range?query={}&start={}&end={}&limit=1000&direction=forward",
         encoded(&pushed.labels.to_string()),
         pushed.time,
         pushed.time + WITHIN
     );
+    let Some(url) = api_url(push, &query) else {
+        return messages::read_back(&QueryResult::NotHere(None), Duration::ZERO);
+    };
     let (began, stop) = (Instant::now(), Shutdown::new());
     let patience = timeout * PATIENCE;
     let mut pause = PAUSE;

@@ -11,8 +11,10 @@ use clap::Args;
 pub struct Connection {
     /// Loki URL (LOKI_ADDR) [default: http://localhost:3100]
     ///
-    /// A base URL, or the full push URL if it ends in /push. `user:password@` in it is basic auth.
-    #[arg(short, long, value_name = "URL")]
+    /// A base URL, or the full push URL if its path ends in /push; a path that ends in /loki or
+    /// /loki/api/v1 is understood, and a query is kept. `user:password@` in it is basic auth. Also
+    /// --addr and LOKI_PUSH_ADDR.
+    #[arg(short, long, alias = "addr", value_name = "URL")]
     pub url: Option<String>,
 
     /// User for basic auth (LOKI_USERNAME)
@@ -45,6 +47,9 @@ pub struct Connection {
     pub auth_header: Option<String>,
 
     /// Tenant, sent as X-Scope-OrgID (LOKI_ORG_ID)
+    ///
+    /// Checked against Loki's rule for pushes: one tenant, of letters, digits and !-_.*'(), with at
+    /// most 150 characters.
     #[arg(long, value_name = "ID")]
     pub org_id: Option<String>,
 
@@ -57,7 +62,8 @@ pub struct Connection {
     /// CA to trust, in PEM (LOKI_CA_CERT_PATH)
     ///
     /// Used instead of the system's CAs (or those of SSL_CERT_FILE and SSL_CERT_DIR). A self-signed
-    /// server certificate can be given here directly.
+    /// server certificate can be given here directly. This file, and those of --cert and --key, are
+    /// read again when they change.
     #[arg(long, value_name = "FILE")]
     pub ca_cert: Option<PathBuf>,
 

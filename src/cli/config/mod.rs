@@ -14,7 +14,7 @@ mod regex;
 mod tests;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,8 +91,7 @@ impl Config {
             connection::resolve(&typed, env, &|_| Ok(b"unread".to_vec()), &mut Vec::new())?;
             (String::from("standard output"), None, None)
         } else {
-            let read = |file: &Path| std::fs::read(file);
-            let found = connection::resolve(&typed, env, &read, &mut warnings)?;
+            let found = connection::resolve(&typed, env, &connection::read_file, &mut warnings)?;
             (found.shown, Some(found.connection), Some(found.destination))
         };
         let cli = typed.cli;

@@ -149,6 +149,16 @@ pub fn wants_tls(way: &Endpoint) -> TransportError {
     }
 }
 
+/// The connection ended in the middle of a response that must be whole.
+pub fn cut_off(status: u16, way: &Endpoint) -> TransportError {
+    TransportError {
+        stage: Step::Answer,
+        text: format!("connection closed in the middle of a {status} response"),
+        remedy: unanswered(way),
+        lasting: false,
+    }
+}
+
 /// What TLS has to do with an error.
 pub fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
@@ -266,36 +276,41 @@ fn no_http(way: &Endpoint) -> String {
     }
 }
 
-/// What a proxy says to CONNECT, which is how it is asked for http addresses too.
+/// What a proxy answers to CONNECT, which is used for http URLs too.
 fn proxy(reason: &str, way: &Endpoint) -> Words {
     let status = status_of(reason);
     let name = way.proxy.as_deref().unwrap_or_default();
     let (host, port, by) = (&way.host, way.port, &way.terms.proxy);
     let leave_out = if way.proxy_from_env {
-        format!("leave the proxy out with NO_PROXY={host}")
+        format!("bypass the proxy with NO_PROXY={host}")
     } else {
-        format!("leave {by} out, if {host} is reached without it")
+        format!("omit {by} if {host} can be reached without it")
     };
     match status.as_str() {
         "407" => (
-            format!("the proxy {name} wants credentials (407)"),
-            format!("http://USER:PASSWORD@HOST:PORT in {by}"),
+            format!("the proxy {name} requires credentials (407)"),
+            format!("set http://USER:PASSWORD@HOST:PORT in {by}"),
         ),
         "502" | "503" | "504" => (
-            format!("the proxy {name} does not reach {host}:{port} ({status})"),
+            format!("the proxy {name} cannot reach {host}:{port} ({status})"),
             format!(
-                "see that Loki runs and the proxy may reach it, check host and port in {}, or \
-                 {leave_out}",
+                "check that Loki is running and that the proxy may reach it, check host and port in \
+                 {}, or {leave_out}",
                 way.terms.url
             ),
         ),
         "" => (
-            format!("the proxy {name} fails ({reason})"),
+            format!("the proxy {name} failed ({reason})"),
             format!("check {by}, or {leave_out}"),
         ),
         _ => (
-            format!("the proxy {name} does not allow CONNECT to port {port} (it answers {status})"),
-            format!("have it allowed there, or {leave_out}"),
+            format!(
+                "the proxy {name} does not allow CONNECT to port {port} (it returned {status})"
+            ),
+            format!(
+                "allow it there (squid: acl SSL_ports port {port}; tinyproxy: ConnectPort {port}), \
+                 or {leave_out}"
+            ),
         ),
     }
 }

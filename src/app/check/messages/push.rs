@@ -7,6 +7,7 @@ use crate::app::check::messages::{bad, line};
 use crate::app::check::report::{ReportLine, Status};
 use crate::delivery::outcome::{self, Outcome};
 use crate::http::client::{HttpResponse, Step, TransportError};
+use crate::http::tenant::TENANT_HEADER;
 use crate::report::messages::Sanitized;
 
 /// The push that stores nothing.
@@ -17,7 +18,7 @@ pub fn probed(answer: &Answered, headers: &[(String, String)]) -> Vec<ReportLine
             .filter(|(own, _)| own.eq_ignore_ascii_case(name));
         same.next().map(|(_, value)| value.as_str())
     };
-    let tenant = header("X-Scope-OrgID");
+    let tenant = header(TENANT_HEADER);
     let has_credentials = header("Authorization").is_some()
         || headers
             .iter()

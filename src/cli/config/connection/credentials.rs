@@ -10,6 +10,7 @@ use crate::cli::config::connection::lookup::{
     Origin, PartnerOptions, Resolver, Sourced, half_a_pair,
 };
 use crate::http::client::Scheme;
+use crate::http::credentials::LARGEST_SECRET;
 use crate::http::url::PushUrl;
 
 /// What gives a user his password.
@@ -140,13 +141,17 @@ pub fn find(
         let name = token.name;
         ensure!(
             !secret.text.is_empty(),
-            "{name} is empty; leave it out to send none"
+            "{name} is empty; omit it to send none"
+        );
+        ensure!(
+            secret.text.bytes().all(|byte| byte.is_ascii_graphic()),
+            "{name}: the token contains a character that a header cannot carry"
         );
         return Ok(Some(Credentials::new(Scheme::Bearer, secret)));
     }
     match pair.whole(warnings)? {
         Some((user, _)) if user.value.contains(':') => Err(anyhow!(
-            "{}: a user name for basic auth cannot hold a `:`; it would end there",
+            "{}: a user name for basic auth cannot contain `:`",
             user.name
         )),
         Some((user, password)) => {
@@ -177,7 +182,7 @@ fn one_of(
     let user = pair.user.map(|given| given.name);
     let basic = user.or(pair.password.map(|given| given.name));
     bail!(
-        "basic auth ({}) and a bearer token ({}) exclude each other",
+        "basic auth ({}) cannot be combined with a bearer token ({})",
         basic.unwrap_or_default(),
         token.name
     );
@@ -200,7 +205,7 @@ fn secret(
 ) -> Result<Option<Sourced<Secret>>> {
     match (itself, file) {
         (Some(itself), Some(file)) if itself.source == file.source => {
-            bail!("{} and {} exclude each other", itself.name, file.name)
+            bail!("{} cannot be combined with {}", itself.name, file.name)
         }
         (Some(itself), file) if file.as_ref().is_none_or(|f| f.source < itself.source) => {
             Ok(Some(itself))
@@ -226,9 +231,13 @@ fn opened(lookup: &Resolver<'_>, given: &Sourced<Secret>) -> Result<Secret> {
     let bytes = (lookup.read)(file).with_context(|| format!("{name}: cannot read {shown}"))?;
     let text = String::from_utf8(bytes)
         .ok()
-        .with_context(|| format!("{name}: {shown} is no UTF-8 text"))?;
+        .with_context(|| format!("{name}: {shown} is not valid UTF-8"))?;
     let text = text.trim().to_owned();
     ensure!(!text.is_empty(), "{name}: {shown} is empty");
+    ensure!(
+        text.len() <= LARGEST_SECRET,
+        "{name}: {shown} is too large for a header (more than 64 KiB)"
+    );
     Ok(Secret {
         text,
         file: Some(file.clone()),

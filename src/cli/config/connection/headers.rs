@@ -9,11 +9,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use crate::cli::config::connection::credentials::Credentials;
 use crate::cli::config::connection::lookup::Resolver;
 use crate::http::client::SecretFile;
+use crate::http::tenant::{TENANT_HEADER, check_tenant};
 use crate::http::url::PushUrl;
 use crate::storage::spool::{Destination, Token};
-
-/// The header that names the tenant.
-const TENANT: &str = "X-Scope-OrgID";
 
 /// Headers that belong to a body, which only its writer can know.
 const OURS_ALONE: [&str; 4] = [
@@ -23,17 +21,23 @@ const OURS_ALONE: [&str; 4] = [
     "Transfer-Encoding",
 ];
 
-/// Names and values.
-type Headers = Vec<(String, String)>;
+/// Headers for every request.
+pub struct ResolvedHeaders {
+    /// Names and values.
+    pub headers: Vec<(String, String)>,
+    /// The file that one of them is from.
+    pub file: Option<SecretFile>,
+    /// Whether they hold credentials.
+    pub has_credentials: bool,
+}
 
-/// Headers for every request, and the file that one of them is from. One given with `--header`
-/// takes the place of ours of that name.
+/// Resolves the headers. One given with `--header` replaces ours of that name.
 pub fn headers(
     lookup: &Resolver<'_>,
     address: &PushUrl,
     authorization: Option<Credentials>,
     warnings: &mut Vec<String>,
-) -> Result<(Headers, Option<SecretFile>)> {
+) -> Result<ResolvedHeaders> {
     let given = &lookup.typed.cli.connection;
     let mut headers = Vec::new();
     let mut secret = authorization.is_some();
@@ -52,19 +56,23 @@ pub fn headers(
             scheme: authorization.scheme,
         });
     }
-    let tenant = lookup.text("org_id", given.org_id.as_ref(), "LOKI_ORG_ID")?;
-    if let Some(tenant) = tenant.filter(|tenant| !tenant.is_empty()) {
-        headers.push((TENANT.into(), tenant));
+    let tenant = lookup.find("org_id", given.org_id.clone(), Some("LOKI_ORG_ID"))?;
+    if let Some(tenant) = tenant.filter(|tenant| !tenant.value.is_empty()) {
+        check_tenant(&tenant.value).map_err(|why| anyhow!("{}: {why}", tenant.name))?;
+        headers.push((TENANT_HEADER.into(), tenant.value));
     }
     let ours = headers.len();
     for header in &given.header {
         let (name, value) = header.split_once(':').ok_or_else(|| {
-            anyhow!("--header: a header is `NAME: VALUE`, this one has no `:` (not shown, it may be a secret)")
+            anyhow!("--header requires the form `NAME: VALUE`; this one has no `:` (not shown, it may be a secret)")
         })?;
         let (name, value) = (name.trim().to_owned(), value.trim().to_owned());
         let is = |other: &str| name.eq_ignore_ascii_case(other);
         if let Some(name) = OURS_ALONE.iter().find(|other| is(other)) {
-            bail!("--header: {name} tells what is sent, and is loki-push's own");
+            bail!("--header: {name} is set by loki-push and cannot be overridden");
+        }
+        if is(TENANT_HEADER) {
+            check_tenant(&value).map_err(|why| anyhow!("--header {TENANT_HEADER}: {why}"))?;
         }
         secret |= is("Authorization");
         headers.push((name, value));
@@ -84,11 +92,15 @@ pub fn headers(
     });
     if secret && !address.https && !address.is_loopback() {
         warnings.push(format!(
-            "credentials go to {} over plain http, readable on the way; use https",
+            "sending credentials to {} over plain HTTP; use https",
             address.host
         ));
     }
-    Ok((headers, file))
+    Ok(ResolvedHeaders {
+        headers,
+        file,
+        has_credentials: secret,
+    })
 }
 
 /// Headers that do not choose a tenant, whatever their values.
@@ -104,12 +116,16 @@ const NOT_THE_TENANT: [&str; 8] = [
 ];
 
 /// The destination of requests with these headers. `secret` is the file that one of them is from.
-pub fn destination(url: &str, headers: &Headers, secret: Option<&SecretFile>) -> Destination {
+pub fn destination(
+    url: &str,
+    headers: &[(String, String)],
+    secret: Option<&SecretFile>,
+) -> Destination {
     let mut destination = Destination::new(url);
     for (name, value) in headers {
         let name = name.to_ascii_lowercase();
         let file = secret.filter(|file| file.header.eq_ignore_ascii_case(&name));
-        if name.eq_ignore_ascii_case(TENANT) {
+        if name.eq_ignore_ascii_case(TENANT_HEADER) {
             destination.tenant = Some(value.clone());
         } else if let Some(user) = user_of(value) {
             destination.user = Some(user);

@@ -63,16 +63,27 @@ impl Resolver<'_> {
                 name,
             }));
         }
-        let Some(name) = logcli else { return Ok(None) };
+        match logcli {
+            Some(name) => self.variable(name, Origin::Logcli),
+            None => Ok(None),
+        }
+    }
+
+    /// The value of a variable that is not an option's own.
+    pub fn variable<T: From<String>>(
+        &self,
+        name: &str,
+        source: Origin,
+    ) -> Result<Option<Sourced<T>>> {
         let Some(value) = (self.env)(name).filter(|value| !value.is_empty()) else {
             return Ok(None);
         };
         let Ok(value) = value.into_string() else {
-            bail!("{name} is no UTF-8 text");
+            bail!("{name} is not valid UTF-8");
         };
         Ok(Some(Sourced {
             value: value.into(),
-            source: Origin::Logcli,
+            source,
             name: name.to_owned(),
         }))
     }
@@ -105,10 +116,8 @@ pub fn half_a_pair<T, U>(
         .collect::<Vec<_>>();
     let missing = names.join(" or ");
     if half.source == Origin::CommandLine {
-        bail!("{there} is given without {missing}; it takes both");
+        bail!("{there} requires {missing}");
     }
-    warnings.push(format!(
-        "{there} is set, but its other half ({missing}) is not: it is left out"
-    ));
+    warnings.push(format!("{there} is set but {missing} is not: ignoring it"));
     Ok(None)
 }

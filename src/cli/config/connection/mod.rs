@@ -6,6 +6,7 @@
 mod credentials;
 mod headers;
 mod lookup;
+mod read_file;
 #[cfg(test)]
 mod tests;
 
@@ -18,16 +19,20 @@ use anyhow::{Context, Result, anyhow};
 
 use crate::cli::args;
 use crate::cli::args::ParsedArgs;
-use crate::cli::config::connection::headers::{destination, headers};
+use crate::cli::config::connection::headers::{ResolvedHeaders, destination, headers};
 use crate::cli::config::connection::lookup::{
     Origin, PartnerOptions, Resolver, Sourced, half_a_pair,
 };
+pub use crate::cli::config::connection::read_file::read_file;
 use crate::http::client::{HttpSettings, SettingNames, TlsSettings};
 use crate::http::url::PushUrl;
 use crate::storage::spool::Destination;
 
 /// The address of a Loki on this machine.
 const DEFAULT_URL: &str = "http://localhost:3100";
+
+/// The variable of --addr, which is another name of --url.
+pub const ADDR: &str = "LOKI_PUSH_ADDR";
 
 /// What was worked out.
 pub struct ResolvedConnection {
@@ -52,8 +57,15 @@ pub fn resolve(
     let lookup = Resolver { typed, env, read };
     let given = &typed.cli.connection;
     let mut terms = SettingNames::options();
-    let url = lookup
-        .find("url", given.url.clone(), Some("LOKI_ADDR"))?
+    let own = match lookup.find("url", given.url.clone(), None)? {
+        Some(url) => Some(url),
+        None => lookup.variable(ADDR, Origin::Environment)?,
+    };
+    let url = own
+        .map_or_else(
+            || lookup.variable("LOKI_ADDR", Origin::Logcli),
+            |url| Ok(Some(url)),
+        )?
         .unwrap_or_else(|| Sourced {
             value: DEFAULT_URL.to_owned(),
             source: Origin::Logcli,
@@ -63,9 +75,19 @@ pub fn resolve(
     terms.url = url.name.into();
     let authorization =
         crate::cli::config::connection::credentials::find(&lookup, &address, url.source, warnings)?;
-    let (headers, secret) = headers(&lookup, &address, authorization, warnings)?;
+    let ResolvedHeaders {
+        headers,
+        file: secret,
+        has_credentials,
+    } = headers(&lookup, &address, authorization, warnings)?;
     let destination = destination(&address.push, &headers, secret.as_ref());
     let tls = tls(&lookup, &mut terms, warnings)?;
+    if has_credentials && address.https && tls.skip_verify {
+        warnings.push(format!(
+            "sending credentials to {} without verifying its certificate (--tls-skip-verify)",
+            address.host
+        ));
+    }
     let proxy = lookup.find(
         "proxy_url",
         given.proxy_url.clone(),
@@ -84,6 +106,7 @@ pub fn resolve(
         tls,
         proxy: proxy.filter(|_| !address.is_loopback()),
         no_proxy: address.is_loopback(),
+        zone: address.zone,
         terms,
     };
     Ok(ResolvedConnection {

@@ -136,10 +136,10 @@ fn what_excludes_each_other_says_so_without_the_secret() {
 #[test]
 fn half_a_pair_in_the_environment_is_a_warning_in_its_own_terms() {
     for (name, missing) in [
-        ("LOKI_USERNAME", "(LOKI_PASSWORD)"),
-        ("LOKI_PASSWORD", "(LOKI_USERNAME)"),
-        ("LOKI_CLIENT_CERT_PATH", "(LOKI_CLIENT_KEY_PATH)"),
-        ("LOKI_CLIENT_KEY_PATH", "(LOKI_CLIENT_CERT_PATH)"),
+        ("LOKI_USERNAME", "LOKI_PASSWORD"),
+        ("LOKI_PASSWORD", "LOKI_USERNAME"),
+        ("LOKI_CLIENT_CERT_PATH", "LOKI_CLIENT_KEY_PATH"),
+        ("LOKI_CLIENT_KEY_PATH", "LOKI_CLIENT_CERT_PATH"),
     ] {
         let half = (name, "s3cret");
         for (args, beside, left) in [
@@ -275,4 +275,79 @@ fn logclis_switch_is_yes_or_no() {
     }
     let error = skip("maybe").unwrap_err().to_string();
     assert_eq!(error, "LOKI_TLS_SKIP_VERIFY takes true or false");
+}
+
+#[test]
+fn a_tenant_that_loki_does_not_accept_is_wrong_usage() {
+    let long = "x".repeat(151);
+    for tenant in ["a|b", "a/b", &long] {
+        let header = format!("x-scope-orgid: {tenant}");
+        for (args, env, name) in [
+            (&["--org-id", tenant][..], &[][..], "--org-id"),
+            (&["--header", &header], &[], "--header"),
+            (&[], &[("LOKI_ORG_ID", tenant)], "LOKI_ORG_ID"),
+        ] {
+            let error = found(args, env).err().map(|error| error.to_string());
+            assert!(
+                error.is_some_and(|text| text.contains(name)),
+                "{tenant} {name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_url_has_another_name() {
+    let url = |args: &[&str], env: &[(&str, &str)]| found(args, env).unwrap().0.connection.url;
+    assert_eq!(
+        url(&["--addr", "http://a:1"], &[]),
+        "http://a:1/loki/api/v1/push"
+    );
+    let own = ("LOKI_PUSH_ADDR", "http://b:1/loki");
+    let logcli = ("LOKI_ADDR", "http://c:1");
+    assert_eq!(url(&[], &[own, logcli]), "http://b:1/loki/api/v1/push");
+    assert_eq!(
+        url(&["-u", "http://d:1"], &[own]),
+        "http://d:1/loki/api/v1/push"
+    );
+    let error = found(&[], &[("LOKI_PUSH_ADDR", "nowhere")])
+        .err()
+        .map(|error| error.to_string());
+    assert!(error.is_some_and(|text| text.starts_with("LOKI_PUSH_ADDR: ")));
+}
+
+#[test]
+fn credentials_to_an_unverified_server_are_reported() {
+    let warned = |args: &[&str]| found(args, &[]).unwrap().1;
+    let url = ["-u", "https://loki", "--tls-skip-verify"];
+    assert_eq!(warned(&url), Vec::<String>::new());
+    let said = warned(&[&url[..], &["--bearer-token", "s3cret"]].concat());
+    assert!(
+        said.len() == 1 && said[0].contains("--tls-skip-verify"),
+        "{said:?}"
+    );
+    assert!(!said[0].contains("s3cret"));
+}
+
+#[test]
+fn a_token_that_cannot_be_a_header_is_wrong_usage() {
+    let file = std::env::temp_dir().join(format!("loki-push-token-{}", std::process::id()));
+    let huge = "x".repeat(3_000_000);
+    let shown = file.display().to_string();
+    for (text, words) in [
+        ("tök", "cannot carry"),
+        ("a b", "cannot carry"),
+        (&huge, "too large"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let error = found(&["--bearer-token-file", &shown], &[])
+            .err()
+            .map(|error| format!("{error:#}"));
+        assert!(
+            error.as_ref().is_some_and(|text| text.contains(words)),
+            "{error:?}"
+        );
+    }
+    std::fs::remove_file(&file).unwrap();
+    assert!(found(&["--bearer-token", "tök"], &[]).is_err());
 }
