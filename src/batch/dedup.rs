@@ -1,8 +1,9 @@
-//! Entries that bring their own times: what must be seen to before they leave.
+//! Adjusts entries that bring their own timestamps to two rules of Loki's.
 //!
-//! Knows Loki's two rules on times within a stream. Equal entries at an equal time are one to Loki
-//! (contract, trap T10), and an entry over an hour behind the newest of its stream is refused, which
-//! a 204 can hide above the sharding rate unless it travels in a request of its own (T16).
+//! Loki merges equal entries with equal timestamps in a stream (`pkg/chunkenc/unordered.go`), and
+//! refuses entries more than an hour behind the newest of their stream (`pkg/ingester/stream.go`). Above
+//! the rate at which Loki shards a stream, a 204 can hide that refusal, unless such entries travel in a
+//! request of their own.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -12,15 +13,15 @@ use crate::batch::StreamGroup;
 use crate::entry::labels::Labels;
 use crate::entry::{Chunk, Entry};
 
-/// How far behind the newest entry of a stream Loki takes others, in nanoseconds
+/// How far behind the newest entry of a stream Loki accepts others, in nanoseconds
 /// (`max_chunk_age` / 2).
 const WINDOW: i64 = 3_600_000_000_000;
 
-/// How many entries are remembered from batch to batch, of all streams: at most 2 MiB. An entry that
-/// was last met before so many others, and comes again at its time, would be one with it to Loki.
+/// The number of recent entries remembered across batches and streams (at most 2 MiB). An entry that
+/// repeats after more than this many others, with the same timestamp, is merged by Loki.
 const HISTORY: usize = 48 * 1024;
 
-/// What is remembered from batch to batch.
+/// The state that is kept from batch to batch.
 #[derive(Debug, Default)]
 pub struct TimestampDedup {
     newest: HashMap<Arc<Labels>, Newest>,
@@ -31,16 +32,16 @@ pub struct TimestampDedup {
 /// The newest entry of a stream.
 #[derive(Debug, Default, Clone, Copy)]
 struct Newest {
-    /// The time it brought.
+    /// The timestamp it brought.
     given: i64,
-    /// The time it was moved to.
+    /// The timestamp it was shifted to.
     moved: i64,
 }
 
 impl TimestampDedup {
-    /// Moves equal entries apart by a nanosecond each, and parts those that are over an hour behind
-    /// what was sent before; they come first. Entries ascend by time before and after, and what
-    /// came behind a moved entry at its time stays behind it, also in a later batch.
+    /// Shifts equal entries apart by a nanosecond each, and moves those more than an hour behind what was
+    /// sent before into groups of their own, which come first. Entries are sorted by time before and
+    /// after, and those that followed a shifted entry at its time still follow it, even in a later batch.
     pub fn settle(&mut self, groups: Vec<StreamGroup>, chunks: &[Arc<Chunk>]) -> Vec<StreamGroup> {
         let mut settled = Vec::with_capacity(groups.len());
         for mut group in groups {
@@ -66,7 +67,7 @@ impl TimestampDedup {
         settled
     }
 
-    /// Gives each entry its time, and the newest entry of the stream, which was `before`.
+    /// Sets the time of each entry, and returns the newest entry of the stream, which was `before`.
     fn move_apart<'a>(
         &mut self,
         group: &mut StreamGroup,
@@ -94,38 +95,37 @@ impl TimestampDedup {
     }
 }
 
-/// The last entries, by a number that hardly any two share: one that is moved on for nothing loses
-/// a nanosecond.
+/// The most recent entries by hash. A collision costs an entry a needless nanosecond.
 #[derive(Debug, Default)]
 struct RecentEntries {
     known: HashMap<u64, Known>,
     order: VecDeque<u64>,
 }
 
-/// An entry at a time.
+/// A remembered entry and timestamp.
 #[derive(Debug)]
 struct Known {
-    /// Where to look for a time that is free, since this one is not.
+    /// The next timestamp to try, since this one is taken.
     next: i64,
-    /// Whether it was met again since it was the oldest.
+    /// Whether it was seen again since it last was the oldest.
     again: bool,
 }
 
 impl RecentEntries {
-    /// The first time, from `time` on, at which this entry was not sent; remembers it. `key` names
-    /// the entry at a time.
+    /// Returns and remembers the first timestamp from `time` on with which this entry was not sent.
+    /// `key` returns the hash of the entry at a timestamp.
     fn first_free(&mut self, time: i64, key: impl Fn(i64) -> u64) -> i64 {
         let mut free = time;
         while let Some(known) = self.known.get_mut(&key(free)) {
             known.again = true;
-            // At the end of all time nothing can be moved on.
+            // The largest timestamp cannot be shifted.
             if known.next == free {
                 return free;
             }
             free = known.next;
         }
         let next = free.saturating_add(1);
-        // However many come at one time, none walks past all that came before.
+        // Skips ahead, so that many equal entries at one time do not make this quadratic.
         if let Some(first) = self.known.get_mut(&key(time)) {
             first.next = next;
         }
@@ -138,7 +138,7 @@ impl RecentEntries {
             && let Some(oldest) = self.order.pop_front()
         {
             let known = self.known.get_mut(&oldest);
-            // What comes again and again is not forgotten for what came once.
+            // Entries that repeat are kept in favour of those seen once.
             if known.is_some_and(|known| std::mem::take(&mut known.again)) {
                 self.order.push_back(oldest);
             } else {

@@ -1,11 +1,9 @@
-//! Batches: which entries leave together, and when.
+//! Sorts entries into batches, and decides when a batch is full or due.
 //!
-//! Told the time; decides when a batch is full or due. A batch holds entries of all streams and
-//! closes as a whole: a file's lines spread over streams, and a mark may only be acknowledged when
-//! every line before it is settled.
+//! A batch holds entries of all streams and closes as a whole: the lines of one file spread over several
+//! streams, and a position in it may only be acknowledged once every line before it is.
 
 mod dedup;
-pub mod defaults;
 pub mod encode;
 pub mod worker;
 
@@ -20,21 +18,21 @@ use crate::entry::{Chunk, Entry, FilePositions, OVERHEAD, SLOT};
 /// When a batch closes.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchLimits {
-    /// At this many entries …
+    /// The number of entries that closes a batch.
     pub entries: usize,
-    /// … or at this cost, in bytes (line + metadata + 64 an entry) …
+    /// The cost that closes a batch, in bytes (line + metadata + 64 per entry).
     pub bytes: usize,
-    /// … or when its first entry is this old.
+    /// The age of the first entry that closes a batch.
     pub age: Duration,
 }
 
-/// The entries of one stream in a batch, as places in its chunks.
+/// The entries of one stream in a batch, as indices into its chunks.
 #[derive(Debug)]
 pub struct StreamGroup {
     /// The stream.
     pub labels: Arc<Labels>,
     places: Vec<(u32, u32)>,
-    /// Times in place of the entries' own; empty, or one an entry.
+    /// Timestamps that replace those of the entries; empty, or one per entry.
     times: Vec<i64>,
     latest: i64,
     ascending: bool,
@@ -43,19 +41,19 @@ pub struct StreamGroup {
 /// A closed batch.
 #[derive(Debug)]
 pub struct Batch {
-    /// Rises by one from batch to batch, beginning with 0.
+    /// Increases by one from batch to batch, starting with 0.
     pub number: u64,
-    /// The entries by stream, in the order in which the streams first came.
+    /// The entries by stream, in the order in which the streams first appeared.
     pub groups: Vec<StreamGroup>,
-    /// How far the files are read with this batch.
+    /// The positions of the files that are reached with this batch.
     pub positions: FilePositions,
     chunks: Vec<Arc<Chunk>>,
 }
 
 impl Batch {
-    /// Gives out the entries of a group, ascending by time, as Loki wants them (contract, trap T11),
-    /// and with them the memory they take: the next batch grows meanwhile. `freed` is told of each
-    /// part of it, in bytes. A chunk that another batch shares keeps its text.
+    /// Visits the entries of a group sorted by time, since Loki may refuse older entries that follow newer
+    /// ones, and frees their memory, so that the next batch can grow meanwhile. `freed` is called with
+    /// the number of bytes at each step. A chunk shared with another batch keeps its text.
     pub fn give_out(
         &mut self,
         group: usize,
@@ -64,7 +62,7 @@ impl Batch {
     ) {
         let is_last = group + 1 == self.groups.len();
         let next = self.groups.get(group + 1);
-        // A stream whose late entries go by themselves has two groups, one behind the other.
+        // A stream with late entries has two groups in a row.
         let goes_on = next.is_some_and(|next| next.labels == self.groups[group].labels);
         let places = std::mem::take(&mut self.groups[group].places);
         let times = std::mem::take(&mut self.groups[group].times);
@@ -74,7 +72,7 @@ impl Batch {
                 freed(own.forget(if is_last { None } else { Some(&labels) }));
             }
         };
-        // Those that were sorted lie anywhere.
+        // Sorted entries are in no particular order in memory.
         let in_order = places.is_sorted_by_key(|(chunk, _)| *chunk);
         let mut done = 0;
         for (n, &(chunk, at)) in places.iter().enumerate() {
@@ -90,18 +88,18 @@ impl Batch {
         self.chunks[done..].iter_mut().for_each(forget);
     }
 
-    /// What its chunks take in memory, in bytes.
+    /// The memory of its chunks, in bytes.
     pub fn footprint(&self) -> usize {
         self.chunks.iter().map(|chunk| chunk.footprint()).sum()
     }
 
-    /// How many entries, of all streams.
+    /// The number of entries of all streams.
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.groups.iter().map(|group| group.places.len()).sum()
     }
 
-    /// Whether there is no entry. Such a batch may still carry marks, of lines that were filtered.
+    /// Whether there are no entries. Such a batch may still carry positions, after filtered lines.
     #[cfg(test)]
     pub fn is_empty(&self) -> bool {
         self.groups.iter().all(|group| group.places.is_empty())
@@ -121,14 +119,14 @@ impl StreamGroup {
     }
 }
 
-/// The batch that is open, and the streams it has met.
+/// The open batch, and the streams in it.
 #[derive(Debug)]
 struct Open {
     batch: Batch,
     by_stream: HashMap<Arc<Labels>, usize>,
     entries: usize,
     cost: usize,
-    /// What its chunks take in memory.
+    /// The memory of its chunks, in bytes.
     footprint: usize,
     since: Instant,
 }
@@ -143,7 +141,7 @@ pub struct Batcher {
 }
 
 impl Batcher {
-    /// A batcher with nothing open; `dated` entries bring their own times.
+    /// A batcher without an open batch; `dated` entries bring their own timestamps.
     pub fn new(limits: BatchLimits, dated: bool) -> Self {
         Self {
             limits,
@@ -153,7 +151,7 @@ impl Batcher {
         }
     }
 
-    /// Takes the entries of a chunk in; hands each batch that is full to `closed`.
+    /// Adds the entries of a chunk, and hands each batch that is full to `closed`.
     pub fn add(&mut self, chunk: Chunk, mut closed: impl FnMut(Batch)) {
         let chunk = Arc::new(chunk);
         let mut next = 0;
@@ -170,13 +168,13 @@ impl Batcher {
         }
     }
 
-    /// When the open batch must be closed for its age.
+    /// When the age of the open batch closes it.
     pub fn due(&self) -> Option<Instant> {
         self.open.as_ref().map(|open| open.since + self.limits.age)
     }
 
-    /// Chunks that take less memory than this, together, do not fill the open batch: until it is due
-    /// they may as well wait. In bytes.
+    /// The number of bytes of chunks that cannot fill the open batch: until it is due, less than that may
+    /// as well wait in the queue.
     pub fn patience(&self) -> usize {
         let (entries, cost) = self
             .open
@@ -184,16 +182,16 @@ impl Batcher {
             .map_or((0, 0), |open| (open.entries, open.cost));
         let entries = self.limits.entries.saturating_sub(entries);
         let bytes = self.limits.bytes.saturating_sub(cost);
-        // An entry takes its slot and its text, and costs its overhead and its text.
+        // In memory an entry takes a slot and its text; its cost is an overhead and its text.
         (entries.saturating_mul(SLOT)).min(bytes / (OVERHEAD / SLOT))
     }
 
-    /// What the chunks of the open batch take in memory, in bytes.
+    /// The memory of the chunks of the open batch, in bytes.
     pub fn footprint(&self) -> usize {
         self.open.as_ref().map_or(0, |open| open.footprint)
     }
 
-    /// Closes what is open.
+    /// Closes the open batch.
     pub fn close(&mut self) -> Option<Batch> {
         let Open { mut batch, .. } = self.open.take()?;
         self.number += 1;
@@ -213,8 +211,8 @@ impl Batcher {
         open.entries >= self.limits.entries || open.cost >= self.limits.bytes
     }
 
-    /// Moves entries from place `from` on into the open batch until it is full or the chunk is
-    /// empty; gives the place of the first entry that was left.
+    /// Moves entries from index `from` on into the open batch until it is full or the chunk is used up.
+    /// Returns the index of the first entry that is left.
     fn fill(&mut self, chunk: &Arc<Chunk>, from: usize) -> usize {
         let (limits, number) = (self.limits, self.number);
         let open = self
@@ -227,7 +225,7 @@ impl Batcher {
         let mut at = from;
         while at < chunk.len() {
             let cost = chunk.cost(at);
-            // An entry that would burst the batch waits for the next one, unless it is the first.
+            // An entry that would exceed the limit waits for the next batch, unless it is the first.
             let is_full = open.entries >= limits.entries
                 || (open.entries > 0 && open.cost + cost > limits.bytes);
             if is_full && !chunk.goes_on(at) {
@@ -238,7 +236,7 @@ impl Batcher {
             open.cost += cost;
             at += 1;
         }
-        // With no entry taken of a chunk that has some, its lines before `from` are marked already.
+        // If no entry was taken of a chunk that has some, the position before `from` is set already.
         if (at > from || chunk.is_empty())
             && let Some(mark) = chunk.mark_after(at)
         {

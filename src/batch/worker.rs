@@ -1,8 +1,7 @@
-//! The batch thread and its sealers: chunks come in, sealed shipments go out, in order.
+//! The batch thread and its encoders: chunks come in, encoded batches go out, in order.
 //!
-//! The batch thread sorts entries into batches and closes them by count, cost or age; one or two
-//! sealing threads compress them, so that reading and compressing overlap. Knows nothing of
-//! sources, HTTP, files, counters or retrying.
+//! The batch thread sorts entries into batches and closes them by count, cost or age. One or two
+//! encoder threads compress them, so that reading and compressing overlap.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -17,32 +16,32 @@ use crate::sync::queue::{ByteQueue, Pop};
 use crate::sync::sequencer::Sequencer;
 use crate::sync::shutdown::{Phase, Shutdown};
 
-/// Where shipments go; called in the order of their numbers.
+/// Receives the encoded batches in the order of their numbers.
 type Out = dyn Fn(EncodedBatch) + Send + Sync;
 
-/// So much, in bytes of chunks, is taken in whenever it is there.
+/// The amount of queued chunks, in bytes, that wakes the batch thread at once.
 const MUCH: usize = 64 * 1024;
 
-/// Memory is given back in steps of so many bytes: whoever waits for it is not woken for each chunk.
+/// The step in which memory is given back, in bytes, so that waiters are not woken for each chunk.
 const STEP: usize = 128 * 1024;
 
-/// What the room needs.
+/// The settings of the batch thread.
 pub struct BatchWorker {
     /// When a batch closes.
     pub limits: BatchLimits,
-    /// Whether entries bring their own times.
+    /// Whether entries bring their own timestamps.
     pub dated: bool,
     /// The gzip level, 0 for none.
     pub gzip_level: u8,
-    /// How many threads may seal at once.
+    /// The maximum number of encoder threads.
     pub sealers: usize,
-    /// How the run goes on: from the first stop on, nothing waits for its time.
+    /// The shutdown state: once a stop is requested, no batch waits for its age.
     pub stop: Arc<Shutdown>,
 }
 
 impl BatchWorker {
-    /// Sorts and seals what comes out of `chunks` until that is closed and empty, and hands each
-    /// shipment to `out`. Returns when the last one has been taken.
+    /// Batches and encodes chunks until the queue is closed and empty, and hands each encoded batch to
+    /// `out`. Returns when the last one has been handed over.
     ///
     /// # Panics
     /// If an encoder did: its batch is lost.
@@ -68,14 +67,14 @@ impl BatchWorker {
     fn sort(&self, chunks: &ByteQueue<Chunk>, mut sealers: EncoderPool) {
         let mut batcher = Batcher::new(self.limits, self.dated);
         loop {
-            // A batch that fills slowly is filled when it is due, not at every line: the wake-ups
-            // would cost more than the lines.
+            // A slowly filling batch takes its chunks when it is due, not one by one: waking up would
+            // cost more than the lines.
             let enough = batcher.patience().min(MUCH);
             match chunks.pop_enough(batcher.due(), enough) {
                 Pop::Item(chunk) => {
                     sealers.make_room(batcher.footprint() + chunk.footprint());
                     batcher.add(chunk, |batch| sealers.seal(batch));
-                    // Once a stop was asked for, what was read is sent at once.
+                    // After a stop request, entries are sent at once.
                     if self.stop.state().phase >= Phase::Draining && chunks.is_empty() {
                         batcher
                             .close()
@@ -83,7 +82,7 @@ impl BatchWorker {
                             .for_each(|batch| sealers.seal(batch));
                     }
                 }
-                // A kick is a stop or a flush: nothing waits for its time.
+                // A kick means a stop or a flush: nothing waits for its age.
                 Pop::TimedOut | Pop::Kicked => batcher
                     .close()
                     .into_iter()
@@ -101,14 +100,14 @@ impl BatchWorker {
     }
 }
 
-/// Threads that seal, started when there is work for them.
+/// Encoder threads, started when there is work for them.
 ///
-/// What they have of chunks shares a room with the batch that is open: as many batches as there are
-/// sealers, or a third of all memory would be for one that waits. Chunks are given back as they are
-/// sealed, so that the next batch grows while the sealers are at work, and these wait for nothing.
+/// Their chunks and those of the open batch share a budget of as many batches as there are encoders;
+/// one more would be a third of all memory, for a batch that waits. Chunks are freed as they are
+/// encoded, so the next batch grows meanwhile, and the encoders never wait.
 struct EncoderPool {
     batches: ByteQueue<(Batch, MemoryPermit)>,
-    /// Bytes of chunks that are to be sealed.
+    /// Bytes of chunks that are still to be encoded.
     room: ByteSemaphore,
     turnstile: Arc<Sequencer>,
     out: Arc<Out>,
@@ -120,14 +119,14 @@ struct EncoderPool {
 }
 
 impl EncoderPool {
-    /// Waits until there is room for so much that is not to be sealed yet, or all is sealed.
+    /// Waits until this many bytes fit beside what is being encoded, or all is encoded.
     fn make_room(&self, bytes: usize) {
         self.room.enter_while(bytes, || true);
         self.room.release(bytes);
     }
 
     fn seal(&mut self, batch: Batch) {
-        // A trickle is served by one thread; a second one starts when the first falls behind.
+        // One thread serves a trickle; a second one starts when the first falls behind.
         if self.threads.len() < self.most && (self.threads.is_empty() || !self.room.is_empty()) {
             self.start();
         }
@@ -191,16 +190,16 @@ impl Drop for FailOnPanic<'_> {
     }
 }
 
-/// The room of a batch that is to be sealed, as far as it is not given back.
+/// The memory of a batch that is being encoded, as far as it is not freed yet.
 struct MemoryPermit {
     room: ByteSemaphore,
     bytes: usize,
-    /// Freed, but not given back.
+    /// Bytes freed but not yet given back to the budget.
     freed: usize,
 }
 
 impl MemoryPermit {
-    /// Takes it, whether it is there or not: what is in the batch is in memory.
+    /// Takes the bytes even beyond the budget, since the batch is in memory already.
     fn take(room: &ByteSemaphore, bytes: usize) -> Self {
         room.occupy(bytes);
         Self {

@@ -86,7 +86,7 @@ impl Config {
             max_message_size: 256 * 1024,
             buffer: 32 * 1024 * 1024,
             on_full: OnFull::default(),
-            gzip_level: crate::batch::defaults::GZIP_LEVEL,
+            gzip_level: crate::batch::encode::GZIP_LEVEL,
             timeout: Duration::from_secs(10),
             max_retries: None,
             retry_backoff: Duration::from_secs(1),

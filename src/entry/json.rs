@@ -1,9 +1,9 @@
 //! JSON string escaping.
 
-/// Appends the text as the inside of a JSON string.
+/// Appends the text as the contents of a JSON string, escaped.
 ///
-/// Eight bytes are copied at once, looked at together, and taken back from the first special one on:
-/// between two of those lie some twenty bytes, too few for a copy of their own to pay.
+/// Eight bytes are copied at once and checked together; from the first special one on they are taken
+/// back. Special bytes are some twenty bytes apart, too close for a copy of each run to pay off.
 pub fn write_escaped(out: &mut Vec<u8>, text: &str) {
     let mut rest = text.as_bytes();
     out.reserve(rest.len() + rest.len() / 8 + 8);
@@ -46,8 +46,8 @@ fn write_special(out: &mut Vec<u8>, byte: u8) {
     out.extend_from_slice(&[b'\\', short]);
 }
 
-/// A bit in each byte of `word` that must be escaped inside a JSON string: a control character, a
-/// quote or a backslash. Exact for every byte, as no carry leaves one.
+/// Returns a word with one bit set in each byte of `word` that must be escaped in a JSON string: control
+/// characters, quotes and backslashes. No carry crosses bytes, so every bit is exact.
 const fn specials(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 255;
     const LOW: u64 = ONES * 0x7f;

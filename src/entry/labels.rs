@@ -1,17 +1,14 @@
-//! Labels: the name-value pairs that identify a stream at Loki.
-//!
-//! Knows Loki's rules for names and values and how a label set is written. Knows nothing of
-//! entries, of where a label came from, or of the wire around it.
+//! Labels: the name-value pairs that identify a stream in Loki, and Loki's rules for them.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-/// The longest label name Loki takes, in bytes (`max_label_name_length`).
+/// The longest label name Loki accepts, in bytes (`max_label_name_length`).
 pub const MAX_NAME: usize = 1024;
-/// The longest label value Loki takes, in bytes (`max_label_value_length`).
+/// The longest label value Loki accepts, in bytes (`max_label_value_length`).
 pub const MAX_VALUE: usize = 2048;
 
-/// An immutable set of labels, sorted by name, with its JSON object written once.
+/// An immutable set of labels, sorted by name, with its JSON object prepared.
 ///
 /// Two sets are equal exactly when Loki would see one stream.
 #[derive(Clone, Eq)]
@@ -21,8 +18,8 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// Makes a label set. Of two pairs with one name the later wins; empty values are left out,
-    /// as Loki leaves them out.
+    /// Makes a label set. A later pair replaces an earlier one of the same name, and empty values are
+    /// dropped, as Loki drops them.
     pub fn new<N, V>(pairs: impl IntoIterator<Item = (N, V)>) -> Self
     where
         N: Into<String>,
@@ -46,7 +43,7 @@ impl Labels {
         }
     }
 
-    /// This set with further labels; a pair given here wins over one that was there.
+    /// Returns this set with more labels; they replace labels of the same name.
     #[must_use]
     pub fn with<'a>(&'a self, more: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let own = self
@@ -69,7 +66,7 @@ impl Labels {
         &self.pairs
     }
 
-    /// The set as the JSON object that Loki's `stream` member takes.
+    /// The set as a JSON object, the `stream` member of a push request.
     pub fn json(&self) -> &str {
         &self.json
     }
@@ -93,7 +90,7 @@ impl fmt::Debug for Labels {
     }
 }
 
-/// As LogQL writes a selector: `{app="api",env="prod"}`.
+/// Writes the set as a LogQL selector: `{app="api",env="prod"}`.
 impl fmt::Display for Labels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("{")?;
@@ -105,11 +102,11 @@ impl fmt::Display for Labels {
     }
 }
 
-/// Checks a label name a person gave, by Loki's rule `[a-zA-Z_][a-zA-Z0-9_]*` (it reads the name
-/// as part of a `PromQL` selector). Names with a leading `__` are Loki's own.
+/// Checks a label name that a user gave against Loki's rule, `[a-zA-Z_][a-zA-Z0-9_]*` (Loki parses the
+/// name as part of a `PromQL` selector). Names with a leading `__` are reserved by Loki.
 ///
 /// # Errors
-/// What is wrong with the name, as a clause to stand behind it.
+/// A message that says what is wrong.
 pub fn check_name(name: &str) -> Result<(), String> {
     let mut bytes = name.bytes();
     let first = bytes.next().ok_or("a label name is missing before `=`")?;
@@ -117,48 +114,46 @@ pub fn check_name(name: &str) -> Result<(), String> {
         || !bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
     {
         return Err(format!(
-            "`{}` is no label name: Loki takes letters, digits and `_`, not beginning with a digit",
+            "`{}` is not a valid label name: use letters, digits and `_`, and do not start with a digit",
             name.escape_debug()
         ));
     }
     if name.starts_with("__") {
         return Err(format!(
-            "`{name}` is no label name for you: a leading `__` is Loki's own"
+            "`{name}`: label names starting with `__` are reserved by Loki"
         ));
     }
     if name.len() > MAX_NAME {
         return Err(format!(
-            "a label name may have {MAX_NAME} bytes, this one has {}",
+            "the label name is {} bytes long; Loki accepts at most {MAX_NAME}",
             name.len()
         ));
     }
     Ok(())
 }
 
-/// Checks a label value: Loki refuses a whole request for U+FFFD in one (its lexer takes that for
-/// broken UTF-8) and drops a stream for a value over 2048 bytes.
+/// Checks a label value. Loki rejects a whole request for U+FFFD in one (its lexer takes it for invalid
+/// UTF-8), and drops a stream for a value over 2048 bytes.
 ///
 /// # Errors
-/// What is wrong with the value, as a clause to stand behind it.
+/// A message that says what is wrong.
 pub fn check_value(value: &str) -> Result<(), String> {
     if value.contains('\u{FFFD}') {
-        return Err(
-            "the value holds bytes that are no UTF-8 (or U+FFFD), which Loki refuses".into(),
-        );
+        return Err("the value contains invalid UTF-8 (or U+FFFD), which Loki refuses".into());
     }
     if value.len() > MAX_VALUE {
         return Err(format!(
-            "a label value may have {MAX_VALUE} bytes, this one has {}",
+            "the label value is {} bytes long; Loki accepts at most {MAX_VALUE}",
             value.len()
         ));
     }
     Ok(())
 }
 
-/// Reads what `--label` takes: `KEY=VALUE`, or a selector `{a="b", c="d"}`.
+/// Parses the value of `--label`: `KEY=VALUE`, or a selector `{a="b", c="d"}`.
 ///
 /// # Errors
-/// What is wrong, in words for the person who typed it.
+/// A message for the user.
 pub fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
     let pairs = match text.trim().strip_prefix('{') {
         Some(rest) => parse_selector(rest)?,
@@ -176,11 +171,11 @@ pub fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
     Ok(pairs)
 }
 
-/// The inside of `{a="b", c="d"}`, from behind the opening brace.
+/// Parses `a="b", c="d"}`, the rest of a selector after its opening brace.
 fn parse_selector(text: &str) -> Result<Vec<(String, String)>, String> {
     let malformed = || {
         format!(
-            "`{{{}` is no label set; write {{a=\"b\",c=\"d\"}}",
+            "`{{{}` is not a valid label set; write {{a=\"b\",c=\"d\"}}",
             text.escape_debug()
         )
     };
@@ -188,7 +183,7 @@ fn parse_selector(text: &str) -> Result<Vec<(String, String)>, String> {
     let mut rest = text.trim_start();
     while !rest.starts_with('}') {
         let (name, after) = rest.split_once('=').ok_or_else(malformed)?;
-        // A JSON string is what LogQL's quoted values are, and serde_json stops behind it.
+        // LogQL's quoted values are JSON strings, and serde_json stops after the first one.
         let mut values = serde_json::Deserializer::from_str(after).into_iter::<String>();
         let value = values.next().and_then(Result::ok).ok_or_else(malformed)?;
         let behind = after[values.byte_offset()..].trim_start();

@@ -1,7 +1,4 @@
-//! Entries: what one line of input becomes, in the chunks they travel in.
-//!
-//! Knows how entries lie in memory and what one costs. Knows nothing of where they come from or
-//! what becomes of them.
+//! Entries, the chunks they travel in, and the positions of files.
 
 pub mod json;
 pub mod labels;
@@ -13,31 +10,32 @@ use std::time::Instant;
 
 use crate::entry::labels::Labels;
 
-/// What an entry costs on top of its line and metadata, in bytes. Loki's inner message spends
-/// about 46 bytes an entry and is refused for good above 4 MiB (contract, trap T3); 64 leaves room.
+/// The cost of an entry on top of its line and metadata, in bytes. Loki's message between distributor
+/// and ingester adds about 46 bytes per entry and is rejected for good above 4 MiB
+/// (`grpc_server_max_recv_msg_size`); 64 leaves a margin.
 pub const OVERHEAD: usize = 64;
 
-/// The time of an entry that is not stamped yet.
+/// The time of an entry that has no timestamp yet.
 pub const UNSTAMPED: i64 = i64::MIN;
 
-/// Names a file of this run; the checkpoint knows which.
+/// Identifies a file of this run; the checkpoint knows which one it is.
 pub type FileId = u32;
 
-/// How far a file was read: everything before `offset` is in the entries up to here.
+/// A position in a file: everything before `offset` is in the entries up to here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FilePosition {
     /// The file.
     pub file: FileId,
-    /// The byte offset behind the last line.
+    /// The byte offset after the last line.
     pub offset: u64,
 }
 
-/// The highest mark of each file in a batch or shipment.
+/// The last position of each file in a batch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FilePositions(Vec<FilePosition>);
 
 impl FilePositions {
-    /// Takes a mark in; a later mark of a file takes the place of an earlier one.
+    /// Adds a position; it replaces an earlier one of the same file.
     pub fn put(&mut self, mark: FilePosition) {
         match self.0.iter_mut().find(|own| own.file == mark.file) {
             Some(own) => own.offset = mark.offset,
@@ -45,12 +43,12 @@ impl FilePositions {
         }
     }
 
-    /// Whether no file is marked, as with a pipe, which cannot be read again.
+    /// Whether there are none, as for a pipe, which cannot be read again.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The marks, one a file.
+    /// The positions, one per file.
     pub fn iter(&self) -> impl Iterator<Item = &FilePosition> {
         self.0.iter()
     }
@@ -64,7 +62,7 @@ impl FromIterator<FilePosition> for FilePositions {
     }
 }
 
-/// Where an entry lies in the text of its stream. The line is followed by its metadata.
+/// Where an entry is in the text of its stream. The line is followed by its metadata.
 #[derive(Debug, Clone, Copy)]
 struct EntrySlot {
     time: i64,
@@ -75,50 +73,50 @@ struct EntrySlot {
     stream: u32,
 }
 
-/// What an entry takes in a chunk beside its text, in bytes.
+/// The memory of an entry in a chunk besides its text, in bytes.
 pub const SLOT: usize = size_of::<EntrySlot>();
 
 /// One entry, borrowed from its chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry<'a> {
-    /// Nanoseconds since the epoch, or [`UNSTAMPED`].
+    /// Nanoseconds since 1970, or [`UNSTAMPED`].
     pub time: i64,
     /// The text as shipped.
     pub line: &'a str,
-    /// Structured metadata as a JSON object of strings; empty where there is none.
+    /// Structured metadata as a JSON object of strings; empty if there is none.
     pub metadata: &'a str,
 }
 
 impl Entry<'_> {
-    /// What the entry counts against the limits of a batch, in bytes.
+    /// What the entry counts towards the limits of a batch, in bytes.
     pub fn cost(&self) -> usize {
         self.line.len() + self.metadata.len() + OVERHEAD
     }
 }
 
-/// The text of the entries of one stream in a chunk, one behind the other.
+/// The text of the entries of one stream in a chunk, concatenated.
 #[derive(Debug)]
 struct Stream {
     labels: Arc<Labels>,
     text: String,
 }
 
-/// How much a chunk holds: the next one of the same source will hold much the same.
+/// The sizes of a chunk; the next chunk of the same source will have similar ones.
 #[derive(Debug, Default)]
 pub struct SizeHint {
     entries: usize,
     text: Vec<(Arc<Labels>, usize)>,
 }
 
-/// The most room that is made in a new chunk beforehand: bytes of a stream, and entries.
+/// The largest sizes that a new chunk reserves in advance.
 const USUAL: usize = 256 * 1024;
 
-/// The entries that one read of a source gave, in order. Entries cross threads only in chunks: a
-/// lock, a wake-up and an allocation for each line is what makes other shippers slow.
+/// The entries from one read of a source, in order. Entries cross threads only in chunks: a lock, a
+/// wake-up and an allocation per line is what makes other shippers slow.
 ///
-/// Each stream has its text by itself, for it is sealed by itself, on another processor: lines that
-/// lie scattered among those of other streams would be waited for one by one (4 % of the whole
-/// program's time on lines of five levels).
+/// The text of each stream is contiguous, because each stream is encoded by itself, on another core:
+/// lines scattered among those of other streams cause a cache miss each (4 % of the program's time for
+/// lines of five levels).
 #[derive(Debug)]
 pub struct Chunk {
     streams: Vec<Stream>,
@@ -130,7 +128,7 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// An empty chunk of lines read now, from a file if they can be read again.
+    /// An empty chunk for lines read at `read_at`, from `file` if they can be read again.
     pub fn new(file: Option<FileId>, read_at: Instant) -> Self {
         Self {
             streams: Vec::new(),
@@ -141,7 +139,7 @@ impl Chunk {
         }
     }
 
-    /// Makes room at once for as much as another chunk held, so that little is copied to grow.
+    /// Reserves as much as another chunk held, so that little is copied while it grows.
     pub fn reserve(&mut self, like: &SizeHint) {
         self.slots.reserve_exact(like.entries.min(USUAL) * 9 / 8);
         let streams = like.text.iter().map(|(labels, bytes)| Stream {
@@ -151,7 +149,7 @@ impl Chunk {
         self.streams.extend(streams);
     }
 
-    /// How much it holds.
+    /// The sizes of the chunk.
     pub fn fill(&self) -> SizeHint {
         let filled = self.streams.iter().filter(|stream| !stream.text.is_empty());
         let text = filled.map(|stream| (Arc::clone(&stream.labels), stream.text.len()));
@@ -161,9 +159,9 @@ impl Chunk {
         }
     }
 
-    /// The stream's number in this chunk.
+    /// Returns the number of the stream in this chunk, adding the stream if it is new.
     pub fn stream(&mut self, labels: &Arc<Labels>) -> u32 {
-        // Chunks of many streams are rare and the last ones used are the likely ones.
+        // Chunks rarely have many streams, and the last ones used are the most likely.
         let known = self
             .streams
             .iter()
@@ -178,7 +176,7 @@ impl Chunk {
         }) as u32
     }
 
-    /// Adds an entry whose line is these parts, one behind the other.
+    /// Adds an entry whose line is the concatenation of these parts.
     pub fn push(&mut self, stream: u32, time: i64, mark: u64, line: &[&str], metadata: &str) {
         let text = &mut self.streams[stream as usize].text;
         let start = text.len();
@@ -196,17 +194,17 @@ impl Chunk {
         });
     }
 
-    /// Everything of the file before this offset has been read, filtered lines too.
+    /// Notes that everything before this offset of the file has been read, including filtered lines.
     pub fn read_to(&mut self, offset: u64) {
         self.end = offset;
     }
 
-    /// How many entries.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.slots.len()
     }
 
-    /// Whether there is no entry.
+    /// Whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
@@ -216,7 +214,7 @@ impl Chunk {
         self.streams.iter().map(|stream| stream.text.len()).sum()
     }
 
-    /// What the chunk takes in memory, in bytes.
+    /// The memory of the chunk, in bytes.
     pub fn footprint(&self) -> usize {
         let text = self.streams.iter().map(|stream| stream.text.capacity());
         text.sum::<usize>()
@@ -225,7 +223,7 @@ impl Chunk {
             + size_of::<Self>()
     }
 
-    /// The entry at a place.
+    /// The entry at this index.
     ///
     /// # Panics
     /// If there is none.
@@ -240,24 +238,24 @@ impl Chunk {
         }
     }
 
-    /// What the entry at a place counts against a batch, in bytes.
+    /// What the entry at this index counts towards a batch, in bytes.
     pub fn cost(&self, at: usize) -> usize {
         let slot = &self.slots[at];
         (slot.line + slot.metadata) as usize + OVERHEAD
     }
 
-    /// Whether the entry at a place comes of the same line of a file as the one before it. There is
-    /// no mark between them: they must be settled together.
+    /// Whether the entry at this index and the one before it are fragments of one line of a file. They
+    /// share a position and are acknowledged together.
     pub fn goes_on(&self, at: usize) -> bool {
         self.file.is_some() && at > 0 && self.slots[at].mark == self.slots[at - 1].mark
     }
 
-    /// The time of the entry at a place.
+    /// The time of the entry at this index.
     pub fn time(&self, at: usize) -> i64 {
         self.slots[at].time
     }
 
-    /// The number of the stream of the entry at a place, as in [`Chunk::streams`].
+    /// The number of the stream of the entry at this index, as in [`Chunk::streams`].
     pub fn stream_of(&self, at: usize) -> usize {
         self.slots[at].stream as usize
     }
@@ -267,15 +265,15 @@ impl Chunk {
         self.streams.iter().map(|stream| &stream.labels)
     }
 
-    /// Gives back before the chunk goes what the entries of a stream take, or with None those of all:
-    /// they are not to be read again. Gives how much that is, in bytes.
+    /// Frees the text of a stream, or of all streams for None, before the chunk is dropped. Its entries
+    /// must not be read again. Returns the number of bytes freed.
     pub fn forget(&mut self, labels: Option<&Arc<Labels>>) -> usize {
         let Some(labels) = labels else {
             let all = self.footprint();
             (self.streams, self.slots) = (Vec::new(), Vec::new());
             return all - self.footprint();
         };
-        // A twin by value may keep its text until the chunk goes.
+        // An equal set that is another object keeps its text until the chunk is dropped.
         let known = |stream: &&mut Stream| Arc::ptr_eq(&stream.labels, labels);
         let stream = self.streams.iter_mut().find(known);
         stream.map_or(0, |stream| std::mem::take(&mut stream.text).capacity())
@@ -288,7 +286,7 @@ impl Chunk {
         }
     }
 
-    /// How many entries wait for a stamp.
+    /// The number of entries without a timestamp.
     pub fn unstamped(&self) -> usize {
         self.slots
             .iter()
@@ -296,8 +294,8 @@ impl Chunk {
             .count()
     }
 
-    /// How far the file is read when the first `taken` entries are: to the chunk's end if those
-    /// are all. None for a source that cannot be read again.
+    /// The position in the file after the first `taken` entries, which is the chunk's end if those are
+    /// all. None for a source that cannot be read again.
     pub fn mark_after(&self, taken: usize) -> Option<FilePosition> {
         let file = self.file?;
         let offset = if taken == self.slots.len() {
@@ -309,7 +307,8 @@ impl Chunk {
     }
 }
 
-/// Makes room for more text. By a quarter, not by doubling: chunks are what most memory is for.
+/// Reserves room for more text. It grows by a quarter instead of doubling, since chunks take most of the
+/// memory.
 fn make_room(text: &mut String, more: usize) {
     if text.capacity() - text.len() < more {
         text.reserve_exact(more.max(text.len() / 4));

@@ -1,16 +1,14 @@
-//! Shipments: what a batch becomes when it is sealed, and what is said of it afterwards.
-//!
-//! Nouns only: they hold, they do not act.
+//! Encoded batches and the push requests they consist of.
 
 use std::sync::Arc;
 
 use crate::entry::FilePositions;
 use crate::entry::labels::Labels;
 
-/// A sealed push request for one stream: the unit of sending and retrying, encoded exactly once.
+/// An encoded push request for one stream: the unit of sending and retrying, encoded exactly once.
 ///
-/// One stream only, because Loki answers a request of several with the outcome of the last one
-/// (contract, trap T1).
+/// It holds one stream only, because Loki answers a request of several streams with the outcome of the
+/// last one (`pkg/ingester/instance.go`).
 #[derive(Clone)]
 pub struct Request {
     /// The stream.
@@ -25,16 +23,16 @@ pub struct Request {
     pub(crate) bytes: usize,
 }
 
-/// Everything that was sealed together: the unit of spooling, settling and acknowledging. All
-/// lines of a file up to its mark are in this shipment or an earlier one.
+/// An encoded batch: the unit of spooling and acknowledging. All lines of a file up to its position are
+/// in this batch or an earlier one.
 #[derive(Debug, Clone)]
 pub struct EncodedBatch {
-    /// Rises by one from shipment to shipment.
+    /// Increases by one from batch to batch.
     pub number: u64,
-    /// The requests, of different streams but for those that lie more than an hour behind the
-    /// others of their stream: these stand before them.
+    /// The requests, each of a different stream, except that entries more than an hour behind the others
+    /// of their stream are in a request of their own, which comes first.
     pub requests: Vec<Request>,
-    /// How far the files it came from are read with it.
+    /// The positions of the files that are reached with this batch.
     pub positions: FilePositions,
 }
 
@@ -44,8 +42,8 @@ impl EncodedBatch {
         self.requests.iter().map(|request| request.entries).sum()
     }
 
-    /// What it takes in memory, in bytes, with all that is kept of it while it waits: its ticket, its
-    /// places in queues, and what an allocator adds.
+    /// The memory of the batch while it waits, in bytes, including its acknowledgement, its queue entries
+    /// and the allocator's overhead.
     pub fn footprint(&self) -> usize {
         const KEPT: usize = 512;
         let bodies: usize = self.requests.iter().map(|request| request.body.len()).sum();

@@ -1,31 +1,29 @@
-//! An outlet: somewhere that bytes are written to, and that somebody else may have made
-//! non-blocking, or may stop reading.
-//!
-//! Knows descriptors. Knows nothing of what is written.
+//! Complete writes to a file descriptor that another process may have made non-blocking, such as a
+//! shared standard output.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-/// Where bytes are written to.
+/// A destination that can be written to and polled.
 pub trait PollableWrite: Write + AsFd + Send {}
 
 impl<T: Write + AsFd + Send> PollableWrite for T {}
 
-/// Why not all was written.
+/// A write that ended early.
 #[derive(Debug)]
 pub struct Cut {
-    /// How many bytes were.
+    /// The number of bytes written before that.
     pub written: usize,
     /// What went wrong.
     pub why: io::Error,
 }
 
-/// Writes all of it, and waits where there is no room.
+/// Writes the whole buffer, polling while the descriptor is not writable.
 ///
 /// # Errors
-/// If the outlet is closed, or the disk behind it full.
+/// If the reader has closed its end, or the disk is full.
 pub fn write_all(bytes: &[u8], out: &mut dyn PollableWrite) -> Result<(), Cut> {
     let mut written = 0;
     loop {

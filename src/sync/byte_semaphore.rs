@@ -1,10 +1,8 @@
-//! Room: how many bytes may be in use at once, for things that are not all in one queue.
-//!
-//! Knows numbers only. With `queue` and `stop` the place where the program waits.
+//! A semaphore that counts bytes: a memory budget for things that are not all in one queue.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// A bounded number of bytes; clones share it.
+/// A budget of bytes; clones share it.
 #[derive(Clone)]
 pub struct ByteSemaphore {
     shared: Arc<Shared>,
@@ -18,7 +16,7 @@ struct Shared {
 struct State {
     used: usize,
     capacity: usize,
-    /// The least that one of those who wait wants; `usize::MAX` once they were woken.
+    /// The smallest amount that a waiter asks for; `usize::MAX` once the waiters have been woken.
     wanted: usize,
     closed: bool,
 }
@@ -29,19 +27,19 @@ impl State {
     }
 }
 
-/// What became of a wish for room.
+/// The result of asking for bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entered {
-    /// The bytes are in use until [`ByteSemaphore::release`].
+    /// The bytes are taken until [`ByteSemaphore::release`].
     In,
     /// There is no room.
     Full,
-    /// Nobody will ever make room again.
+    /// There is no room, and the semaphore is closed: none will be freed.
     Closed,
 }
 
 impl ByteSemaphore {
-    /// Room for so many bytes. When none is in use, one thing of any size has room.
+    /// A budget of this many bytes. While nothing is in use, one request of any size succeeds.
     pub fn new(capacity: usize) -> Self {
         let state = State {
             used: 0,
@@ -57,8 +55,8 @@ impl ByteSemaphore {
         }
     }
 
-    /// Takes room, waiting for it as long as `patient` says so; it is asked again at every
-    /// [`ByteSemaphore::kick`].
+    /// Takes bytes, waiting for them for as long as `patient` returns true. It is called again after
+    /// each [`ByteSemaphore::kick`].
     pub fn enter_while(&self, bytes: usize, patient: impl Fn() -> bool) -> Entered {
         let mut state = self.lock();
         loop {
@@ -81,12 +79,12 @@ impl ByteSemaphore {
         }
     }
 
-    /// Takes room if there is some.
+    /// Takes bytes if they are free.
     pub fn enter(&self, bytes: usize) -> bool {
         self.enter_while(bytes, || false) == Entered::In
     }
 
-    /// Takes room whether there is some or not, for what is there already.
+    /// Takes bytes even if that exceeds the budget, for data that is in memory already.
     pub fn occupy(&self, bytes: usize) {
         self.lock().used += bytes;
     }
@@ -96,12 +94,12 @@ impl ByteSemaphore {
         self.lock().used
     }
 
-    /// Whether none is in use.
+    /// Whether nothing is in use.
     pub fn is_empty(&self) -> bool {
         self.lock().used == 0
     }
 
-    /// Gives room back. Who waits is woken once it is enough for one of them.
+    /// Returns bytes. Waiters are woken once there is enough for one of them.
     pub fn release(&self, bytes: usize) {
         let mut state = self.lock();
         state.used = state.used.saturating_sub(bytes);
@@ -111,20 +109,20 @@ impl ByteSemaphore {
         }
     }
 
-    /// Changes how many bytes may be in use.
+    /// Changes the budget.
     pub fn resize(&self, capacity: usize) {
         self.lock().capacity = capacity;
         self.shared.freed.notify_all();
     }
 
-    /// Wakes whoever waits, to look at the world again.
+    /// Wakes all waiters so that they check their conditions again.
     pub fn kick(&self) {
-        // Under the lock, so that nobody is between looking and waiting.
+        // Under the lock, so that no waiter is between its check and its wait.
         let _state = self.lock();
         self.shared.freed.notify_all();
     }
 
-    /// Nobody makes room any more: who finds none does not wait for it.
+    /// Closes the semaphore: no more bytes will be freed, so nobody waits for them.
     pub fn close(&self) {
         self.lock().closed = true;
         self.shared.freed.notify_all();

@@ -4,24 +4,24 @@ use std::time::{Duration, Instant};
 
 use crate::sync::shutdown::{Flush, Phase, ShutdownState};
 
-/// A request is given this long after the end of input at least: in less no Loki could answer.
+/// The shortest time after end of input that requests are given: no Loki could answer in less.
 pub const MIN_FLUSH: Duration = Duration::from_millis(500);
 
-/// And this long from when it is sent.
+/// The shortest time a request is given, from when it is sent.
 const MIN_ATTEMPT: Duration = Duration::from_millis(250);
 
-/// How long after the time is over a run may end: the last try may begin then, and what it met is
-/// written down.
+/// How long after the deadline a run may take to exit: the last attempt may begin at the deadline, and
+/// its result is still recorded.
 pub const GRACE: Duration = Duration::from_millis(300);
 
-/// Of the time after the end of input this part, up to the most, is kept for the last try, so that
-/// a Loki that hangs does not use it up.
+/// The divisor that gives the share of the flush timeout reserved for the last attempt, so that a
+/// hanging Loki does not use it up.
 const LAST_TRY_SHARE: u32 = 4;
 
 const LAST_TRY_MAX: Duration = Duration::from_secs(1);
 
-/// Where tries fail faster than this, the last one is made when the time ends; else so many times as
-/// long before as they took.
+/// Attempts that fail faster than this let the last one begin at the deadline. Otherwise it begins
+/// earlier, by `AHEAD` times the duration of the attempt before it.
 const AT_ONCE: Duration = Duration::from_millis(50);
 
 const AHEAD: u32 = 4;

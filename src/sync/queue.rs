@@ -1,8 +1,7 @@
-//! A first-in first-out queue bounded in bytes: how stages hand work on.
+//! A first-in, first-out queue bounded in bytes, which hands work from one stage to the next.
 //!
-//! Generic over what it carries. Pressure is a blocking push, the end is a closed queue, and a
-//! reader that is gone makes every push fail at once. Here, in `room`, in `turnstile` and in `stop`
-//! stand all waits of the program.
+//! Back-pressure is a blocking push, end of input is a closed queue, and once the reader is gone every
+//! push fails at once.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -29,9 +28,9 @@ struct State<T> {
     items: VecDeque<(T, usize)>,
     used: usize,
     readers_waiting: usize,
-    /// Of those, the ones that sleep on until their time is over or there is enough for them.
+    /// Those of them that sleep until their deadline, or until enough has been queued for them.
     readers_dozing: usize,
-    /// At this cost there is; `usize::MAX` once they were woken for it.
+    /// The total cost that counts as enough; `usize::MAX` once they have been woken for it.
     enough: usize,
     writers_waiting: usize,
     kicked: bool,
@@ -39,20 +38,20 @@ struct State<T> {
     abandoned: bool,
 }
 
-/// What a pop found.
+/// The result of a pop.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Pop<T> {
     /// The oldest item.
     Item(T),
-    /// The time given is over.
+    /// The deadline passed.
     TimedOut,
-    /// Somebody called [`ByteQueue::kick`].
+    /// Someone called [`ByteQueue::kick`].
     Kicked,
     /// The queue is closed and empty.
     Ended,
 }
 
-/// Why an item was not taken; it comes back.
+/// Why an item was not queued; it carries the item.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Denied<T> {
     /// There is no room.
@@ -71,11 +70,11 @@ impl<T> Denied<T> {
 }
 
 impl<T> Shared<T> {
-    /// How many bytes the queue may hold now, asked for when it is to hold `wanted`.
+    /// The number of bytes the queue may hold now; `wanted` is what it would hold next.
     fn limit(&self, wanted: usize) -> usize {
         let own = self.capacity / 4;
         match &self.used_elsewhere {
-            // Below its own quarter nobody else needs to be asked.
+            // Its own quarter is open to it whatever else is in use.
             Some(used_elsewhere) if wanted > own => {
                 own.max(self.capacity.saturating_sub(used_elsewhere()))
             }
@@ -93,13 +92,14 @@ impl<T> Clone for ByteQueue<T> {
 }
 
 impl<T> ByteQueue<T> {
-    /// A queue for items that cost `capacity` together. An empty queue takes one item of any cost.
+    /// A queue whose items may cost at most `capacity` together. An empty queue accepts one item of any
+    /// cost.
     pub fn new(capacity: usize) -> Self {
         Self::with(capacity, None)
     }
 
     /// A queue that shares its capacity with something else: `used_elsewhere` returns how much of it
-    /// that takes up. A quarter is always the queue's own.
+    /// that uses. A quarter is always the queue's own.
     pub fn sharing(
         capacity: usize,
         used_elsewhere: impl Fn() -> usize + Send + Sync + 'static,
@@ -131,10 +131,10 @@ impl<T> ByteQueue<T> {
         }
     }
 
-    /// Adds an item, waiting for room.
+    /// Adds an item, waiting for room if necessary.
     ///
     /// # Errors
-    /// Gives the item back if the queue is closed or its reader gone.
+    /// Returns the item if the queue is closed or its reader is gone.
     pub fn push(&self, item: T, cost: usize) -> Result<(), T> {
         self.push_while(item, cost, || true)
             .map_err(Denied::into_inner)
@@ -143,7 +143,7 @@ impl<T> ByteQueue<T> {
     /// Adds an item at once, whether or not there is room for it.
     ///
     /// # Errors
-    /// Gives the item back if the queue is closed or its reader gone.
+    /// Returns the item if the queue is closed or its reader is gone.
     pub fn push_over(&self, item: T, cost: usize) -> Result<(), T> {
         let mut state = self.lock();
         if state.closed || state.abandoned {
@@ -153,11 +153,11 @@ impl<T> ByteQueue<T> {
         Ok(())
     }
 
-    /// Adds an item, waiting for room as long as `patient` says so; it is asked again at every
-    /// [`ByteQueue::kick`].
+    /// Adds an item, waiting for room for as long as `patient` returns true. It is called again after
+    /// each [`ByteQueue::kick`].
     ///
     /// # Errors
-    /// Gives the item back.
+    /// Returns the item.
     pub fn push_while(
         &self,
         item: T,
@@ -167,10 +167,11 @@ impl<T> ByteQueue<T> {
         self.push_looking(item, cost, None, patient)
     }
 
-    /// The same, with `patient` asked again at every `glance` as well. It runs under the lock.
+    /// Like [`ByteQueue::push_while`], but also calls `patient` at every interval of `glance`. It runs
+    /// under the queue's lock.
     ///
     /// # Errors
-    /// Gives the item back.
+    /// Returns the item.
     pub fn push_looking(
         &self,
         item: T,
@@ -188,12 +189,12 @@ impl<T> ByteQueue<T> {
         }
     }
 
-    /// Adds to the newest item that waits, or behind it, waiting for room as
-    /// [`ByteQueue::push_while`] does: `add` is given that item, and gives a new one if it did not add
-    /// to it. It runs under the lock, so what is added has an order.
+    /// Extends the newest queued item or appends a new one, waiting for room like
+    /// [`ByteQueue::push_while`]. `add` is given the newest item, and returns a new one if it did not
+    /// extend it. It runs under the queue's lock, so additions are ordered.
     ///
     /// # Errors
-    /// If there was no room, or nobody reads; `add` was not called.
+    /// If there was no room, or the reader is gone; then `add` was not called.
     pub fn merge(
         &self,
         cost: usize,
@@ -214,13 +215,13 @@ impl<T> ByteQueue<T> {
         Ok(())
     }
 
-    /// Whether the queue is not full, or nobody takes anything out of it any more.
+    /// Whether the queue is not full, or its reader is gone.
     pub fn has_room(&self) -> bool {
         let state = self.lock();
         state.used < self.shared.capacity || state.closed || state.abandoned
     }
 
-    /// Waits until [`Queue::has_room`], at most until `until`.
+    /// Waits until [`ByteQueue::has_room`] or `until`.
     pub fn wait_for_room(&self, until: Instant) {
         let mut state = self.lock();
         while state.used >= self.shared.capacity && !state.closed && !state.abandoned {
@@ -240,7 +241,7 @@ impl<T> ByteQueue<T> {
         }
     }
 
-    /// The state with room for `cost` more in it.
+    /// Waits until there is room for `cost`, and returns the locked state.
     fn room(
         &self,
         cost: usize,
@@ -253,7 +254,7 @@ impl<T> ByteQueue<T> {
             if state.abandoned || state.closed && !waited {
                 return Err(Denied::Gone(()));
             }
-            // What waited when the queue was closed came before that.
+            // A writer that was waiting when the queue was closed came before the close.
             if state.closed
                 || state.used == 0
                 || state.used + cost <= self.shared.limit(state.used + cost)
@@ -271,7 +272,7 @@ impl<T> ByteQueue<T> {
             state = wait(&self.shared.drained, state, glance);
             state.writers_waiting -= 1;
             if state.closed {
-                // The reader does not end before the last writer is in, or gone.
+                // The reader must not end before the last waiting writer has pushed or given up.
                 self.shared.filled.notify_all();
             }
         }
@@ -283,8 +284,8 @@ impl<T> ByteQueue<T> {
         self.wake(state, true);
     }
 
-    /// Wakes a reader for what was added: at once for an item, if one waits for any; for the bit
-    /// that makes it enough, if one dozes.
+    /// Wakes a reader after an addition: at once for a new item if one waits for any item, and when the
+    /// total reaches `enough` if one waits for that.
     fn wake(&self, state: &mut State<T>, is_item: bool) {
         let is_enough = state.readers_dozing > 0 && state.used >= state.enough;
         if is_enough {
@@ -295,14 +296,14 @@ impl<T> ByteQueue<T> {
         }
     }
 
-    /// Takes the oldest item and frees its room, waiting until `until` (for ever with None).
+    /// Removes the oldest item and frees its room, waiting until `until`, or without limit for None.
     pub fn pop(&self, until: Option<Instant>) -> Pop<T> {
         self.pop_enough(until, 0)
     }
 
-    /// Takes the oldest item and frees its room. While there is none, it sleeps until `until` even
-    /// if some come, unless these cost `enough` together or a writer waits for room: who takes many
-    /// small items at once is woken once for all of them. Without `until` the first one wakes it.
+    /// Removes the oldest item and frees its room. On an empty queue it sleeps until `until` even if
+    /// items arrive, unless they cost `enough` together or a writer waits for room, so that a reader of
+    /// many small items is woken once for all of them. Without `until` the first item wakes it.
     pub fn pop_enough(&self, until: Option<Instant>, enough: usize) -> Pop<T> {
         let mut state = self.lock();
         loop {
@@ -333,7 +334,7 @@ impl<T> ByteQueue<T> {
         }
     }
 
-    /// Takes out the oldest item that `may_go`, and frees its room.
+    /// Removes the oldest item for which `may_go` returns true, and frees its room.
     pub fn take_first(&self, may_go: impl Fn(&T) -> bool) -> Option<T> {
         let mut state = self.lock();
         let at = state.items.iter().position(|(item, _)| may_go(item))?;
@@ -342,29 +343,31 @@ impl<T> ByteQueue<T> {
         Some(item)
     }
 
-    /// Runs `change` on each item that waits.
+    /// Runs `change` on every queued item.
     pub fn each(&self, mut change: impl FnMut(&mut T)) {
         for (item, _) in &mut self.lock().items {
             change(item);
         }
     }
 
-    /// Wakes whoever waits here, to look at the world again. A reader that is busy finds it at its
-    /// next wait.
+    /// Wakes all waiters so that they check their conditions again. A busy reader notices at its next
+    /// wait.
     pub fn kick(&self) {
         self.lock().kicked = true;
         self.shared.filled.notify_all();
         self.shared.drained.notify_all();
     }
 
-    /// No more pushes; what is inside, or waits to get in, can still be popped.
+    /// Closes the queue to new items. Items inside, and those of writers already waiting, can still be
+    /// popped.
     pub fn close(&self) {
         self.lock().closed = true;
         self.shared.filled.notify_all();
         self.shared.drained.notify_all();
     }
 
-    /// The reader is gone: pushes fail from now on. What is inside comes back.
+    /// Closes the queue for good because its reader is gone, and returns the items left inside. All
+    /// pushes fail from now on.
     pub fn abandon(&self) -> Vec<T> {
         let mut state = self.lock();
         state.abandoned = true;
@@ -374,18 +377,18 @@ impl<T> ByteQueue<T> {
         items
     }
 
-    /// How many items wait.
+    /// The number of queued items.
     pub fn len(&self) -> usize {
         self.lock().items.len()
     }
 
-    /// Whether no item waits.
+    /// Whether the queue is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        // No code of ours panics while it holds the lock; a poisoned one still guards whole state.
+        // No code here panics while holding the lock, so even a poisoned one guards valid state.
         self.shared
             .state
             .lock()
@@ -393,7 +396,7 @@ impl<T> ByteQueue<T> {
     }
 }
 
-/// Waits to be woken, for no longer than `left`.
+/// Waits on a condition, for at most `left`.
 fn wait<'a, T>(
     condition: &Condvar,
     state: MutexGuard<'a, State<T>>,

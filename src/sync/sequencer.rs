@@ -1,10 +1,8 @@
-//! A turnstile: numbered work that is done on several threads at once leaves in its order.
-//!
-//! Knows numbers only.
+//! Restores the order of numbered work that is done on several threads at once.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Lets numbered work, done on several threads at once, leave in the order of its numbers.
+/// Hands on numbered work, done on several threads at once, in the order of its numbers.
 #[derive(Default)]
 pub struct Sequencer {
     next: Mutex<u64>,
@@ -12,13 +10,13 @@ pub struct Sequencer {
 }
 
 impl Sequencer {
-    /// A turnstile that lets number 0 through first.
+    /// A sequencer whose first number is 0.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The right to pass as `number`. A ticket that is dropped unused passes too, so that a panic
-    /// under way does not hold up the numbers behind it.
+    /// A ticket for the turn of `number`. Dropping it unused also uses up the turn, so that a panic does
+    /// not block the numbers after it.
     pub fn ticket(&self, number: u64) -> Ticket<'_> {
         Ticket {
             turnstile: self,
@@ -34,7 +32,7 @@ pub struct Ticket<'a> {
 }
 
 impl Ticket<'_> {
-    /// Waits for the turn of this number, runs `work`, and gives the turn on.
+    /// Waits for the turn of this number, runs `work`, and passes the turn on.
     pub fn pass<R>(self, work: impl FnOnce() -> R) -> R {
         drop(self.wait());
         work()

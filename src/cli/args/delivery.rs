@@ -57,7 +57,7 @@ pub struct Delivery {
     pub flush_interval: Duration,
 
     /// Compression level; 0 sends plain JSON
-    #[arg(long, value_name = "0..9", default_value_t = crate::batch::defaults::GZIP_LEVEL, value_parser = clap::value_parser!(u8).range(0..=9))]
+    #[arg(long, value_name = "0..9", default_value_t = crate::batch::encode::GZIP_LEVEL, value_parser = clap::value_parser!(u8).range(0..=9))]
     pub gzip_level: u8,
 
     /// Memory for batches waiting to be sent (measured compressed)
