@@ -658,3 +658,52 @@ fn a_password_in_a_file_is_renewed_and_one_in_a_pipe_is_kept() {
     run.run().expect(0).expect_silence();
     assert_eq!(loki.lines(), ["a", "b"]);
 }
+
+#[test]
+fn a_renewed_certificate_is_used_for_the_next_connection() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let server = Authority::new();
+    let dir = Dir::new();
+    let place = |pair: &tls::Pair| {
+        dir.write("cert.pem", &pair.cert);
+        dir.write("key.pem", &pair.key);
+    };
+    place(&old.sign(Flaw::None));
+    let loki = server.loki(Flaw::None, Some(&old));
+    let run = LokiPush::new(&loki)
+        .args([
+            "--flush-interval",
+            "10ms",
+            "--retry-backoff",
+            "20ms",
+            "--max-backoff",
+            "20ms",
+        ])
+        .arg("--ca-cert")
+        .arg(server.file());
+    let run = run.arg("--cert").arg(dir.join("cert.pem"));
+    let run = run.arg("--key").arg(dir.join("key.pem"));
+    let mut run = run.stdin_open().spawn();
+    run.write("a\n");
+    loki.wait_for_entries(1);
+    // Half of a renewal: the pair does not fit, and the old one stays in use.
+    let renewed = old.sign(Flaw::None);
+    dir.write("cert.pem", &renewed.cert);
+    run.write("b\n");
+    loki.wait_for_entries(2);
+    run.wait_for_stderr("do not belong together: still using the previous certificates");
+    let connections = loki.connections();
+    dir.write("key.pem", &renewed.key);
+    run.write("c\n");
+    loki.wait_for_entries(3);
+    assert_eq!(loki.connections(), connections + 1, "{loki:?}");
+    // One that the server does not trust is noticed, and mended by another renewal.
+    place(&new.sign(Flaw::None));
+    run.write("d\n");
+    run.wait_for_stderr("does not accept our certificate");
+    place(&renewed);
+    loki.wait_for_entries(4);
+    run.close_stdin();
+    run.wait_to_end().expect(0);
+    assert_eq!(loki.lines(), ["a", "b", "c", "d"]);
+}

@@ -21,8 +21,8 @@ struct Used {
     agent: Agent,
     /// How many were used before it.
     number: usize,
-    /// Until when those under way may take.
-    under_way: Vec<Instant>,
+    /// Until when those under way may take, each with its agent.
+    under_way: Vec<(Instant, Agent)>,
 }
 
 impl AbortableAgent {
@@ -42,7 +42,8 @@ impl AbortableAgent {
     /// A request that may take until then is about to begin.
     pub fn begin(&self, until: Instant) -> InFlightRequest<'_> {
         let mut used = self.lock();
-        used.under_way.push(until);
+        let agent = used.agent.clone();
+        used.under_way.push((until, agent));
         InFlightRequest {
             agent: used.agent.clone(),
             number: used.number,
@@ -60,10 +61,18 @@ impl AbortableAgent {
     /// still looks for its server or connects to it goes on until it has.
     pub fn break_off(&self, later_than: Instant) {
         let mut used = self.lock();
-        if used.under_way.iter().any(|&until| until > later_than) {
+        if used.under_way.iter().any(|(until, _)| *until > later_than) {
             used.number += 1;
-            std::mem::replace(&mut used.agent, (self.make)()).shutdown();
+            used.agent = (self.make)();
+            used.under_way
+                .iter()
+                .for_each(|(_, agent)| agent.clone().shutdown());
         }
+    }
+
+    /// Sends all further requests over new connections. Those under way are left alone.
+    pub fn renew(&self) {
+        self.lock().agent = (self.make)();
     }
 
     fn lock(&self) -> MutexGuard<'_, Used> {
@@ -90,7 +99,7 @@ impl InFlightRequest<'_> {
 impl Drop for InFlightRequest<'_> {
     fn drop(&mut self) {
         let under_way = &mut self.wire.lock().under_way;
-        if let Some(at) = under_way.iter().position(|&until| until == self.until) {
+        if let Some(at) = under_way.iter().position(|(until, _)| *until == self.until) {
             under_way.swap_remove(at);
         }
     }

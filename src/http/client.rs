@@ -4,6 +4,7 @@
 //! means, of retrying, of queues or of counters.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
@@ -27,8 +28,11 @@ pub use crate::http::setting_names::SettingNames;
 pub use crate::http::settings::{HttpSettings, TlsSettings};
 pub use crate::http::tcp::ConnectError;
 use crate::http::tcp::TcpConnector;
-use crate::http::tls_connector::TlsConnector;
+use crate::http::tls_connector::{CurrentTls, TlsConnector};
+use crate::http::tls_reload::ReloadedTls;
+pub use crate::http::tls_reload::TlsFiles;
 use crate::http::url::without_query;
+use crate::report::messages::{Message, Reporter};
 
 /// What a connection copies a request through. ureq's own 128 KiB, times the connections, is memory
 /// that buys nothing: the kernel takes less at once.
@@ -43,6 +47,9 @@ const FOR_EVER: Duration = Duration::from_hours(24 * 365);
 /// Pushes to a Loki, and asks it.
 pub struct HttpTransport {
     wire: AbortableAgent,
+    tls: CurrentTls,
+    tls_files: Option<ReloadedTls>,
+    reporter: Reporter,
     tcp: TcpConnector,
     timeout: Duration,
     url: String,
@@ -85,6 +92,10 @@ impl HttpTransport {
         } else {
             None
         };
+        let has_files = connection.tls.files != TlsFiles::default();
+        let tls_files = (tls.is_some() && has_files)
+            .then(|| ReloadedTls::new(connection.tls.clone(), terms.clone()));
+        let tls: CurrentTls = Arc::new(Mutex::new(tls));
         let way = Endpoint {
             host,
             port,
@@ -114,18 +125,21 @@ impl HttpTransport {
             .build();
         let dns = Dns::with_zone(&way.host, connection.zone.as_deref());
         let tcp = TcpConnector::new(dns.clone());
-        let of_agents = tcp.clone();
+        let (of_agents, tls_of_agents) = (tcp.clone(), Arc::clone(&tls));
         let wire = AbortableAgent::new(move || {
             let connector =
                 ().chain(SocksConnector::default())
                     .chain(ConnectProxyConnector::default())
                     .chain(of_agents.clone())
-                    .chain(TlsConnector(tls.clone()))
+                    .chain(TlsConnector(Arc::clone(&tls_of_agents)))
                     .chain(ExchangeConnector { proxied });
             Agent::with_parts(config.clone(), connector, dns.clone())
         });
         Ok(Self {
             wire,
+            tls,
+            tls_files,
+            reporter: connection.tls.reporter,
             tcp,
             timeout: connection.timeout,
             url: connection.url.clone(),
@@ -226,7 +240,18 @@ impl HttpTransport {
 
     /// A request that may take so long begins.
     fn begin(&self, timeout: Duration) -> InFlightRequest<'_> {
-        self.wire.begin(Instant::now() + timeout.min(FOR_EVER))
+        let now = Instant::now();
+        match self.tls_files.as_ref().and_then(|files| files.changed(now)) {
+            None => {}
+            Some(Ok(config)) => {
+                *self.tls.lock().unwrap_or_else(PoisonError::into_inner) = Some(config);
+                self.wire.renew();
+            }
+            Some(Err(error)) => self.reporter.say(&Message::Warning {
+                text: &format!("{error:#}: still using the previous certificates"),
+            }),
+        }
+        self.wire.begin(now + timeout.min(FOR_EVER))
     }
 
     /// The headers for a request that is made now.

@@ -18,6 +18,7 @@ pub mod tcp;
 pub mod tenant;
 pub mod tls;
 pub mod tls_connector;
+pub mod tls_reload;
 pub mod url;
 pub mod x509;
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::http::credentials::SecretFile;
 use crate::http::setting_names::SettingNames;
+use crate::http::tls_reload::TlsFiles;
 use crate::http::url::without_query;
+use crate::report::messages::Reporter;
 
 /// What the connection needs to know.
 #[derive(Clone)]
@@ -41,6 +43,10 @@ pub struct TlsSettings {
     pub client: Option<(Vec<u8>, Vec<u8>)>,
     /// Whether to trust anybody.
     pub skip_verify: bool,
+    /// The files that the certificates are from.
+    pub files: TlsFiles,
+    /// Reports files that changed and cannot be used.
+    pub reporter: Reporter,
 }
 
 /// Secrets stay out of sight: headers are shown by name only.

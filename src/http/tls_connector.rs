@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
@@ -20,7 +20,10 @@ use crate::http::error::CutShort;
 use crate::http::exchange::grow_if_full;
 
 /// Wraps connections to https addresses. None where no address of a run is https.
-pub struct TlsConnector(pub Option<Arc<ClientConfig>>);
+pub struct TlsConnector(pub CurrentTls);
+
+/// The configuration for the next connection, which a renewed certificate replaces.
+pub type CurrentTls = Arc<Mutex<Option<Arc<ClientConfig>>>>;
 
 impl fmt::Debug for TlsConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,12 +45,17 @@ impl<In: Transport> Connector<In> for TlsConnector {
         if !details.needs_tls() || transport.is_tls() {
             return Ok(Some(Either::A(transport)));
         }
-        let config = self.0.as_ref().ok_or(Error::TlsRequired)?;
+        let current = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let config = current.ok_or(Error::TlsRequired)?;
         let host = details.uri.host().unwrap_or_default();
         let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
         let name = ServerName::try_from(bare.unwrap_or(host).to_owned())
             .map_err(|_| Error::Tls("the host's name cannot stand in a certificate"))?;
-        let mut conn = ClientConnection::new(Arc::clone(config), name).map_err(broken)?;
+        let mut conn = ClientConnection::new(config, name).map_err(broken)?;
         let mut sock = TransportAdapter::new(transport.boxed(), Arc::clone(&details.current_time));
         sock.set_timeout(details.timeout);
         conn.complete_io(&mut sock).map_err(in_handshake)?;

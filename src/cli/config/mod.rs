@@ -91,7 +91,9 @@ impl Config {
             connection::resolve(&typed, env, &|_| Ok(b"unread".to_vec()), &mut Vec::new())?;
             (String::from("standard output"), None, None)
         } else {
-            let found = connection::resolve(&typed, env, &connection::read_file, &mut warnings)?;
+            let mut found =
+                connection::resolve(&typed, env, &connection::read_file, &mut warnings)?;
+            found.connection.tls.reporter = Reporter::new(loudness);
             (found.shown, Some(found.connection), Some(found.destination))
         };
         let cli = typed.cli;

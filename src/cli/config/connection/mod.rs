@@ -24,8 +24,9 @@ use crate::cli::config::connection::lookup::{
     Origin, PartnerOptions, Resolver, Sourced, half_a_pair,
 };
 pub use crate::cli::config::connection::read_file::read_file;
-use crate::http::client::{HttpSettings, SettingNames, TlsSettings};
+use crate::http::client::{HttpSettings, SettingNames, TlsFiles, TlsSettings};
 use crate::http::url::PushUrl;
+use crate::report::messages::Reporter;
 use crate::storage::spool::Destination;
 
 /// The address of a Loki on this machine.
@@ -135,6 +136,11 @@ fn tls(
     let authority = find("ca_cert", &given.ca_cert, "LOKI_CA_CERT_PATH")?;
     let certificate = find("cert", &given.cert, "LOKI_CLIENT_CERT_PATH")?;
     let key = find("key", &given.key, "LOKI_CLIENT_KEY_PATH")?;
+    let path = |given: &Option<Sourced<PathBuf>>| given.as_ref().map(|given| given.value.clone());
+    let files = TlsFiles {
+        authority: path(&authority),
+        client: path(&certificate).zip(path(&key)),
+    };
     let client = match (certificate, key) {
         (Some(certificate), Some(key)) => Some((
             read(certificate, &mut terms.certificate)?,
@@ -162,5 +168,7 @@ fn tls(
         authority,
         client,
         skip_verify,
+        files,
+        reporter: Reporter::default(),
     })
 }
