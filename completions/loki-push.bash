@@ -55,6 +55,8 @@ _loki_push() {
         --parse|--parse=) COMPREPLY=($(compgen -W 'auto logfmt json none' -- "$cur")); return ;;
         --layout|--layout=) COMPREPLY=($(compgen -W 'keep line metadata' -- "$cur")); return ;;
         --time|--time=) COMPREPLY=($(compgen -W 'arrival auto' -- "$cur")); return ;;
+        --time-format|--time-format=) :; return ;;
+        --time-zone|--time-zone=) :; return ;;
         --batch-size|--batch-size=) :; return ;;
         --batch-bytes|--batch-bytes=) :; return ;;
         --flush-interval|--flush-interval=) :; return ;;
@@ -91,7 +93,7 @@ _loki_push() {
         --generate|--generate=) COMPREPLY=($(compgen -W 'man bash zsh fish' -- "$cur")); return ;;
     esac
     if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W '-f -F --follow --from --checkpoint --no-exit-entry -m --message -0 --null --multiline --multiline-wait --max-line-size --include --exclude --redact --strip-ansi -a --app -e --env --host --level -l --label --path-labels --label-field --max-streams -k --field --parse --layout --time --batch-size --batch-bytes --flush-interval --gzip-level --buffer --on-full --max-retries --limit-rate --retry-backoff --max-backoff --timeout --connections --flush-timeout --linger --spool --spool-size --spool-sync --drain --dead-letter -u --url --addr --username --password --password-file --bearer-token --bearer-token-file --auth-header --org-id --header --ca-cert --cert --key --tls-skip-verify --proxy-url -t --tee --dry-run --summary --progress --check --generate -q --quiet -v --verbose -h --help -V --version' -- "$cur"))
+        COMPREPLY=($(compgen -W '-f -F --follow --from --checkpoint --no-exit-entry -m --message -0 --null --multiline --multiline-wait --max-line-size --include --exclude --redact --strip-ansi -a --app -e --env --host --level -l --label --path-labels --label-field --max-streams -k --field --parse --layout --time --time-format --time-zone --batch-size --batch-bytes --flush-interval --gzip-level --buffer --on-full --max-retries --limit-rate --retry-backoff --max-backoff --timeout --connections --flush-timeout --linger --spool --spool-size --spool-sync --drain --dead-letter -u --url --addr --username --password --password-file --bearer-token --bearer-token-file --auth-header --org-id --header --ca-cert --cert --key --tls-skip-verify --proxy-url -t --tee --dry-run --summary --progress --check --generate -q --quiet -v --verbose -h --help -V --version' -- "$cur"))
     else
         _loki_push_files file
     fi

@@ -398,7 +398,10 @@ fn all_entries_of_a_line_that_is_cut_have_its_labels_and_fields() {
 #[test]
 fn without_any_time_lines_take_that_of_their_arrival() {
     let before = jiff::Timestamp::now().as_nanosecond() as i64;
-    let entries = entries(&["--time", "prefix"], "a\nb\n");
+    let loki = Loki::start();
+    let run = LokiPush::new(&loki).args(["--time", "auto"]);
+    run.stdin_bytes("a\nb\n").run().expect(0);
+    let entries = loki.entries();
     assert!(before <= entries[0].time && entries[0].time <= entries[1].time);
 }
 
@@ -532,7 +535,10 @@ fn more_label_names_than_loki_takes_are_warned_of() {
 #[test]
 fn times_at_the_end_of_what_can_be_written_do_not_hold_up_the_run() {
     let input = "9223372036854775807 x\n9223372036854775807 x\n2262-04-11T23:47:16.854775807Z y\n";
-    assert_eq!(entries(&["--time", "prefix"], input).len(), 3);
+    let loki = Loki::start();
+    let run = LokiPush::new(&loki).args(["--time", "auto"]);
+    run.stdin_bytes(input).run().expect(0);
+    assert_eq!(loki.entries().len(), 3);
 }
 
 #[test]

@@ -36,4 +36,5 @@ mod strangers;
 mod support;
 mod systemd;
 mod threads;
+mod time;
 mod usage;

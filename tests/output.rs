@@ -64,21 +64,22 @@ fn a_dry_run_prints_and_sends_nothing() {
         "-k",
         "a=x y",
     ];
-    let input = "2026-01-02T03:04:05.000000006Z hello\n1767323046 ERROR boom\n";
+    let input = "2026-01-02T03:04:05.000000006Z hello\n2026-01-02T03:04:06Z ERROR boom\n";
     let ended = LokiPush::new(&loki)
         .args(args)
         .summed()
         .stdin_bytes(input)
         .run()
         .expect(0);
-    let ended = ended.expect_no_message();
+    let ended = ended.expect_stderr(["2 of 2 lines"]);
+    assert_eq!(ended.messages().len(), 1, "{}", ended.report());
     let out = ended.stdout_text();
     let lines: Vec<&str> = out.lines().collect();
     assert_eq!(
         lines,
         [
             r#"2026-01-02T03:04:05.000000006Z {app="api",env="prod"} 2026-01-02T03:04:05.000000006Z hello | a="x y""#,
-            r#"2026-01-02T03:04:06.000000000Z {app="api",env="prod",level="error"} 1767323046 ERROR boom | a="x y""#,
+            r#"2026-01-02T03:04:06.000000000Z {app="api",env="prod",level="error"} 2026-01-02T03:04:06Z ERROR boom | a="x y""#,
         ]
     );
     let summary = ended.summary();

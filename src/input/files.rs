@@ -4,7 +4,8 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Seek};
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +19,11 @@ use crate::input::open_file::{FileTimes, OpenFile, RangeReader, StartAt};
 use crate::input::pipe::{self, Pipe};
 use crate::input::rotation::history::{History, Identity};
 use crate::input::rotation::resume::{Question, earlier_files};
+use crate::input::time_check::{self, ReadAhead, Verdict};
 use crate::input::{SourceOptions, file_names, glob};
+use crate::parse::timestamp::Pace;
+use crate::process::clock;
+use crate::process::line_time::LineTimes;
 use crate::report::messages::Message;
 use crate::storage::checkpoint::key;
 use crate::storage::file_identity::DevInode;
@@ -27,6 +32,9 @@ use crate::sync::shutdown::Phase;
 
 /// The name of standard input.
 pub const STDIN: &str = "-";
+
+/// How much of a line is shown in a message, in bytes.
+const SHOWN: usize = 160;
 
 /// How long a named pipe without a writer holds up the files after it.
 const FIFO_WAIT: Duration = Duration::from_millis(250);
@@ -330,7 +338,20 @@ impl FileReader {
         is_current: bool,
     ) -> io::Result<ReadEnd> {
         let keep_rest = is_current && self.history.is_some();
-        let mut processor = self.options.processor(path, id);
+        let mut times = time_check::times_of(&self.options, &path.to_string_lossy(), &file.meta);
+        if offset == 0
+            && let Some(unknown) = times.take()
+        {
+            let start = RangeReader::new(&mut file, 0, u64::MAX);
+            match time_check::judge(&self.options, &unknown, start, !keep_rest)? {
+                Verdict::Readable(known) => times = Some(known),
+                Verdict::Unreadable(line) => {
+                    self.unreadable_times(&path.to_string_lossy(), &line);
+                    return Ok(ReadEnd::Whole);
+                }
+            }
+        }
+        let mut processor = self.options.processor_with(path, id, times);
         let mut lines = self.options.lines().without_padding();
         lines.go_on(offset, false);
         let (mut at, mut fingerprinted) = (offset, None);
@@ -385,7 +406,49 @@ impl FileReader {
         }
     }
 
+    /// The times of standard input: where it is a file, that is judged like any other.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn stdin_times(&self) -> io::Result<Option<Verdict>> {
+        let name = "standard input";
+        let mut file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+        let meta = file.metadata()?;
+        if !meta.is_file() {
+            let times = LineTimes::new(&self.options.shape, Pace::Live, clock::now(), name);
+            return Ok(times.map(Verdict::Readable));
+        }
+        let Some(unknown) = time_check::times_of(&self.options, name, &meta) else {
+            return Ok(None);
+        };
+        let at = file.stream_position()?;
+        let start = ReadAhead { file: &file, at };
+        time_check::judge(&self.options, &unknown, start, true).map(Some)
+    }
+
+    /// A file in which no time can be read is not shipped, and stays where it is.
+    fn unreadable_times(&mut self, what: &str, line: &str) {
+        self.unreadable += 1;
+        self.options.intake.count_unreadable_times();
+        let line = &line[..line.floor_char_boundary(SHOWN)];
+        self.options
+            .reporter
+            .say(&Message::UnreadableTimes { what, line });
+    }
+
     fn stdin(&mut self, is_last: bool) {
+        let times = match self.stdin_times() {
+            Ok(None) => None,
+            Ok(Some(Verdict::Readable(times))) => Some(times),
+            Ok(Some(Verdict::Unreadable(line))) => {
+                self.unreadable_times("standard input", &line);
+                return;
+            }
+            Err(error) => {
+                self.failed(Path::new("standard input"), &error.to_string());
+                return;
+            }
+        };
         let Self {
             options,
             input,
@@ -396,7 +459,7 @@ impl FileReader {
         if io::stdin().is_terminal() {
             options.reporter.say(&Message::Terminal);
         }
-        let processor = options.processor(Path::new(STDIN), None);
+        let processor = options.processor_with(Path::new(STDIN), None, times);
         let lines = options.lines();
         let intake = match hung_up.clone().filter(|_| is_last) {
             None => options.intake.clone(),

@@ -19,15 +19,19 @@ pub mod pipe_holders;
 mod read_coalescing;
 mod rotation;
 pub mod size;
+mod time_check;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::entry::FileId;
 use crate::input::line_splitter::LineSplitter;
+use crate::parse::timestamp::Pace;
+use crate::process::clock;
 use crate::process::entry_builder::EntryBuilder;
 use crate::process::entry_sender::EntrySender;
 use crate::process::line_processor::{LineOptions, LineProcessor, reach};
+use crate::process::line_time::LineTimes;
 use crate::process::options::EntryOptions;
 use crate::report::messages::Reporter;
 use crate::storage::checkpoint::Checkpoint;
@@ -79,12 +83,26 @@ impl SourceOptions {
         LineSplitter::new(self.delimiter, reach(room)).in_portions(self.portion)
     }
 
-    /// Makes entries of the lines of a file.
+    /// Makes entries of the lines of a live input.
     fn processor(&self, name: &Path, file: Option<FileId>) -> LineProcessor {
+        let shown = name.to_string_lossy();
+        let times = LineTimes::new(&self.shape, Pace::Live, clock::now(), &shown);
+        self.processor_with(name, file, times)
+    }
+
+    /// Makes entries of the lines of an input whose times are read so.
+    fn processor_with(
+        &self,
+        name: &Path,
+        file: Option<FileId>,
+        times: Option<LineTimes>,
+    ) -> LineProcessor {
         let label = crate::input::file_names::label(name);
         let origin = [("filename", label.as_str())];
         let origin = if self.labelled { &origin[..] } else { &[] };
-        let builder = EntryBuilder::new(&self.shape, origin, file).with_path(name);
+        let builder = EntryBuilder::new(&self.shape, origin, file)
+            .with_path(name)
+            .with_times(times);
         LineProcessor::new(&self.gather, builder)
     }
 }

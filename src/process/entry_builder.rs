@@ -11,19 +11,19 @@ mod tests;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::entry::labels::Labels;
 use crate::entry::line::LineFragment;
 use crate::entry::{Chunk, FileId, SizeHint, UNSTAMPED};
-use crate::parse::ansi;
 use crate::parse::fields;
 use crate::parse::fields::{Field, Form};
-use crate::parse::level;
 use crate::parse::level::Level;
 use crate::parse::stack_trace::{TraceLine, TraceReader};
-use crate::parse::timestamp;
+use crate::parse::timestamp::Pace;
+use crate::process::clock;
 use crate::process::entry_sender::EntrySender;
+use crate::process::line_time::LineTimes;
 #[cfg(feature = "cli")]
 use crate::process::redact::Redactor;
 
@@ -31,21 +31,16 @@ pub use crate::process::layout::{Layout, lay_out};
 pub use crate::process::options::{LabelField, StreamLimit};
 use crate::process::stream_labels::LabelSets;
 
-/// How many lines are held back while none has brought a time, …
-const HELD_LINES: usize = 10_000;
-/// … how many bytes of them, …
+/// At most this many lines are held back while none has a time that can be read.
+const HELD_LINES: usize = 1_000;
+/// At most this many bytes of lines are held back so.
 const HELD_BYTES: usize = 1024 * 1024;
-/// … and for how long; then they take the time of their arrival.
-const HELD_TIME: Duration = Duration::from_secs(1);
 
 /// How many entries of one read are made before they are handed in.
 const FULL: usize = 8 * 1024;
 
 /// And how many bytes of what is appended to them.
 const FULL_BYTES: usize = 512 * 1024;
-
-/// Where in a line a time ends, with the colours around it.
-const PAINTED_TIME: usize = 128;
 
 /// What all pieces of one line share.
 struct LineContext {
@@ -66,6 +61,8 @@ pub struct EntryBuilder {
     reading: LineContext,
     last_level: Option<Level>,
     trace: TraceReader,
+    /// Reads times, unless they are those of arrival.
+    times: Option<LineTimes>,
     last_time: Option<i64>,
     /// Whether lines without a time no longer wait for the first one.
     hurried: bool,
@@ -97,6 +94,7 @@ impl EntryBuilder {
             reading,
             last_level: shape.level,
             trace: TraceReader::default(),
+            times: LineTimes::new(shape, Pace::Live, clock::now(), "the input"),
             last_time: None,
             hurried: shape.time == TimeSource::Arrival,
             chunk: None,
@@ -118,6 +116,17 @@ impl EntryBuilder {
         self
     }
 
+    /// Reads times as was found out before, from a file that is read to its end, or resumes.
+    #[must_use]
+    pub fn with_times(self, times: Option<LineTimes>) -> Self {
+        let last_time = times.as_ref().and_then(LineTimes::last);
+        Self {
+            times,
+            last_time,
+            ..self
+        }
+    }
+
     /// How long a piece of a line may be so that it fits into an entry with what is appended.
     pub fn room(&self) -> usize {
         self.shape.max_line - self.suffix.len()
@@ -126,6 +135,7 @@ impl EntryBuilder {
     /// Makes an entry of a line, or of a part of one.
     pub fn line(&mut self, piece: LineFragment<'_>, now: Instant) {
         self.read_to = piece.end;
+        self.look_at_clock();
         // The line's end came right behind the cut: there is nothing left of it.
         if !piece.first && piece.bytes.is_empty() {
             return;
@@ -162,6 +172,7 @@ impl EntryBuilder {
     /// and its time all the same.
     pub fn leave_out(&mut self, piece: LineFragment<'_>, now: Instant) {
         self.read_to = piece.end;
+        self.look_at_clock();
         if piece.first {
             self.read_level_and_time(&read_text(piece.bytes));
         }
@@ -181,11 +192,20 @@ impl EntryBuilder {
         if self.hurried || self.last_time.is_some() {
             return None;
         }
-        self.chunk.as_ref().map(|chunk| chunk.read_at + HELD_TIME)
+        let chunk = self.chunk.as_ref()?;
+        Some(chunk.read_at + self.shape.hold_time)
     }
 
     /// The input is over: nothing is held back any longer.
     pub fn end(&mut self) {
+        self.pause();
+        if let Some(times) = &mut self.times {
+            times.end();
+        }
+    }
+
+    /// Nothing came for long enough: nothing is held back any longer.
+    pub fn pause(&mut self) {
         self.hurried = true;
     }
 
@@ -193,7 +213,12 @@ impl EntryBuilder {
     /// is left, and counted so.
     pub fn hand_in(&mut self, intake: &EntrySender, bytes: usize) {
         self.bytes += bytes;
-        if self.is_held() {
+        let is_held = self.is_held();
+        if let Some(times) = &mut self.times {
+            let reporter = intake.reporter();
+            times.report(&self.shape, is_held, |message| reporter.say(message));
+        }
+        if is_held {
             return;
         }
         let (filtered, bytes) = (
@@ -205,6 +230,9 @@ impl EntryBuilder {
             return;
         };
         chunk.read_to(self.read_to);
+        if self.times.is_some() {
+            intake.count_untimed(chunk.unstamped());
+        }
         // The next one will be much like it.
         self.usual = chunk.fill();
         intake.push(chunk, filtered, bytes);
@@ -217,15 +245,9 @@ impl EntryBuilder {
         } else {
             None
         };
-        let time = match &self.shape.time {
-            TimeSource::Arrival => None,
-            TimeSource::Prefix => time_at_start(text),
-            TimeSource::Field(name) => {
-                let plain =
-                    crate::process::decoration::of_fields(text, self.shape.parse, Layout::Keep);
-                fields::field(&plain, self.shape.parse, name)
-                    .and_then(|value| timestamp::from_value(&value))
-            }
+        let time = match &mut self.times {
+            None => None,
+            Some(times) => times.read(&self.shape, text),
         };
         let level = self.level_for(text, level);
         let labels = self.streams.of_level(level);
@@ -260,13 +282,9 @@ impl EntryBuilder {
             let is_label = |name: &str| shape.label_fields.iter().any(|label| label.field == name);
             parsed.message = crate::process::layout::take_message(found, is_label);
         }
-        let time = match &shape.time {
-            TimeSource::Arrival => None,
-            TimeSource::Prefix => time_at_start(text),
-            TimeSource::Field(name) => {
-                let field = found.iter().find(|field| field.name == *name);
-                field.and_then(|field| timestamp::from_value(&field.value))
-            }
+        let time = match &mut self.times {
+            None => None,
+            Some(times) => times.read_found(&shape, text, found),
         };
         self.reading.time = self.time_for(time);
 
@@ -385,6 +403,15 @@ impl EntryBuilder {
         }
     }
 
+    /// Tells the reader of times what the time is, once for what one read gave.
+    fn look_at_clock(&mut self) {
+        if self.chunk.is_none()
+            && let Some(times) = &mut self.times
+        {
+            times.reader().set_now(clock::now());
+        }
+    }
+
     /// Whether lines wait for the first time that can be read; in bounds.
     fn is_held(&mut self) -> bool {
         if self.hurried || self.last_time.is_some() {
@@ -395,7 +422,7 @@ impl EntryBuilder {
         };
         let full = chunk.len() >= HELD_LINES
             || chunk.bytes() >= HELD_BYTES
-            || chunk.read_at.elapsed() >= HELD_TIME;
+            || chunk.read_at.elapsed() >= self.shape.hold_time;
         self.hurried |= full;
         !full
     }
@@ -409,17 +436,6 @@ fn redact_unescaped(redactor: &Redactor, text: &mut Cow<'_, str>) {
     {
         *own = redacted;
     }
-}
-
-/// The time that begins the line; colour codes do not hide it, as they do not hide a level.
-fn time_at_start(text: &str) -> Option<i64> {
-    let text = text.strip_prefix(level::BOM).unwrap_or(text);
-    let start = &text[..text.floor_char_boundary(PAINTED_TIME)];
-    let found = match start.as_bytes().first() {
-        Some(b'\x1b') => timestamp::prefix(&ansi::strip(start)),
-        _ => timestamp::prefix(text),
-    };
-    found.map(|(time, _)| time)
 }
 
 /// The text of a line; what is no UTF-8 becomes U+FFFD. The check comes first because it looks at

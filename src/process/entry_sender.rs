@@ -148,6 +148,18 @@ impl EntrySender {
         };
     }
 
+    /// Counts entries that get the time of arrival although another one was asked for.
+    pub fn count_untimed(&self, entries: usize) {
+        if entries > 0 {
+            self.counters.untimed(entries);
+        }
+    }
+
+    /// Notes that a file was not read because no time can be read in it.
+    pub fn count_unreadable_times(&self) {
+        self.counters.unreadable_times();
+    }
+
     /// Counts input that gave no entry to hand in.
     pub fn count(&self, filtered: usize, bytes: usize) {
         if filtered + bytes > 0 {

@@ -119,12 +119,13 @@ impl LineProcessor {
         if let Some(joiner) = &mut self.joiner {
             joiner.close(|entry, since| sieve.piece(entry, since));
         }
-        sieve.shaper.end();
+        sieve.shaper.pause();
     }
 
     /// The input is over: nothing is held back any longer.
     pub fn end(&mut self) {
         self.pause();
+        self.sieve.shaper.end();
     }
 
     /// Hands in what was made since the last time, of `bytes` of input.

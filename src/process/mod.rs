@@ -9,6 +9,7 @@ pub mod filter;
 pub mod layout;
 #[cfg(feature = "cli")]
 pub mod line_processor;
+pub mod line_time;
 #[cfg(feature = "cli")]
 pub mod multiline;
 pub mod options;

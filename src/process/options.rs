@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::entry::labels::Labels;
 use crate::parse::fields::Parse;
 use crate::parse::level::Level;
+use crate::parse::timestamp::TimeOptions;
 use crate::process::layout::Layout;
 #[cfg(feature = "cli")]
 use crate::process::path_labels::PathLabels;
@@ -43,6 +45,10 @@ pub struct EntryOptions {
     /// Labels from a file's path.
     #[cfg(feature = "cli")]
     pub path_labels: Option<Arc<PathLabels>>,
+    /// How long lines of a live input wait for the first time that can be read.
+    pub hold_time: Duration,
+    /// Whether it is reported in which form times were found.
+    pub reports_times: bool,
 }
 
 impl EntryOptions {
@@ -73,10 +79,10 @@ impl EntryOptions {
 pub enum TimeSource {
     /// The clock.
     Arrival,
-    /// A time that begins the line.
-    Prefix,
+    /// The text of the line.
+    Line(Arc<TimeOptions>),
     /// The field of this name.
-    Field(String),
+    Field(String, Arc<TimeOptions>),
 }
 
 /// A field of the line that becomes a label.

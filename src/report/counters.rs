@@ -57,6 +57,16 @@ impl Counters {
         counts.bytes_read += bytes as u64;
     }
 
+    /// Notes entries that got the time of arrival although another one was asked for.
+    pub fn untimed(&self, entries: usize) {
+        self.lock().untimed += entries as u64;
+    }
+
+    /// Notes a file that was not read because no time can be read in it.
+    pub fn unreadable_times(&self) {
+        self.lock().unreadable_times += 1;
+    }
+
     /// Notes a try to send a request of `bytes`.
     pub fn tried(&self, bytes: usize, again: bool) {
         let mut counts = self.lock();

@@ -22,6 +22,10 @@ pub struct Counts {
     pub spooled: u64,
     /// Entries left out by `--include` or `--exclude`.
     pub filtered: u64,
+    /// Entries that got the time of arrival although `--time` asked for another.
+    pub untimed: u64,
+    /// Files that were not read because no time can be read in them.
+    pub unreadable_times: u64,
     /// HTTP requests made.
     pub requests: u64,
     /// Of those, repetitions.
@@ -96,6 +100,11 @@ impl RunSummary {
     /// Loki, filtered, or safe, and 1 when not.
     pub fn status(&self) -> u8 {
         let undrained = self.drains && self.counts.adopted_left() > 0;
+        if self.counts.unreadable_times > 0 && self.counts.read == 0 && self.command_exit.is_none()
+        {
+            // Wrong usage: nothing was shipped.
+            return 2;
+        }
         let is_well = self.missing() == 0 && self.unreadable == 0 && !self.unsaved && !undrained;
         let own = u8::from(!is_well || self.faulty || self.thread_failed);
         self.command_exit.unwrap_or(own)
@@ -114,6 +123,9 @@ impl RunSummary {
             c.filtered,
             c.left()
         );
+        if c.untimed > 0 {
+            let _ = write!(text, "; untimed {}", c.untimed);
+        }
         if c.adopted > 0 {
             let _ = write!(
                 text,
@@ -148,7 +160,7 @@ impl RunSummary {
         let mut object = serde_json::json!({
             "read": c.read, "delivered": c.delivered, "refused": c.refused, "dropped": c.dropped,
             "spooled": c.spooled, "filtered": c.filtered, "left": c.left(),
-            "requests": c.requests, "retries": c.retries,
+            "untimed": c.untimed, "requests": c.requests, "retries": c.retries,
             "bytes_read": c.bytes_read, "bytes_sent": c.bytes_sent,
             "seconds": (self.took.as_secs_f64() * 1e6).round() / 1e6,
             "reasons": c.reasons,

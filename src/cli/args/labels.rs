@@ -82,11 +82,25 @@ pub struct Labels {
     #[arg(long, value_enum, value_name = "HOW", default_value = "keep")]
     pub layout: Layout,
 
-    /// Timestamp: arrival, prefix, or a field's name
+    /// Timestamps: arrival, auto (from the line), or a field's name
     ///
-    /// arrival: the clock. prefix: a timestamp at the start of the line. Anything else is taken as a
-    /// field name. Times are RFC 3339 (UTC without an offset) or epoch (s, ms, µs, ns by digits). A
-    /// line without a readable time gets the time of the line before.
+    /// arrival: the clock. auto: the time in the first 128 bytes of the line, or in a JSON line the
+    /// member that names one; its form is found out for each input. Else the field of that name. A
+    /// line without a time of its own gets that of the line before. A file in which no time can be
+    /// read is not shipped. `prefix` is another name for auto.
     #[arg(long, value_name = "SOURCE", default_value = "arrival")]
     pub time: String,
+
+    /// Form of the times, in strptime's terms; implies --time auto
+    ///
+    /// It is looked for in the first 128 bytes of the line, or in the field that --time names.
+    /// Example: '%d/%b/%Y:%H:%M:%S %z'.
+    #[arg(long, value_name = "FORMAT")]
+    pub time_format: Option<String>,
+
+    /// Time zone of times that name none: local, utc, +02:00, Europe/Berlin
+    ///
+    /// local is the zone in the variable TZ, or else that of /etc/localtime.
+    #[arg(long, value_name = "ZONE", default_value = "local")]
+    pub time_zone: String,
 }

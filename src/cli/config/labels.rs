@@ -8,6 +8,7 @@ use crate::parse::fields;
 use crate::parse::fields::Parse;
 use crate::parse::level;
 use crate::parse::level::Level;
+use crate::parse::timestamp::{Format, TimeOptions, Zone};
 use crate::process::entry_builder::{LabelField, StreamLimit};
 use crate::process::options::{EntryOptions, MAX_LABELS, TimeSource, counted_labels};
 use crate::process::redact::Redactor;
@@ -21,6 +22,8 @@ pub(super) fn entry_options(
     app: String,
     redactor: Option<Arc<Redactor>>,
     max_line: u64,
+    delivery: &args::Delivery,
+    reports_times: bool,
     reporter: Reporter,
 ) -> Result<EntryOptions> {
     // A stream needs at least one label.
@@ -52,13 +55,8 @@ pub(super) fn entry_options(
     let labels = Labels::new(pairs);
     let (parse, layout) = (given.parse, given.layout);
     let label_fields = given.label_field.iter().map(|text| read_label_field(text));
-    let time = match given.time.as_str() {
-        "arrival" => TimeSource::Arrival,
-        "prefix" => TimeSource::Prefix,
-        "" => bail!("--time must be arrival, prefix or the name of a field"),
-        field => TimeSource::Field(field.to_owned()),
-    };
-    let reads_fields = !given.label_field.is_empty() || matches!(time, TimeSource::Field(_));
+    let time = time_source(given)?;
+    let reads_fields = !given.label_field.is_empty() || matches!(time, TimeSource::Field(..));
     ensure!(
         !(parse == Parse::None && reads_fields),
         "--parse none reads no fields: it cannot be combined with --label-field or --time FIELD"
@@ -81,6 +79,8 @@ pub(super) fn entry_options(
         time,
         redactor,
         path_labels,
+        hold_time: delivery.flush_interval,
+        reports_times,
     };
     // Every entry needs space for a character next to the appended fields.
     let least = shape.suffix().len() as u64 + 4;
@@ -92,6 +92,27 @@ pub(super) fn entry_options(
     ensure!(max_line <= 1 << 30, "--max-line-size must be at most 1GiB");
     shape.max_line = max_line as usize;
     Ok(shape)
+}
+
+/// Where times come from, and how they are read.
+fn time_source(given: &args::Labels) -> Result<TimeSource> {
+    let format = given.time_format.as_deref().map(|text| {
+        Format::new(text).map_err(|why| anyhow!("--time-format: `{}`: {why}", text.escape_debug()))
+    });
+    let format = format.transpose()?;
+    // What is never used need not be there, as the files of a zone that TZ names.
+    if given.time == "arrival" && format.is_none() && given.time_zone == "local" {
+        return Ok(TimeSource::Arrival);
+    }
+    let zone = Zone::named(&given.time_zone).map_err(|why| anyhow!("--time-zone: {why}"))?;
+    let implied = format.is_some();
+    let options = Arc::new(TimeOptions { zone, format });
+    Ok(match given.time.as_str() {
+        "arrival" if !implied => TimeSource::Arrival,
+        "arrival" | "auto" | "prefix" => TimeSource::Line(options),
+        "" => bail!("--time must be arrival, auto or the name of a field"),
+        field => TimeSource::Field(field.to_owned(), options),
+    })
 }
 
 /// A warning if the labels of every entry are more than Loki accepts by default. Labels made of

@@ -107,6 +107,8 @@ impl Config {
             input::default_app(&cli.input),
             regex::redactor(&cli.input.redact)?,
             cli.input.max_line_size,
+            &cli.delivery,
+            cli.output.dry_run,
             Reporter::new(loudness),
         )?;
         warnings.extend(labels::label_count_warning(&shape));

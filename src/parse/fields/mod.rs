@@ -175,6 +175,37 @@ pub fn field<'a>(line: &'a str, how: Parse, name: &str) -> Option<Cow<'a, str>> 
     )
 }
 
+/// The member of a JSON line that names its time, by the place of its name among `names`, which
+/// count in any case and in this order; after them `t.$date`. Its place and its value. The walk ends
+/// at a member whose place is `enough` or before.
+#[must_use]
+pub fn json_time<'a>(
+    line: &'a str,
+    names: &[&str],
+    enough: usize,
+) -> Option<(usize, Cow<'a, str>)> {
+    let object = trim_to_object(line)?;
+    let mut best: Option<(usize, QuotedText<'a>)> = None;
+    let mut members = Members::new(object);
+    while let Some((key, value)) = members.next() {
+        let name = key.text();
+        let place = match members.prefix.as_str() {
+            "" => names.iter().position(|own| own.eq_ignore_ascii_case(&name)),
+            "t_" if name == "$date" => Some(names.len()),
+            _ => None,
+        };
+        let Some(place) = place else { continue };
+        if best.is_none_or(|(known, _)| place < known) {
+            best = Some((place, value));
+            if place <= enough {
+                break;
+            }
+        }
+    }
+    let (place, value) = best?;
+    is_json(object).then(|| (place, value.text()))
+}
+
 /// What `pick` makes of the first field for which it makes something, given the joined names of
 /// the objects around it (each with its `_`), its key and its value. `ending` says of the
 /// line up to the end of a name whether `pick` may accept it.

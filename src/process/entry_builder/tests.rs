@@ -1,6 +1,7 @@
 //! What becomes of lines, by table.
 
 use crate::parse::fields::Parse;
+use crate::parse::timestamp::{TimeOptions, Zone};
 use crate::process::entry_builder::*;
 use crate::report::messages::Verbosity;
 
@@ -21,7 +22,16 @@ fn shape() -> EntryOptions {
         time: TimeSource::Arrival,
         redactor: None,
         path_labels: None,
+        hold_time: std::time::Duration::from_secs(1),
+        reports_times: false,
     }
+}
+
+fn in_utc() -> Arc<TimeOptions> {
+    Arc::new(TimeOptions {
+        zone: Zone::utc(),
+        format: None,
+    })
 }
 
 fn given(fields: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -231,7 +241,7 @@ fn label_fields_make_streams_up_to_the_limit() {
 #[test]
 fn times_are_carried_on_and_back() {
     let shape = EntryOptions {
-        time: TimeSource::Prefix,
+        time: TimeSource::Line(in_utc()),
         parse: Parse::None,
         ..shape()
     };
@@ -252,7 +262,7 @@ fn times_are_carried_on_and_back() {
 #[test]
 fn a_field_can_hold_the_time() {
     let shape = EntryOptions {
-        time: TimeSource::Field("ts".into()),
+        time: TimeSource::Field("ts".into(), in_utc()),
         ..shape()
     };
     let lines: [&[u8]; 2] = [b"a ts=2026-01-02T03:04:05Z", br#"{"ts":1767323045.25}"#];

@@ -132,6 +132,23 @@ pub enum Message<'a> {
     ThreadFailed { thread: &'a str },
     /// An input failed.
     Unreadable { what: &'a str, why: &'a str },
+    /// A file is not read because no time can be read in its first lines.
+    UnreadableTimes { what: &'a str, line: &'a str },
+    /// Lines of a live input get the time of arrival, since none has one that can be read.
+    Untimed { what: &'a str, line: &'a str },
+    /// The times of a live input are all off by this many minutes, which another zone would explain.
+    ZoneOff {
+        what: &'a str,
+        minutes: i64,
+        zone: &'a str,
+    },
+    /// In which form times were found, and in how many lines.
+    TimesFound {
+        what: &'a str,
+        form: Option<&'a str>,
+        timed: u64,
+        lines: u64,
+    },
     /// An output failed.
     Unwritable { what: &'a str, why: &'a str },
     /// The checkpoint cannot be written.
@@ -251,6 +268,9 @@ impl Message<'_> {
             | Self::SpoolOpenToOthers { .. }
             | Self::SpoolStrangers { .. }
             | Self::SpoolFullOfOthers { .. }
+            | Self::Untimed { .. }
+            | Self::ZoneOff { .. }
+            | Self::TimesFound { .. }
             | Self::Dropping { .. } => Verbosity::Normal,
             _ => Verbosity::Quiet,
         }

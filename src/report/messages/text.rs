@@ -1,6 +1,7 @@
 //! The words of each message. Knows nothing of when or how loud they are said.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::report::humanize::{counted, duration, size};
 use crate::report::messages::{Message, Remedy, Sanitized};
@@ -205,6 +206,54 @@ impl fmt::Display for Message<'_> {
                  delivered. Please report this"
             ),
             Self::Unwritable { what, why } => write!(f, "cannot write {what}: {why}"),
+            Self::UnreadableTimes { what, line } => write!(
+                f,
+                "{} was not shipped: no time can be read in its first lines, which begin with `{}`; \
+                 use --time-format to describe it, or --time arrival",
+                Sanitized(what),
+                Sanitized(line)
+            ),
+            Self::Untimed { what, line } => write!(
+                f,
+                "no time can be read in the lines of {}, which begin with `{}`; they get the time of \
+                 arrival. Use --time-format to describe it",
+                Sanitized(what),
+                Sanitized(line)
+            ),
+            Self::ZoneOff {
+                what,
+                minutes,
+                zone,
+            } => write!(
+                f,
+                "the times in {} are {} {} the clock: if they are in another time zone, use \
+                 --time-zone {zone}",
+                Sanitized(what),
+                duration(Duration::from_secs(minutes.unsigned_abs() * 60)),
+                if *minutes > 0 { "behind" } else { "ahead of" },
+            ),
+            Self::TimesFound {
+                what,
+                form: Some(form),
+                timed,
+                lines,
+            } => write!(
+                f,
+                "times in {}: {form}, found in {timed} of {}",
+                Sanitized(what),
+                counted(*lines, "line", "lines")
+            ),
+            Self::TimesFound {
+                what,
+                form: None,
+                lines,
+                ..
+            } => write!(
+                f,
+                "times in {}: none found in {}",
+                Sanitized(what),
+                counted(*lines, "line", "lines")
+            ),
             Self::Unreadable { what, why } => {
                 write!(f, "cannot read {}: {}", Sanitized(what), Sanitized(why))
             }

@@ -1,0 +1,95 @@
+//! Judges a file by its first lines: whether a time can be read in any of them.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::time::UNIX_EPOCH;
+
+use crate::input::SourceOptions;
+use crate::parse::timestamp::Pace;
+use crate::process::line_time::LineTimes;
+
+/// At most this many lines are judged.
+const LINES: usize = 1_000;
+/// At most this many bytes of lines are judged.
+const BYTES: u64 = 1024 * 1024;
+
+/// What a file's first lines show.
+pub(super) enum Verdict {
+    /// Times can be read, or nothing is to be timed.
+    Readable(LineTimes),
+    /// None can; the first line that is not blank.
+    Unreadable(String),
+}
+
+/// The times of a file that is read to its end, unless they are those of arrival.
+pub(super) fn times_of(options: &SourceOptions, name: &str, meta: &Metadata) -> Option<LineTimes> {
+    let modified = meta.modified().ok();
+    let written = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let written = written.unwrap_or_default().as_nanos() as i64;
+    LineTimes::new(&options.shape, Pace::File, written, name)
+}
+
+/// Reads the first lines of `input`, the last one even `unterminated`, and keeps the form of their
+/// times.
+///
+/// # Errors
+/// Those of reading.
+pub(super) fn judge(
+    options: &SourceOptions,
+    times: &LineTimes,
+    input: impl Read,
+    unterminated: bool,
+) -> io::Result<Verdict> {
+    let mut input = input.take(BYTES);
+    let mut splitter = options.lines().without_padding();
+    let mut lines: Vec<String> = Vec::new();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    while lines.len() < LINES {
+        let read = match splitter.read(&mut input) {
+            // Reading it will fail likewise, after what comes before.
+            Err(_) if !lines.is_empty() => break,
+            read => read?,
+        };
+        while let Some(fragment) = splitter.next_piece() {
+            if fragment.first {
+                lines.push(text(fragment.bytes));
+            }
+        }
+        if read == 0 {
+            if let Some(rest) = splitter.rest().filter(|_| unterminated) {
+                lines.push(text(rest.bytes));
+            }
+            break;
+        }
+    }
+    lines.truncate(LINES);
+    lines.retain(|line| !line.trim_ascii().is_empty());
+    // Twice: a later line may show how an earlier one is to be read.
+    let mut learned = times.fresh(None);
+    for line in &lines {
+        learned.read(&options.shape, line);
+    }
+    let mut again = learned.fresh(None);
+    let first = lines
+        .iter()
+        .find_map(|line| again.read(&options.shape, line));
+    Ok(match (first, lines.into_iter().next()) {
+        (None, Some(line)) => Verdict::Unreadable(line),
+        (first, _) => Verdict::Readable(learned.fresh(first)),
+    })
+}
+
+/// Reads a file from an offset on without moving it.
+pub(super) struct ReadAhead<'a> {
+    pub file: &'a File,
+    pub at: u64,
+}
+
+impl Read for ReadAhead<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}

@@ -1,0 +1,343 @@
+//! Reads the parts that written times are made of: numbers, names of months, clocks and offsets.
+//!
+//! Pure, and allocates nothing. Each method moves the cursor only if it succeeds.
+
+use super::written::Offset;
+
+/// A place in a text. Copies are how a reader looks ahead.
+#[derive(Debug, Clone, Copy)]
+pub struct Cursor<'a> {
+    text: &'a [u8],
+    /// The offset of the next byte.
+    pub at: usize,
+}
+
+/// A time of day as it is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    pub hour: u8,
+    pub minute: u8,
+    pub second: u8,
+    pub nanos: u32,
+}
+
+const MONTHS: [&[u8]; 12] = [
+    b"january",
+    b"february",
+    b"march",
+    b"april",
+    b"may",
+    b"june",
+    b"july",
+    b"august",
+    b"september",
+    b"october",
+    b"november",
+    b"december",
+];
+
+const WEEKDAYS: [&[u8]; 7] = [
+    b"monday",
+    b"tuesday",
+    b"wednesday",
+    b"thursday",
+    b"friday",
+    b"saturday",
+    b"sunday",
+];
+
+/// Abbreviations of time zones that are known as such after a time. Others are only looked for
+/// where nothing else can be written, as before the year of `date`.
+const ABBREVIATIONS: [&str; 50] = [
+    "ACDT", "ACST", "ADT", "AEDT", "AEST", "AKDT", "AKST", "AST", "AWST", "BRT", "BST", "CDT",
+    "CEST", "CET", "CLST", "CLT", "CST", "EAT", "EDT", "EEST", "EET", "EST", "HKT", "HST", "ICT",
+    "IDT", "IST", "JST", "KST", "MDT", "MEST", "MET", "MSK", "MST", "MYT", "NDT", "NST", "NZDT",
+    "NZST", "PDT", "PHT", "PKT", "PST", "SAST", "SGT", "SST", "WAT", "WEST", "WET", "WIB",
+];
+
+impl<'a> Cursor<'a> {
+    /// A cursor at an offset of a text.
+    pub fn new(text: &'a [u8], at: usize) -> Self {
+        Self { text, at }
+    }
+
+    /// The next byte.
+    pub fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    /// The byte `n` after the next one.
+    pub fn peek_at(&self, n: usize) -> Option<u8> {
+        self.text.get(self.at + n).copied()
+    }
+
+    /// Everything from here on.
+    pub fn rest(&self) -> &'a [u8] {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    /// Skips one byte if it is this one.
+    pub fn skip(&mut self, byte: u8) -> bool {
+        let is_it = self.peek() == Some(byte);
+        self.at += usize::from(is_it);
+        is_it
+    }
+
+    /// Skips one byte if it is one of these.
+    pub fn skip_any(&mut self, bytes: &[u8]) -> Option<u8> {
+        let byte = self.peek().filter(|byte| bytes.contains(byte))?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    /// Skips one to three spaces.
+    pub fn skip_spaces(&mut self) -> bool {
+        let count = (0..3)
+            .take_while(|&n| self.peek_at(n) == Some(b' '))
+            .count();
+        self.at += count;
+        count > 0
+    }
+
+    /// Whether no letter or digit follows: a time must not run on into a word.
+    pub fn ends(&self) -> bool {
+        !self.peek().is_some_and(|byte| byte.is_ascii_alphanumeric())
+    }
+
+    /// How many digits follow, up to 20.
+    pub fn count_digits(&self) -> usize {
+        let rest = self.rest().iter().take(20);
+        rest.take_while(|byte| byte.is_ascii_digit()).count()
+    }
+
+    /// A number of so many digits, exactly, or with more digits after it.
+    pub fn digits(&mut self, count: usize) -> Option<u32> {
+        let digits = self.text.get(self.at..self.at + count)?;
+        let mut number = 0;
+        for digit in digits {
+            let digit = digit.wrapping_sub(b'0');
+            if digit > 9 {
+                return None;
+            }
+            number = number * 10 + u32::from(digit);
+        }
+        self.at += count;
+        Some(number)
+    }
+
+    /// A number of two digits.
+    pub fn two(&mut self) -> Option<u8> {
+        self.digits(2).map(|number| number as u8)
+    }
+
+    /// A number of one or two digits, with no digit after it.
+    pub fn short(&mut self) -> Option<u8> {
+        let number = match self.count_digits() {
+            count @ 1..=2 => self.digits(count)?,
+            _ => return None,
+        };
+        Some(number as u8)
+    }
+
+    /// A year of four digits, with no digit after it.
+    pub fn year(&mut self) -> Option<i16> {
+        if self.count_digits() != 4 {
+            return None;
+        }
+        self.digits(4).map(|year| year as i16)
+    }
+
+    /// The English name of a month, whole or its first three letters: 1 to 12.
+    pub fn month(&mut self) -> Option<u8> {
+        self.name(&MONTHS).map(|index| index as u8 + 1)
+    }
+
+    /// The English name of a day of the week, whole or its first three letters.
+    pub fn weekday(&mut self) -> bool {
+        self.name(&WEEKDAYS).is_some()
+    }
+
+    fn name(&mut self, names: &[&[u8]]) -> Option<usize> {
+        let head = self.text.get(self.at..self.at + 3)?;
+        let index = names
+            .iter()
+            .position(|name| name[..3].eq_ignore_ascii_case(head))?;
+        let length = self.count_letters();
+        let whole = names[index];
+        let word = &self.text[self.at..self.at + length];
+        if length == 3 || whole.eq_ignore_ascii_case(word) {
+            self.at += length;
+            return Some(index);
+        }
+        None
+    }
+
+    fn count_letters(&self) -> usize {
+        let rest = self.rest().iter().take(10);
+        rest.take_while(|byte| byte.is_ascii_alphabetic()).count()
+    }
+
+    /// A time of day with seconds, `9:04:05.678` or `09:04:05 PM`, with `separator` between its
+    /// numbers.
+    pub fn clock(&mut self, separator: u8) -> Option<Clock> {
+        let mut cursor = *self;
+        let hour = cursor.short()?;
+        (cursor.skip(separator)).then_some(())?;
+        let minute = cursor.two()?;
+        (cursor.skip(separator)).then_some(())?;
+        let clock = cursor.clock_rest(hour, minute)?;
+        *self = cursor;
+        Some(clock)
+    }
+
+    /// The seconds of a clock, its fraction, and whether it is before or after noon.
+    pub fn clock_rest(&mut self, hour: u8, minute: u8) -> Option<Clock> {
+        let mut cursor = *self;
+        let second = cursor.two()?;
+        let nanos = cursor.fraction();
+        let hour = match cursor.meridiem() {
+            None if hour <= 23 => hour,
+            Some(is_pm) if (1..=12).contains(&hour) => hour % 12 + 12 * u8::from(is_pm),
+            _ => return None,
+        };
+        if minute > 59 || second > 60 || cursor.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        *self = cursor;
+        Some(Clock {
+            hour,
+            minute,
+            second,
+            nanos,
+        })
+    }
+
+    /// The fraction of a second in nanoseconds; zero if there is none.
+    fn fraction(&mut self) -> u32 {
+        let Some(separator @ (b'.' | b',' | b':')) = self.peek() else {
+            return 0;
+        };
+        let after = Self::new(self.text, self.at + 1);
+        let count = after.count_digits();
+        if count == 0 {
+            return 0;
+        }
+        if separator == b':' {
+            // `22:15:29:606` has milliseconds; `12:00:00:8` has a number after a colon.
+            let goes_on = matches!(after.peek_at(3), Some(b':' | b'.'));
+            if count != 3 || goes_on {
+                return 0;
+            }
+        }
+        let digits = &after.rest()[..count];
+        let mut nanos = 0;
+        for n in 0..9 {
+            nanos = nanos * 10 + digits.get(n).map_or(0, |digit| u32::from(digit - b'0'));
+        }
+        self.at += 1 + count;
+        nanos
+    }
+
+    /// `AM` or `PM` after a clock; true for the second half of the day.
+    fn meridiem(&mut self) -> Option<bool> {
+        let rest = self.rest();
+        // Java writes a narrow no-break space.
+        let space = if rest.starts_with(b"\xe2\x80\xaf") {
+            3
+        } else {
+            usize::from(rest.first() == Some(&b' '))
+        };
+        let is_pm = match rest.get(space)? {
+            b'A' | b'a' => false,
+            b'P' | b'p' => true,
+            _ => return None,
+        };
+        let is_m = matches!(rest.get(space + 1)?, b'M' | b'm');
+        let runs_on = rest.get(space + 2).is_some_and(u8::is_ascii_alphanumeric);
+        if !is_m || runs_on {
+            return None;
+        }
+        self.at += space + 2;
+        Some(is_pm)
+    }
+
+    /// The offset or zone after a time, if there is one: `Z`, `+02:00`, ` +0200`, ` UTC`, ` CEST`.
+    pub fn offset(&mut self) -> Offset {
+        if matches!(self.peek(), Some(b'Z' | b'z')) {
+            let mut after = *self;
+            after.at += 1;
+            if after.ends() {
+                *self = after;
+                return Offset::Seconds(0);
+            }
+            return Offset::Missing;
+        }
+        let mut cursor = *self;
+        let spaced = cursor.skip(b' ');
+        if let Some(seconds) = cursor.signed_offset(spaced) {
+            *self = cursor;
+            return Offset::Seconds(seconds);
+        }
+        match cursor.zone_name(false) {
+            Some(offset) => {
+                *self = cursor;
+                offset
+            }
+            None => Offset::Missing,
+        }
+    }
+
+    /// `+hh:mm`, `+hhmm` or `+hh`. After a space only the long forms count: ` -5` or ` +12` may be
+    /// the first word of the message.
+    fn signed_offset(&mut self, spaced: bool) -> Option<i32> {
+        let mut cursor = *self;
+        let sign = match cursor.skip_any(b"+-")? {
+            b'-' => -1,
+            _ => 1,
+        };
+        let hours = cursor.two()?;
+        let mut minutes = cursor;
+        minutes.skip(b':');
+        let minutes = match minutes.two() {
+            Some(number) => {
+                cursor = minutes;
+                number
+            }
+            None if spaced => return None,
+            None => 0,
+        };
+        // `-1234x` after a space is a word.
+        if hours > 23 || minutes > 59 || (spaced && !cursor.ends()) {
+            return None;
+        }
+        *self = cursor;
+        Some(sign * (i32::from(hours) * 3600 + i32::from(minutes) * 60))
+    }
+
+    /// The name of a zone: `UTC`, `GMT+0200` or an abbreviation; any word of capitals if `any`.
+    pub fn zone_name(&mut self, any: bool) -> Option<Offset> {
+        let mut cursor = *self;
+        let length = cursor.count_letters();
+        let word = &cursor.rest()[..length];
+        cursor.at += length;
+        if matches!(word, b"UTC" | b"GMT" | b"Z") {
+            let mut after = cursor;
+            if let Some(seconds) = after.signed_offset(false).filter(|_| after.ends()) {
+                *self = after;
+                return Some(Offset::Seconds(seconds));
+            }
+            cursor.ends().then_some(())?;
+            *self = cursor;
+            return Some(Offset::Seconds(0));
+        }
+        let is_abbreviation = (3..=5).contains(&length)
+            && word.iter().all(u8::is_ascii_uppercase)
+            && cursor.ends()
+            && (any || ABBREVIATIONS.iter().any(|known| known.as_bytes() == word));
+        is_abbreviation.then_some(())?;
+        let mut name = [0; 5];
+        name[..length].copy_from_slice(word);
+        *self = cursor;
+        Some(Offset::Abbreviation(name))
+    }
+}

@@ -1,0 +1,54 @@
+//! Times as logs write them, and as we write them.
+
+mod cursor;
+mod format;
+mod forms;
+mod reader;
+mod scan;
+#[cfg(test)]
+mod tests;
+mod written;
+mod zone;
+
+use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
+
+pub use format::Format;
+use forms::century;
+pub use reader::{Pace, TimeOptions, TimeReader};
+pub use zone::Zone;
+
+/// The latest time of an entry: equal entries are moved on by a nanosecond each, and the numbers at
+/// the end of the range must not run out.
+const LATEST: i64 = i64::MAX - (1 << 40);
+
+/// The forms of a date in HTTP (RFC 9110): the usual one, that of RFC 850, and that of C's asctime.
+const DATES: [&str; 3] = [
+    "%a, %d %b %Y %H:%M:%S GMT",
+    "%A, %d-%b-%y %H:%M:%S GMT",
+    "%a %b %e %H:%M:%S %Y",
+];
+
+/// The time in an HTTP header, in nanoseconds since the epoch.
+pub fn from_http_date(text: &str) -> Option<i64> {
+    let read = |form| {
+        jiff::fmt::strtime::parse(form, text.trim())
+            .ok()?
+            .to_datetime()
+            .ok()
+    };
+    let date = DATES.into_iter().find_map(read)?;
+    let time = jiff::tz::Offset::UTC.to_timestamp(date).ok()?;
+    i64::try_from(time.as_nanosecond()).ok()
+}
+
+/// Appends `ns` nanoseconds since the epoch as RFC 3339 in UTC, always with nine digits of
+/// fraction: `2024-01-02T03:04:05.000000006Z`.
+pub fn format_rfc3339(ns: i64, out: &mut String) {
+    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(9));
+    // Neither step can fail: jiff's range contains that of an `i64` of nanoseconds, and a `String`
+    // takes every write.
+    if let Ok(time) = Timestamp::from_nanosecond(i128::from(ns)) {
+        let _ = PRINTER.print_timestamp(&time, out);
+    }
+}

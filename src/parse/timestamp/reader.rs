@@ -1,0 +1,592 @@
+//! Reads the times of the lines of one input: keeps their form, and decides what they leave open.
+//!
+//! Pure, and told the time.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::century;
+use super::format::Format;
+use super::forms::{self, Kind};
+use super::scan::{self, Form, Place};
+use super::written::{Date, Offset, Written};
+use super::zone::{Calendar, DAY, Moment, Zone, days_later};
+use crate::parse::ansi;
+use crate::parse::fields;
+
+const SECOND: i64 = 1_000_000_000;
+const HOUR: i64 = 3600 * SECOND;
+const QUARTER: i64 = 900 * SECOND;
+
+/// No log is older: 1990.
+const EARLIEST: i64 = 631_152_000 * SECOND;
+/// Nor from further ahead: a hundred years.
+const AHEAD: i64 = 36_525 * DAY;
+
+/// After this many lines in a row without the form, it is looked for again.
+const MISSES: u32 = 100;
+/// A form further in the line is not trusted before this many lines had it.
+const TRUSTED: u32 = 3;
+/// How many lines in a row must be off by the same number of quarter hours.
+const OFF: u32 = 10;
+/// How far off the quarter hour they may be.
+const DELAY: i64 = 30 * SECOND;
+
+/// How times are read; the same for all inputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimeOptions {
+    /// The zone of times that name none.
+    pub zone: Zone,
+    /// The form, if the user named it.
+    pub format: Option<Format>,
+}
+
+/// Whether an input is read as it is written, or to its end at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// A pipe, a command or a followed file.
+    Live,
+    /// A file that is read to its end.
+    File,
+}
+
+/// The form of the times of one input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// In the text of the line.
+    Text(Form),
+    /// The member of a JSON line that has this rank among the names of times.
+    Json(usize),
+    /// In the format that the user gave, at this offset in the last line.
+    Given(usize),
+}
+
+/// The order of a date that is written in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Day,
+    Month,
+    Year,
+}
+
+/// Reads the times of one input.
+#[derive(Debug, Clone)]
+pub struct TimeReader {
+    options: Arc<TimeOptions>,
+    calendar: Calendar,
+    pace: Pace,
+    /// Now, or when the file was last written.
+    reference: i64,
+    source: Option<Source>,
+    order: Option<Order>,
+    hits: u32,
+    misses: u32,
+    last: Option<i64>,
+    off: Off,
+    /// Whether the last written time named its own zone.
+    has_zone: bool,
+}
+
+/// By how many quarter hours the last lines were off.
+#[derive(Debug, Clone, Copy, Default)]
+struct Off {
+    quarters: i64,
+    lines: u32,
+    reported: bool,
+}
+
+impl TimeReader {
+    /// A reader that has read nothing. `reference` is the time, or when the file was last written.
+    pub fn new(options: &Arc<TimeOptions>, pace: Pace, reference: i64) -> Self {
+        Self {
+            options: Arc::clone(options),
+            calendar: Calendar::new(&options.zone),
+            pace,
+            reference,
+            source: None,
+            order: None,
+            hits: 0,
+            misses: 0,
+            last: None,
+            off: Off::default(),
+            has_zone: true,
+        }
+    }
+
+    /// What the time is now, for an input that is read as it is written.
+    pub fn set_now(&mut self, now: i64) {
+        if self.pace == Pace::Live {
+            if (now - self.reference).abs() > HOUR {
+                self.calendar.forget();
+            }
+            self.reference = now;
+        }
+    }
+
+    /// The time of the last line that had one.
+    pub fn last(&self) -> Option<i64> {
+        self.last
+    }
+
+    /// The time that the text of a line has.
+    pub fn read_line(&mut self, line: &str) -> Option<i64> {
+        let time = self.find(line.as_bytes(), line);
+        self.count(time);
+        time
+    }
+
+    /// The time that a field's value is, all of it.
+    pub fn read_value(&mut self, value: &str) -> Option<i64> {
+        let written = self.value(value)?;
+        let time = self.resolve(written);
+        self.count(time);
+        time
+    }
+
+    fn value(&self, value: &str) -> Option<Written> {
+        let value = value.trim_ascii().as_bytes();
+        let (written, end) = match &self.options.format {
+            Some(format) => format.read(value)?,
+            None => {
+                let (_, written, end) = forms::any_at(value, 0)?;
+                (written, end)
+            }
+        };
+        (end == value.len()).then_some(written)
+    }
+
+    fn count(&mut self, time: Option<i64>) {
+        match time {
+            Some(time) => {
+                self.hits = self.hits.saturating_add(1);
+                self.misses = 0;
+                if self.pace == Pace::Live {
+                    self.compare(time);
+                }
+                self.last = Some(time);
+            }
+            None => self.misses += 1,
+        }
+    }
+
+    fn find(&mut self, line: &[u8], text: &str) -> Option<i64> {
+        if self.misses >= MISSES {
+            (self.misses, self.hits, self.source) = (0, 0, None);
+        }
+        if let Some(source) = self.source
+            && let Some(written) = self.find_source(line, text, source)
+        {
+            return self.resolve(written);
+        }
+        // Colours and a byte order mark do not hide a time.
+        let head = &line[..line.len().min(scan::HEAD)];
+        if memchr::memchr(b'\x1b', head).is_some() || line.starts_with(b"\xef\xbb\xbf") {
+            let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+            let head = &text[..text.floor_char_boundary(2 * scan::HEAD)];
+            let plain = ansi::strip(head);
+            return match plain {
+                Cow::Owned(plain) => self.find_plain(plain.as_bytes(), &plain),
+                Cow::Borrowed(_) => self.find_plain(text.as_bytes(), text),
+            };
+        }
+        match self.source {
+            None => self.find_any(line, text),
+            Some(_) if self.is_doubtful() => self.find_better(line),
+            Some(_) => None,
+        }
+    }
+
+    fn find_plain(&mut self, line: &[u8], text: &str) -> Option<i64> {
+        match self.source {
+            Some(source) => {
+                let written = self.find_source(line, text, source)?;
+                self.resolve(written)
+            }
+            None => self.find_any(line, text),
+        }
+    }
+
+    /// Whether so few lines had the form that another one may be the right one.
+    fn is_doubtful(&self) -> bool {
+        self.hits < TRUSTED
+            && matches!(
+                self.source,
+                Some(Source::Text(Form {
+                    place: Place::Inside { .. },
+                    ..
+                }))
+            )
+    }
+
+    /// A time that begins the line, where the form so far is one further in: that may have been a
+    /// date that a first line cites.
+    fn find_better(&mut self, line: &[u8]) -> Option<i64> {
+        let (form, found) = scan::find(line)?;
+        if form.place != Place::Start {
+            return None;
+        }
+        (self.source, self.hits, self.order) = (Some(Source::Text(form)), 0, None);
+        self.resolve(found.written)
+    }
+
+    fn find_source(&mut self, line: &[u8], text: &str, source: Source) -> Option<Written> {
+        match source {
+            Source::Text(form) => scan::find_form(line, form).map(|found| found.written),
+            Source::Json(rank) => {
+                let (_, value) = fields::json_time(text, &scan::TIME_NAMES, rank)?;
+                self.dated(&value)
+            }
+            Source::Given(likely) => {
+                let (written, at) = self.options.format.as_ref()?.find(line, likely)?;
+                self.source = Some(Source::Given(at));
+                Some(written)
+            }
+        }
+    }
+
+    /// The value of a JSON member, which must be a whole date with time.
+    fn dated(&self, value: &str) -> Option<Written> {
+        let written = self.value(value)?;
+        let is_whole = matches!(
+            written.date,
+            Date::Epoch(_) | Date::Full(..) | Date::Unordered(_, _, Some(_)) | Date::Short(..)
+        );
+        (is_whole || self.options.format.is_some()).then_some(written)
+    }
+
+    fn find_any(&mut self, line: &[u8], text: &str) -> Option<i64> {
+        if self.options.format.is_some() {
+            let written = self.find_source(line, text, Source::Given(0))?;
+            return self.resolve(written);
+        }
+        if line.trim_ascii_start().first() == Some(&b'{') {
+            let (rank, value) = fields::json_time(text, &scan::TIME_NAMES, 0)?;
+            let written = self.dated(&value)?;
+            let time = self.resolve(written)?;
+            self.source = Some(Source::Json(rank));
+            return Some(time);
+        }
+        let (form, found) = scan::find(line)?;
+        if form.kind == Kind::Clock && self.pace == Pace::File && self.source.is_none() {
+            return None;
+        }
+        let time = self.resolve(found.written);
+        // A date whose order is not known yet is one all the same.
+        if time.is_some() || self.is_open(found.written) {
+            self.source = Some(Source::Text(form));
+        }
+        time
+    }
+
+    fn is_open(&self, written: Written) -> bool {
+        self.order.is_none() && matches!(written.date, Date::Unordered(..) | Date::Short(..))
+    }
+
+    /// The time that is written, in nanoseconds since the epoch.
+    fn resolve(&mut self, written: Written) -> Option<i64> {
+        self.has_zone = written.offset != Offset::Missing;
+        let time = match written.date {
+            Date::Epoch(ns) => Some(ns),
+            Date::Full(year, month, day) => self.on(written, year, month, day),
+            Date::MonthDay(month, day) => self.in_some_year(written, month, day),
+            Date::Unordered(first, second, year) => self.unordered(written, first, second, year),
+            Date::Short(first, second, third) => self.short(written, first, second, third),
+            Date::Missing => self.clock(written),
+        };
+        time.filter(|&time| self.is_plausible(time))
+    }
+
+    fn is_plausible(&self, time: i64) -> bool {
+        (EARLIEST..=self.reference.saturating_add(AHEAD).min(super::LATEST)).contains(&time)
+    }
+
+    fn on(&mut self, written: Written, year: i16, month: u8, day: u8) -> Option<i64> {
+        let moment = Moment {
+            year,
+            month,
+            day,
+            hour: written.hour,
+            minute: written.minute,
+            second: written.second,
+            nanos: written.nanos,
+        };
+        match written.offset {
+            Offset::Seconds(seconds) => self.calendar.at_offset(moment, seconds),
+            Offset::Abbreviation(name) => self.calendar.abbreviated(moment, name),
+            Offset::Missing => {
+                let (last, now) = (self.last, self.reference);
+                let live = self.pace == Pace::Live;
+                let choose = |first: i64, second: i64| {
+                    if live && (now - first).abs().min((now - second).abs()) < DAY {
+                        let is_second = (now - second).abs() < (now - first).abs();
+                        return if is_second { second } else { first };
+                    }
+                    // Past half of what the clocks show twice, the lines before tell.
+                    let half = (second - first) / 2;
+                    match last {
+                        Some(last) if last > first + half => second,
+                        _ => first,
+                    }
+                };
+                self.calendar.local(moment, choose)
+            }
+        }
+    }
+
+    /// The year that puts it nearest to now, at most a day ahead.
+    fn in_some_year(&mut self, written: Written, month: u8, day: u8) -> Option<i64> {
+        let latest = self.calendar.date(self.reference)?.year() + 1;
+        // The 29th of February needs up to eight years.
+        (latest - 9..=latest).rev().find_map(|year| {
+            let time = self.on(written, year, month, day)?;
+            (time <= self.reference + DAY).then_some(time)
+        })
+    }
+
+    fn unordered(
+        &mut self,
+        written: Written,
+        first: u8,
+        second: u8,
+        year: Option<i16>,
+    ) -> Option<i64> {
+        let known = self.order;
+        let mut at = |order| {
+            let (month, day) = match order {
+                Order::Day => (second, first),
+                _ => (first, second),
+            };
+            match year {
+                Some(year) => self.on(written, year, month, day),
+                None => self.in_some_year(written, month, day),
+            }
+        };
+        if let Some(order) = known {
+            return at(order);
+        }
+        let readings = [
+            (Order::Day, at(Order::Day)),
+            (Order::Month, at(Order::Month)),
+        ];
+        self.decide(readings)
+    }
+
+    fn short(&mut self, written: Written, first: u8, second: u8, third: u8) -> Option<i64> {
+        let known = self.order;
+        let mut at = |order| match order {
+            Order::Year => self.on(written, century(first), second, third),
+            _ => self.on(written, century(third), first, second),
+        };
+        if let Some(order) = known {
+            return at(order);
+        }
+        let readings = [
+            (Order::Year, at(Order::Year)),
+            (Order::Month, at(Order::Month)),
+        ];
+        self.decide(readings)
+    }
+
+    /// Of two readings of a date the only one that can be right, which is then the order of all.
+    fn decide(&mut self, readings: [(Order, Option<i64>); 2]) -> Option<i64> {
+        if readings[0].1 == readings[1].1 {
+            return readings[0].1;
+        }
+        let now = self.reference;
+        let only = |fits: &dyn Fn(i64) -> bool| {
+            let mut fitting = readings
+                .iter()
+                .filter_map(|(order, time)| time.filter(|&time| fits(time)).map(|at| (*order, at)));
+            match (fitting.next(), fitting.next()) {
+                (Some(reading), None) => Some(reading),
+                _ => None,
+            }
+        };
+        let live = self.pace == Pace::Live;
+        let (order, time) = only(&|_| true)
+            .or_else(|| only(&|time| time <= now + DAY))
+            .or_else(|| only(&|time| live && (time - now).abs() <= DAY))?;
+        self.order = Some(order);
+        Some(time)
+    }
+
+    /// A time of day alone: on the day that puts it nearest to now, after the line before.
+    fn clock(&mut self, written: Written) -> Option<i64> {
+        let today = self.calendar.date(self.reference)?;
+        let reference = self.reference;
+        let mut on = |date: jiff::civil::Date, days| {
+            let date = days_later(date, days)?;
+            self.on(written, date.year(), date.month() as u8, date.day() as u8)
+        };
+        let near = [-1, 0, 1].into_iter().filter_map(|days| on(today, days));
+        let nearest = near.min_by_key(|time| (time - reference).abs())?;
+        let Some(last) = self.last else {
+            return Some(nearest);
+        };
+        let day = self.calendar.date(last)?;
+        let mut on = |days| {
+            let date = days_later(day, days)?;
+            self.on(written, date.year(), date.month() as u8, date.day() as u8)
+        };
+        let same = on(0)?;
+        let next = if same < last - 12 * HOUR {
+            on(1)?
+        } else if same - last > 23 * HOUR {
+            // A little out of order around midnight.
+            on(-1)?
+        } else {
+            same
+        };
+        // After a long silence the clock knows better.
+        if (next - reference).abs() > 12 * HOUR && nearest >= last {
+            return Some(nearest);
+        }
+        Some(next)
+    }
+
+    /// Compares a time that was just read with the clock.
+    fn compare(&mut self, time: i64) {
+        let behind = self.reference - time;
+        let quarters = (behind + QUARTER / 2).div_euclid(QUARTER);
+        let is_off = !self.has_zone
+            && quarters != 0
+            && quarters.abs() <= 26 * 4
+            && (behind - quarters * QUARTER).abs() <= DELAY;
+        if !is_off {
+            self.off.lines = 0;
+        } else if self.off.quarters == quarters {
+            self.off.lines += 1;
+        } else {
+            (self.off.quarters, self.off.lines) = (quarters, 1);
+        }
+    }
+
+    /// The offset in seconds that times without a zone seem to have: reported once, when enough
+    /// lines in a row were off by the same whole number of quarter hours.
+    pub fn take_hint(&mut self) -> Option<ZoneHint> {
+        if self.off.reported || self.off.lines < OFF {
+            return None;
+        }
+        self.off.reported = true;
+        let minutes = self.off.quarters * 15;
+        let now = self.calendar.offset(self.reference) / 60;
+        // A time that lies behind the clock was written by a clock further west.
+        let fitting = i64::from(now) - minutes;
+        Some(ZoneHint { minutes, fitting })
+    }
+
+    /// What times look like, for a message: an example of their form.
+    pub fn describe(&self) -> Option<String> {
+        Some(match self.source? {
+            Source::Text(form) => {
+                let example = match self.order {
+                    Some(Order::Day) if form.kind == Kind::Numeric => "02/01/2006 15:04:05",
+                    Some(Order::Month) if form.kind == Kind::Short => "01/02/06 15:04:05",
+                    _ => form.kind.example(),
+                };
+                match form.place {
+                    Place::Start => format!("`{example}` at the start of the line"),
+                    Place::Inside { .. } => format!("`{example}` inside the line"),
+                }
+            }
+            Source::Json(rank) => {
+                let names = scan::TIME_NAMES;
+                format!(
+                    "the JSON member `{}`",
+                    names.get(rank).unwrap_or(&"t.$date")
+                )
+            }
+            Source::Given(_) => {
+                let format = self.options.format.as_ref()?;
+                format!("`{}`", format.text())
+            }
+        })
+    }
+
+    /// The form, as the checkpoint keeps it.
+    #[allow(dead_code, reason = "the checkpoint is about to keep it")]
+    pub fn form(&self) -> Option<String> {
+        let order = match self.order {
+            None => "",
+            Some(Order::Day) => " day",
+            Some(Order::Month) => " month",
+            Some(Order::Year) => " year",
+        };
+        Some(match self.source? {
+            Source::Text(Form { kind, place }) => match place {
+                Place::Start => format!("text {} start{order}", kind.name()),
+                Place::Inside { before, words } => {
+                    format!("text {} {before}:{words}{order}", kind.name())
+                }
+            },
+            Source::Json(rank) => format!("json {rank}{order}"),
+            Source::Given(at) => format!("given {at}{order}"),
+        })
+    }
+
+    #[allow(dead_code, reason = "the checkpoint is about to keep it")]
+    /// Resumes with the form that an earlier run kept, and the time of its last line.
+    pub fn resume(&mut self, form: Option<&str>, last: Option<i64>) {
+        self.last = last;
+        if let Some((source, order)) = form.and_then(read_form)
+            && matches!(source, Source::Given(_)) == self.options.format.is_some()
+        {
+            (self.source, self.order, self.hits) = (Some(source), order, TRUSTED);
+        }
+    }
+
+    /// Forgets what lines were read, but keeps their form: they are read again.
+    pub fn rewind(&mut self, first: Option<i64>) {
+        (self.last, self.misses) = (first, 0);
+    }
+}
+
+#[allow(dead_code, reason = "the checkpoint is about to keep it")]
+fn read_form(text: &str) -> Option<(Source, Option<Order>)> {
+    let mut words = text.split(' ');
+    let source = match words.next()? {
+        "text" => {
+            let kind = Kind::named(words.next()?)?;
+            let place = match words.next()? {
+                "start" => Place::Start,
+                place => {
+                    let (before, words) = place.split_once(':')?;
+                    Place::Inside {
+                        before: before.parse().ok()?,
+                        words: words.parse().ok()?,
+                    }
+                }
+            };
+            Source::Text(Form { kind, place })
+        }
+        "json" => Source::Json(words.next()?.parse().ok()?),
+        "given" => Source::Given(words.next()?.parse().ok()?),
+        _ => return None,
+    };
+    let order = match words.next() {
+        None => None,
+        Some("day") => Some(Order::Day),
+        Some("month") => Some(Order::Month),
+        Some("year") => Some(Order::Year),
+        Some(_) => return None,
+    };
+    Some((source, order))
+}
+
+/// How far times are off, and what would fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ZoneHint {
+    /// How many minutes they lie behind the clock.
+    pub minutes: i64,
+    /// The offset in minutes east of UTC that would fit.
+    pub fitting: i64,
+}
+
+impl ZoneHint {
+    /// The value of `--time-zone` that would fit.
+    pub fn zone(&self) -> String {
+        let sign = if self.fitting < 0 { '-' } else { '+' };
+        let minutes = self.fitting.abs();
+        format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+    }
+}

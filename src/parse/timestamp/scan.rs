@@ -1,0 +1,251 @@
+//! Finds the time in the head of a line.
+//!
+//! Pure and linear: it looks at [`HEAD`] bytes at most, and allocates nothing.
+
+use super::forms::{self, Kind};
+use super::written::Written;
+
+/// How far into a line a time is looked for.
+pub const HEAD: usize = 128;
+
+/// How many more words than in the first line may be in front of a time.
+const MORE_WORDS: u8 = 3;
+
+/// The names under which a field's value is the time of a line, in the order in which they count.
+pub const TIME_NAMES: [&str; 10] = [
+    "@timestamp",
+    "timestamp",
+    "time",
+    "ts",
+    "t",
+    "@t",
+    "datetime",
+    "date",
+    "eventTime",
+    "__REALTIME_TIMESTAMP",
+];
+
+/// Where in a line its time is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// It begins the line, maybe after an opening bracket or quote.
+    Start,
+    /// Further in.
+    Inside {
+        /// The byte before it.
+        before: u8,
+        /// How many words are in front of it.
+        words: u8,
+    },
+}
+
+/// The form and place of the time in the lines of one input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    /// The form.
+    pub kind: Kind,
+    /// The place.
+    pub place: Place,
+}
+
+/// A time that was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// What is written.
+    pub written: Written,
+    /// The offset of its first byte.
+    pub start: usize,
+    /// The offset after its last one.
+    pub end: usize,
+}
+
+/// The first time in the head of a line, whatever its form; a time of day alone only if no date with
+/// time follows.
+pub fn find(line: &[u8]) -> Option<(Form, Found)> {
+    let mut words = Words::new(line);
+    let mut clock = None;
+    while let Some(start) = words.next_start() {
+        let Some((kind, written, end)) = forms::any_at(line, start) else {
+            continue;
+        };
+        if !words.suits(kind, start) {
+            continue;
+        }
+        let form = Form {
+            kind,
+            place: words.place(start),
+        };
+        let found = Found {
+            written,
+            start,
+            end,
+        };
+        if kind != Kind::Clock {
+            return Some((form, found));
+        }
+        clock = clock.or(Some((form, found)));
+    }
+    clock
+}
+
+/// The time of this form in a line.
+pub fn find_form(line: &[u8], form: Form) -> Option<Found> {
+    let at = |start: usize| {
+        let (written, end) = forms::read(line, start, form.kind)?;
+        Some(Found {
+            written,
+            start,
+            end,
+        })
+    };
+    let (before, most) = match form.place {
+        Place::Start => return at(usize::from(is_opener(line.first()))),
+        Place::Inside { before, words } => (before, words.saturating_add(MORE_WORDS)),
+    };
+    let mut words = Words::new(line);
+    while let Some(start) = words.next_start() {
+        if line[start - usize::from(start > 0)] != before || words.count > most {
+            continue;
+        }
+        if words.suits(form.kind, start)
+            && let Some(found) = at(start)
+        {
+            // Continuation lines are indented, and may cite any date.
+            let indented = line[0].is_ascii_whitespace() && most > MORE_WORDS;
+            return (!indented).then_some(found);
+        }
+    }
+    None
+}
+
+fn is_opener(byte: Option<&u8>) -> bool {
+    matches!(byte, Some(b'[' | b'(' | b'<' | b'"'))
+}
+
+/// Walks over the places in a line's head at which a time may begin.
+struct Words<'a> {
+    line: &'a [u8],
+    at: usize,
+    /// How many words end before `at`.
+    count: u8,
+    /// Where an opening quote was met: behind it is a request or a message.
+    is_over: bool,
+}
+
+impl<'a> Words<'a> {
+    fn new(line: &'a [u8]) -> Self {
+        Self {
+            line: &line[..line.len().min(HEAD)],
+            at: 0,
+            count: 0,
+            is_over: false,
+        }
+    }
+
+    /// The next offset that is at the start of a word, or after what may stand before a time.
+    fn next_start(&mut self) -> Option<usize> {
+        while let Some(&byte) = self.line.get(self.at) {
+            let start = self.at;
+            let before = start.checked_sub(1).map(|at| self.line[at]);
+            self.at += 1;
+            if self.is_over {
+                return None;
+            }
+            match byte {
+                b' ' | b'\t' => {
+                    let ends_word = before.is_some_and(|byte| !matches!(byte, b' ' | b'\t'));
+                    self.count = self.count.saturating_add(u8::from(ends_word));
+                }
+                b'"' => self.quote(start),
+                byte if forms::may_begin(byte) && self.may_start(start, before) => {
+                    return Some(start);
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// A time may directly follow an opening quote, but not stand further in. What is quoted at the
+    /// very start is a column.
+    fn quote(&mut self, start: usize) {
+        let after = self.line.get(start + 1);
+        if after.is_some_and(u8::is_ascii_digit) {
+            return;
+        }
+        match memchr::memchr(b'"', &self.line[start + 1..]) {
+            Some(length) if start == 0 => self.at = start + length + 2,
+            _ => self.is_over = true,
+        }
+    }
+
+    fn may_start(&self, start: usize, before: Option<u8>) -> bool {
+        let Some(before) = before else { return true };
+        match before {
+            b' ' | b'\t' | b'[' | b'(' | b'<' | b'|' | b',' | b'*' | b'>' => true,
+            b':' => {
+                !self.line[start..].first().is_some_and(u8::is_ascii_digit)
+                    || self.is_after_word(start - 1)
+            }
+            b'=' => {
+                is_time_name(&self.line[..start - 1]) || self.line[start..].starts_with(b"audit(")
+            }
+            b'"' => match start.checked_sub(2).map(|at| self.line[at]) {
+                None | Some(b',' | b'[' | b'(' | b'|' | b';') => true,
+                Some(b'=') => is_time_name(&self.line[..start - 2]),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// Whether a colon at an offset ends a word and is no part of a time or an address.
+    fn is_after_word(&self, colon: usize) -> bool {
+        let before = self.line[..colon].iter().rev().find(|byte| **byte != b':');
+        before.is_some_and(|byte| !byte.is_ascii_digit())
+    }
+
+    /// Whether a time of this form may be at this place: the weaker a form, the nearer to the start
+    /// it must be.
+    fn suits(&self, kind: Kind, start: usize) -> bool {
+        let before = start.checked_sub(1).map(|at| self.line[at]);
+        match kind {
+            Kind::Epoch => {
+                start == 0
+                    || (start == 1 && is_opener(self.line.first()))
+                    || before == Some(b'=')
+                    || (before == Some(b'"') && self.line.get(start.wrapping_sub(2)) == Some(&b'='))
+            }
+            Kind::Clock => {
+                self.count <= 2 && matches!(before, None | Some(b' ' | b'\t' | b'[' | b'('))
+            }
+            Kind::CompactShort | Kind::Logcat => {
+                matches!(before, None | Some(b' ' | b'\t' | b'[' | b'|'))
+            }
+            _ => true,
+        }
+    }
+
+    fn place(&self, start: usize) -> Place {
+        let is_start = start == 0 || (start == 1 && is_opener(self.line.first()));
+        if is_start {
+            return Place::Start;
+        }
+        Place::Inside {
+            before: self.line[start - 1],
+            words: self.count,
+        }
+    }
+}
+
+/// Whether a text ends in a key that names a time.
+fn is_time_name(text: &[u8]) -> bool {
+    let begin = text
+        .iter()
+        .rposition(|byte| matches!(byte, b' ' | b'\t' | b',' | b'{' | b'[' | b'|'))
+        .map_or(0, |at| at + 1);
+    let key = &text[begin..];
+    TIME_NAMES
+        .iter()
+        .any(|name| name.as_bytes().eq_ignore_ascii_case(key))
+}

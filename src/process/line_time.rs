@@ -1,0 +1,167 @@
+//! The time of each line of one input, and what is to be reported about them.
+//!
+//! Pure, and told the time.
+
+use crate::parse::fields::{self, Field};
+use crate::parse::timestamp::{Pace, TimeOptions, TimeReader};
+use crate::process::decoration;
+use crate::process::layout::Layout;
+use crate::process::options::{EntryOptions, TimeSource};
+use crate::report::messages::Message;
+
+/// How many lines of a live input must have no readable time before that is reported. Before a
+/// program logs it may print a banner.
+const SILENT_LINES: u64 = 10;
+
+/// How much of a line is shown in a message, in bytes.
+const SHOWN: usize = 160;
+
+/// Reads the times of the lines of one input.
+pub struct LineTimes {
+    reader: TimeReader,
+    /// The input as messages name it.
+    name: String,
+    /// Lines that are not blank.
+    lines: u64,
+    /// Those of them that have a time of their own.
+    timed: u64,
+    /// The first line that is not blank and has no time, while none has.
+    first: Option<String>,
+    reported: bool,
+    ended: bool,
+}
+
+impl LineTimes {
+    /// The times of an input, unless they are those of arrival. `reference` is the time, or when
+    /// the file was last written.
+    pub fn new(options: &EntryOptions, pace: Pace, reference: i64, name: &str) -> Option<Self> {
+        let times = time_options(options)?;
+        Some(Self {
+            reader: TimeReader::new(times, pace, reference),
+            name: name.to_owned(),
+            lines: 0,
+            timed: 0,
+            first: None,
+            reported: false,
+            ended: false,
+        })
+    }
+
+    /// Reads the same input again, whose form is known now; until a line has a time of its own it
+    /// has this one.
+    #[must_use]
+    pub fn fresh(&self, first: Option<i64>) -> Self {
+        let mut reader = self.reader.clone();
+        reader.rewind(first);
+        Self {
+            reader,
+            name: self.name.clone(),
+            lines: 0,
+            timed: 0,
+            first: None,
+            reported: false,
+            ended: false,
+        }
+    }
+
+    /// The time of the last line that had one.
+    pub fn last(&self) -> Option<i64> {
+        self.reader.last()
+    }
+
+    /// The reader of the times.
+    pub fn reader(&mut self) -> &mut TimeReader {
+        &mut self.reader
+    }
+
+    /// The time of a line.
+    pub fn read(&mut self, options: &EntryOptions, text: &str) -> Option<i64> {
+        let time = match &options.time {
+            TimeSource::Arrival => None,
+            TimeSource::Line(_) => self.reader.read_line(text),
+            TimeSource::Field(name, _) => {
+                let plain = decoration::of_fields(text, options.parse, Layout::Keep);
+                let value = fields::field(&plain, options.parse, name);
+                value.and_then(|value| self.reader.read_value(&value))
+            }
+        };
+        self.count(time, text);
+        time
+    }
+
+    /// The time of a line whose fields are known.
+    pub fn read_found(
+        &mut self,
+        options: &EntryOptions,
+        text: &str,
+        found: &[Field<'_>],
+    ) -> Option<i64> {
+        let TimeSource::Field(name, _) = &options.time else {
+            return self.read(options, text);
+        };
+        let field = found.iter().find(|field| field.name == *name);
+        let time = field.and_then(|field| self.reader.read_value(&field.value));
+        self.count(time, text);
+        time
+    }
+
+    fn count(&mut self, time: Option<i64>, text: &str) {
+        if time.is_some() {
+            self.lines += 1;
+            self.timed += 1;
+            self.first = None;
+            return;
+        }
+        if text.trim_ascii().is_empty() {
+            return;
+        }
+        self.lines += 1;
+        if self.timed == 0 && self.first.is_none() {
+            self.first = Some(text[..text.floor_char_boundary(SHOWN)].to_owned());
+        }
+    }
+
+    /// The input is over.
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// Reports what is to be reported now: that no line has a time, that all are off by the same
+    /// quarter hours, and with `--dry-run` the form. Lines `are_held` while they wait for a time.
+    pub fn report(&mut self, options: &EntryOptions, are_held: bool, say: impl Fn(&Message<'_>)) {
+        if let Some(hint) = self.reader.take_hint() {
+            say(&Message::ZoneOff {
+                what: &self.name,
+                minutes: hint.minutes,
+                zone: &hint.zone(),
+            });
+        }
+        let enough = self.ended || self.lines >= SILENT_LINES;
+        if let Some(first) = self.first.take_if(|_| enough && !are_held)
+            && !self.reported
+        {
+            self.reported = true;
+            say(&Message::Untimed {
+                what: &self.name,
+                line: &first,
+            });
+        }
+        if self.ended && options.reports_times {
+            self.ended = false;
+            say(&Message::TimesFound {
+                what: &self.name,
+                form: self.reader.describe().as_deref(),
+                timed: self.timed,
+                lines: self.lines,
+            });
+        }
+    }
+}
+
+/// How times are read, unless they are those of arrival.
+fn time_options(options: &EntryOptions) -> Option<&std::sync::Arc<TimeOptions>> {
+    match &options.time {
+        TimeSource::Arrival => None,
+        TimeSource::Line(times) | TimeSource::Field(_, times) => Some(times),
+    }
+}
