@@ -306,6 +306,11 @@ impl DeliveryQueue {
         &self.accounts.settlement
     }
 
+    /// Whether there is a spool.
+    pub fn has_spool(&self) -> bool {
+        self.accounts.disk.is_some()
+    }
+
     /// The place that is full, if what comes waits for room there, and its size.
     pub fn holding(&self) -> Option<(&'static str, u64)> {
         self.gate.holding()

@@ -380,9 +380,14 @@ impl Sender {
             if let Some(checkpoint) = &self.checkpoint {
                 checkpoint.settled(&queued.shipment.positions);
             }
+            // What a spool could not take is only known to be sent by the checkpoint: a kill before
+            // that is saved would send it again, with other times.
+            let is_only_sent = self.backlog.has_spool() && !queued.ticket.is_stored();
             drop(queued.ticket);
-            if let Some(checkpoint) = &self.checkpoint {
-                checkpoint.keep(Instant::now());
+            match &self.checkpoint {
+                Some(checkpoint) if is_only_sent => drop(checkpoint.save()),
+                Some(checkpoint) => checkpoint.keep(Instant::now()),
+                None => {}
             }
             self.outage
                 .settled(queued.shipment.number, batch.size, batch.began.elapsed());
