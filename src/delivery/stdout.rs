@@ -43,7 +43,7 @@ impl StdoutSink {
             Err(why) => return complain(&why.to_string()),
         };
         loop {
-            let taken = match backlog.take(None) {
+            let taken = match backlog.pop(None) {
                 Pop::Item(taken) => taken,
                 Pop::Kicked if stop.state().phase == Phase::Aborting => break,
                 Pop::Kicked | Pop::TimedOut => continue,
@@ -62,6 +62,6 @@ impl StdoutSink {
             }
             complain(&format!("{:#}", unprinted.why));
         }
-        backlog.abandon();
+        backlog.close_and_keep();
     }
 }

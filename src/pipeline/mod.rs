@@ -227,7 +227,7 @@ impl PipelineParts {
                 backlog.close();
             });
             let out = Arc::clone(&backlog);
-            pack.run(&chunks, move |shipment| out.put(shipment));
+            pack.run(&chunks, move |shipment| out.push(shipment));
         })
     }
 
@@ -296,7 +296,7 @@ impl Pipeline {
     /// The time is over: what is not settled stays in the spool, or is left if there is none,
     /// whatever the stages still do.
     pub fn abandon(&self) {
-        self.backlog.abandon();
+        self.backlog.close_and_keep();
     }
 
     /// Whether everything that is not delivered yet is safe in the spool.

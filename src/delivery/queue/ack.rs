@@ -171,6 +171,12 @@ impl WeakAck {
         }
     }
 
+    /// Whether the batch still has to be stored.
+    pub fn is_unstored(&self) -> bool {
+        let inner = self.0.upgrade();
+        inner.is_some_and(|inner| inner.lock().unstored.is_some())
+    }
+
     /// Stores the batch if it still has to be. Returns false if it could not be stored.
     pub fn store(&self, store: impl FnOnce(&EncodedBatch) -> Option<SpooledBatch>) -> bool {
         let Some(inner) = self.0.upgrade() else {

@@ -1,7 +1,4 @@
-//! The accounts of the backlog: where fates are written down, and whose room is freed with them.
-//!
-//! Holds them together for whoever settles, and knows the places in which room may be short. Knows
-//! no shipment.
+//! The capacity of the queue: memory and spool, and the counters that are settled with them.
 
 use std::sync::Arc;
 
@@ -10,7 +7,7 @@ use crate::delivery::queue::disk::SpoolBackend;
 use crate::report::counters::{Counters, Fate};
 use crate::sync::byte_semaphore::ByteSemaphore;
 
-/// Where room is short.
+/// Where batches wait.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Store {
     /// The buffer.
@@ -19,22 +16,22 @@ pub enum Store {
     Spool,
 }
 
-/// What tickets are settled with.
+/// What acknowledgements are settled with.
 pub struct QueueResources {
-    /// Where fates are written down.
+    /// The counters of entries by outcome.
     pub counters: Arc<Counters>,
-    /// The memory that shipments take.
+    /// The memory that batches take.
     pub memory: ByteSemaphore,
-    /// How much of it there is.
+    /// The size of it in bytes.
     capacity: usize,
     /// The spool, if there is one.
     pub disk: Option<SpoolBackend>,
-    /// How far shipments are settled.
+    /// How far batches are settled.
     pub settlement: CompletionTracker,
 }
 
 impl QueueResources {
-    /// Accounts with `capacity` bytes of memory.
+    /// Resources with `capacity` bytes of memory.
     pub fn new(counters: &Arc<Counters>, capacity: usize, disk: Option<SpoolBackend>) -> Self {
         Self {
             counters: Arc::clone(counters),
@@ -45,23 +42,23 @@ impl QueueResources {
         }
     }
 
-    /// The room in a place.
-    pub fn room(&self, place: Store) -> &ByteSemaphore {
-        match (place, &self.disk) {
+    /// The room in a store.
+    pub fn room(&self, store: Store) -> &ByteSemaphore {
+        match (store, &self.disk) {
             (Store::Spool, Some(disk)) => &disk.room,
             _ => &self.memory,
         }
     }
 
-    /// The room in every place there is.
+    /// The room in every store there is.
     pub fn rooms(&self) -> impl Iterator<Item = &ByteSemaphore> {
         let disk = self.disk.as_ref().map(|disk| &disk.room);
         std::iter::once(&self.memory).chain(disk)
     }
 
-    /// How many bytes a place is set to hold.
-    pub fn size(&self, place: Store) -> u64 {
-        match (place, &self.disk) {
+    /// The number of bytes that a store may hold.
+    pub fn size(&self, store: Store) -> u64 {
+        match (store, &self.disk) {
             (Store::Spool, Some(disk)) => disk.spool.size(),
             _ => self.capacity as u64,
         }
@@ -69,7 +66,7 @@ impl QueueResources {
 }
 
 impl Store {
-    /// As messages name it.
+    /// Its name in messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Memory => "buffer",
@@ -77,7 +74,7 @@ impl Store {
         }
     }
 
-    /// What becomes of entries that find no room in it.
+    /// The fate of entries that find no room in it.
     pub fn dropped(self) -> Fate {
         Fate::Dropped(match self {
             Self::Memory => "buffer full",

@@ -1,42 +1,40 @@
-//! What is under way: tickets in the hands of whoever ships, which may be taken back.
-//!
-//! Looks at tickets without holding them. Knows nothing of what waits.
+//! In-flight batches: their acknowledgements, which can be revoked when the run ends.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::delivery::queue::ack::{Ack, WeakAck};
 
-/// Tickets that were handed out.
+/// The acknowledgements that were handed out. They are watched, not held.
 #[derive(Default)]
 pub struct InFlightAcks(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    stubs: Vec<WeakAck>,
+    acks: Vec<WeakAck>,
     over: bool,
 }
 
 impl InFlightAcks {
-    /// Notes that a ticket is about to be handed out. False if none may be any more.
-    pub fn hand_out(&self, ticket: &Ack) -> bool {
+    /// Notes that an acknowledgement is about to be handed out. Returns false if none may be any more.
+    pub fn hand_out(&self, ack: &Ack) -> bool {
         let mut state = self.lock();
         if !state.over {
-            state.stubs.retain(WeakAck::is_held);
-            state.stubs.push(ticket.downgrade());
+            state.acks.retain(WeakAck::is_held);
+            state.acks.push(ack.downgrade());
         }
         !state.over
     }
 
-    /// Bytes of memory that is in use for what is under way.
+    /// The bytes of memory in use for them.
     pub fn memory(&self) -> usize {
-        self.lock().stubs.iter().map(WeakAck::memory).sum()
+        self.lock().acks.iter().map(WeakAck::memory).sum()
     }
 
-    /// Takes all tickets back, and hands none out from now on.
+    /// Revokes all acknowledgements, and hands none out from now on.
     pub fn revoke_all(&self) {
         let mut state = self.lock();
         state.over = true;
-        state.stubs.drain(..).for_each(|ack| ack.revoke());
+        state.acks.drain(..).for_each(|ack| ack.revoke());
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,9 +1,8 @@
-//! The backlog: sealed shipments that wait for Loki, in memory and in the spool, and what happens
-//! when there is no more room.
+//! The delivery queue: encoded batches that wait for Loki, in memory and in the spool, and what
+//! happens when there is no more room.
 //!
-//! Stands between sealing and shipping. With a spool every shipment is on disk before it can be
-//! taken; what memory has no room for is read back when its turn comes. Knows nothing of requests,
-//! answers or sources.
+//! It is between encoding and sending. With a spool every batch is on disk before it can be taken;
+//! what memory has no room for is read back when its turn comes.
 
 mod ack;
 mod capacity;
@@ -17,7 +16,6 @@ pub mod tests;
 mod unstored;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 pub use crate::delivery::queue::ack::Ack;
@@ -39,45 +37,43 @@ use crate::sync::byte_semaphore::ByteSemaphore;
 use crate::sync::queue::{ByteQueue, Pop};
 use crate::sync::shutdown::{Phase, Shutdown};
 
-/// A shipment to be sent, and the ticket for its entries.
+/// A batch to be sent, and the acknowledgement of its entries.
 #[derive(Debug)]
 pub struct QueuedBatch {
-    /// The shipment.
+    /// The batch.
     pub shipment: EncodedBatch,
-    /// What is owed for it.
+    /// The acknowledgement of its entries.
     pub ticket: Ack,
 }
 
 #[cfg(test)]
 impl QueuedBatch {
-    /// A shipment that never waited anywhere.
+    /// A batch that never waited anywhere.
     pub fn alone(shipment: EncodedBatch) -> Self {
-        let accounts = QueueResources::new(&Arc::new(Counters::new()), 0, None);
-        let ticket = Ack::new(&Arc::new(accounts), shipment.entries(), 0, None, false);
+        let resources = QueueResources::new(&Arc::new(Counters::new()), 0, None);
+        let ticket = Ack::new(&Arc::new(resources), shipment.entries(), 0, None, false);
         Self { shipment, ticket }
     }
 }
 
-/// Shipments that wait.
+/// The batches that wait, and those in flight.
 pub struct DeliveryQueue {
     queue: ByteQueue<QueueItem>,
-    /// Those of earlier runs; they go first.
-    orphans: RecoveredBatches,
-    under_way: InFlightAcks,
+    /// The batches of earlier runs; they are sent first.
+    recovered: RecoveredBatches,
+    in_flight: InFlightAcks,
     unstored: UnstoredBatches,
-    accounts: Arc<QueueResources>,
-    gate: OverflowPolicy,
-    /// Whether to look for more orphans when all is sent.
+    resources: Arc<QueueResources>,
+    overflow: OverflowPolicy,
+    /// Whether to look for more batches of earlier runs when all are sent.
     drain: bool,
-    /// Whether a batch of this run was not stored, though there is a spool.
-    missed_spool: AtomicBool,
     stop: Arc<Shutdown>,
     reporter: Reporter,
 }
 
 impl DeliveryQueue {
-    /// A backlog of `capacity` bytes of memory, which takes one shipment of any size when empty.
-    /// With a spool everything is on disk too, and what earlier runs left there waits already.
+    /// A queue with `capacity` bytes of memory, which takes one batch of any size when empty. With a
+    /// spool everything is on disk too, and what earlier runs left there waits already.
     pub fn new(
         capacity: usize,
         on_full: OnFull,
@@ -87,32 +83,31 @@ impl DeliveryQueue {
         reporter: Reporter,
     ) -> Self {
         let queue = ByteQueue::new(usize::MAX);
-        let accounts = Arc::new(QueueResources::new(counters, capacity, disk));
+        let resources = Arc::new(QueueResources::new(counters, capacity, disk));
         stop.on_change({
             let queue = queue.clone();
-            let rooms: Vec<ByteSemaphore> = accounts.rooms().cloned().collect();
+            let rooms: Vec<ByteSemaphore> = resources.rooms().cloned().collect();
             move || {
                 queue.kick();
                 rooms.iter().for_each(ByteSemaphore::kick);
             }
         });
-        let backlog = Self {
-            gate: OverflowPolicy::new(on_full, &accounts, &queue, stop, reporter),
+        let new = Self {
+            overflow: OverflowPolicy::new(on_full, &resources, &queue, stop, reporter),
             queue,
-            orphans: RecoveredBatches::default(),
-            under_way: InFlightAcks::default(),
+            recovered: RecoveredBatches::default(),
+            in_flight: InFlightAcks::default(),
             unstored: UnstoredBatches::default(),
-            accounts,
+            resources,
             drain: false,
-            missed_spool: AtomicBool::new(false),
             stop: Arc::clone(stop),
             reporter,
         };
-        backlog.orphans.recover(&backlog.accounts, reporter);
-        backlog
+        new.recovered.recover(&new.resources, reporter);
+        new
     }
 
-    /// Looks for more orphans whenever all is sent, until none is left.
+    /// Looks for more batches of earlier runs whenever all are sent, until none is left.
     #[must_use]
     pub fn draining(mut self, drain: bool) -> Self {
         self.drain = drain;
@@ -121,20 +116,18 @@ impl DeliveryQueue {
 
     /// Takes a batch in, or gives one up, as the policy says. A batch that finds no room because the
     /// run is over is left.
-    pub fn put(&self, batch: EncodedBatch) {
+    pub fn push(&self, batch: EncodedBatch) {
         let (entries, bytes) = (batch.entries(), batch.footprint());
         let (number, positions) = (batch.number, batch.positions.clone());
-        self.accounts.settlement.enter(number, entries);
+        self.resources.settlement.enter(number, entries);
         let Ok(stored) = self.store(&batch) else {
             self.unstored.give_up(&batch);
             return;
         };
-        if stored.is_none() {
-            self.missed_spool.store(true, Ordering::Relaxed);
-        }
+        if stored.is_none() {}
         let in_memory = match &stored {
-            Some(_) => self.accounts.memory.enter(bytes),
-            None if self.gate.enter(Store::Memory, bytes, &batch) => true,
+            Some(_) => self.resources.memory.enter(bytes),
+            None if self.overflow.admit(Store::Memory, bytes, &batch) => true,
             None => {
                 self.unstored.give_up(&batch);
                 return;
@@ -142,15 +135,15 @@ impl DeliveryQueue {
         };
         let memory = if in_memory { bytes } else { 0 };
         let is_stored = stored.is_some();
-        let ticket = Ack::new(&self.accounts, entries, memory, stored, false);
-        ticket.set_number(number);
-        if !is_stored && self.accounts.disk.is_some() {
-            self.unstored.add(&batch, &ticket);
+        let ack = Ack::new(&self.resources, entries, memory, stored, false);
+        ack.set_number(number);
+        if !is_stored && self.resources.disk.is_some() {
+            self.unstored.add(&batch, &ack);
         }
         let item = QueueItem {
-            shipment: in_memory.then_some(batch),
+            batch: in_memory.then_some(batch),
             positions,
-            ticket,
+            ack,
         };
         // If nobody sends any more, the batch stays in the spool with its acknowledgement, if it is
         // there.
@@ -161,7 +154,7 @@ impl DeliveryQueue {
     /// written, or a batch before this one is not in it. An error if there is no room and the batch
     /// is to be forgotten.
     fn store(&self, batch: &EncodedBatch) -> Result<Option<SpooledBatch>, NoRoom> {
-        let Some(disk) = &self.accounts.disk else {
+        let Some(disk) = &self.resources.disk else {
             return Ok(None);
         };
         if !self.store_earlier() && !batch.positions.is_empty() {
@@ -177,8 +170,8 @@ impl DeliveryQueue {
             disk.room.release(bytes);
             // Memory is all there is now: copies of what is on disk need not be in it.
             self.queue.each(|item| {
-                if item.ticket.free_memory() {
-                    item.shipment = None;
+                if item.ack.free_memory() {
+                    item.batch = None;
                 }
             });
         }
@@ -188,7 +181,7 @@ impl DeliveryQueue {
     /// Stores the batches before that are not in the spool, if it takes them now; returns whether
     /// one with file positions may be stored after them.
     fn store_earlier(&self) -> bool {
-        let Some(disk) = &self.accounts.disk else {
+        let Some(disk) = &self.resources.disk else {
             return true;
         };
         self.unstored.store(|batch| {
@@ -227,8 +220,8 @@ impl DeliveryQueue {
             } else {
                 disk.measure();
                 match self
-                    .gate
-                    .enter_unless(Store::Spool, bytes, batch, || disk.can_save())
+                    .overflow
+                    .admit_unless(Store::Spool, bytes, batch, || disk.can_save())
                 {
                     Some(true) => return Ok(true),
                     Some(false) => return Err(NoRoom),
@@ -238,55 +231,59 @@ impl DeliveryQueue {
         }
     }
 
-    /// The oldest shipment, those of earlier runs before our own. Its room stays in use as long as
-    /// its ticket is held.
-    pub fn take(&self, until: Option<Instant>) -> Pop<QueuedBatch> {
+    /// Takes the oldest batch, those of earlier runs before our own. Its room stays in use as long as
+    /// its acknowledgement is held.
+    pub fn pop(&self, until: Option<Instant>) -> Pop<QueuedBatch> {
         loop {
-            // All of it is safe where it is, and a second signal wants to be quick.
-            if self.accounts.disk.is_some() && self.stop.state().phase == Phase::Aborting {
+            // Everything is safe where it is, and after a second signal the run ends at once.
+            if self.resources.disk.is_some() && self.stop.state().phase == Phase::Aborting {
                 return Pop::Ended;
             }
-            let orphan = self.orphans.next();
-            let waiting = match orphan.map_or_else(|| self.queue.pop(until), Pop::Item) {
-                Pop::Item(waiting) => waiting,
+            let recovered = self.recovered.next();
+            let item = match recovered.map_or_else(|| self.queue.pop(until), Pop::Item) {
+                Pop::Item(item) => item,
                 Pop::Ended if self.drain && self.finds_more() => continue,
                 Pop::Ended => return Pop::Ended,
                 Pop::Kicked => return Pop::Kicked,
                 Pop::TimedOut => return Pop::TimedOut,
             };
-            // Noted before it is read back: that takes a while, and the run may end meanwhile.
-            if !self.under_way.hand_out(&waiting.ticket) {
+            // Before it is read back: that takes a while, and the run may end meanwhile.
+            if !self.in_flight.hand_out(&item.ack) {
                 return Pop::Ended;
             }
-            if let Some(taken) = self.read_back(waiting) {
-                return Pop::Item(taken);
+            if let Some(batch) = self.read_back(item) {
+                return Pop::Item(batch);
             }
         }
     }
 
     fn finds_more(&self) -> bool {
-        self.orphans.recover(&self.accounts, self.reporter) > 0
+        self.recovered.recover(&self.resources, self.reporter) > 0
     }
 
-    /// The shipment, from the spool if it is not in memory.
-    fn read_back(&self, waiting: QueueItem) -> Option<QueuedBatch> {
+    /// Returns the batch, from the spool if it is not in memory.
+    fn read_back(&self, item: QueueItem) -> Option<QueuedBatch> {
         let QueueItem {
-            shipment,
+            batch,
             positions,
-            ticket,
-        } = waiting;
-        if let Some(shipment) = shipment {
-            return Some(QueuedBatch { shipment, ticket });
+            ack,
+        } = item;
+        let queued = |batch, ack| QueuedBatch {
+            shipment: batch,
+            ticket: ack,
+        };
+        if let Some(batch) = batch {
+            return Some(queued(batch, ack));
         }
-        let (disk, stored) = (self.accounts.disk.as_ref()?, ticket.stored()?);
+        let (disk, stored) = (self.resources.disk.as_ref()?, ack.stored()?);
         match disk.spool.load(&stored) {
-            Ok(mut shipment) => {
-                shipment.positions = positions;
-                ticket.occupy(shipment.footprint());
-                Some(QueuedBatch { shipment, ticket })
+            Ok(mut batch) => {
+                batch.positions = positions;
+                ack.occupy(batch.footprint());
+                Some(queued(batch, ack))
             }
             Err(ReadError::Damaged(_)) => {
-                ticket.mark_unreadable();
+                ack.mark_unreadable();
                 None
             }
             // It stays where it is.
@@ -294,75 +291,72 @@ impl DeliveryQueue {
         }
     }
 
-    /// Whether what was taken and is not settled takes all the memory there is for shipments. More
-    /// could be read back from the spool, but has to wait.
-    pub fn is_hand_full(&self) -> bool {
-        let held = self.under_way.memory() as u64;
-        held > 0 && held >= self.accounts.size(Store::Memory)
+    /// Whether the batches in flight take all the memory there is for batches. More could be read back
+    /// from the spool, but has to wait.
+    pub fn in_flight_memory_full(&self) -> bool {
+        let held = self.in_flight.memory() as u64;
+        held > 0 && held >= self.resources.size(Store::Memory)
     }
 
-    /// How far the shipments of this run are settled.
+    /// How far the batches of this run are settled.
     pub fn settlement(&self) -> &CompletionTracker {
-        &self.accounts.settlement
+        &self.resources.settlement
     }
 
     /// Whether there is a spool.
     pub fn has_spool(&self) -> bool {
-        self.accounts.disk.is_some()
+        self.resources.disk.is_some()
     }
 
-    /// The place that is full, if what comes waits for room there, and its size.
-    pub fn holding(&self) -> Option<(&'static str, u64)> {
-        self.gate.holding()
+    /// The name of the store that is full, if a new batch waits for room there, and its size.
+    pub fn blocked_on(&self) -> Option<(&'static str, u64)> {
+        self.overflow.blocked_on()
     }
 
-    /// Whether there is a spool, and everything that was put here lies in it until it has its fate.
+    /// Whether there is a spool, and every batch is in it until it has its fate.
     pub fn is_all_spooled(&self) -> bool {
-        self.accounts.disk.is_some()
-            && !self.missed_spool.load(Ordering::Relaxed)
-            && self.holding().is_none()
+        self.resources.disk.is_some() && self.unstored.is_empty() && self.blocked_on().is_none()
     }
 
-    /// From now on nothing waits for room: what finds none is dropped.
+    /// From now on no batch waits for room: one that finds none is dropped.
     pub fn stop_blocking(&self) {
-        self.gate.stop_blocking();
+        self.overflow.stop_blocking();
     }
 
     /// The memory of the batches that wait.
     pub fn memory(&self) -> ByteSemaphore {
-        self.accounts.memory.clone()
+        self.resources.memory.clone()
     }
 
-    /// Whether the last answer was such that retrying cannot mend it.
+    /// Whether the last answer was a configuration fault, which retrying cannot fix.
     pub fn is_hopeless(&self) -> bool {
-        self.gate.is_hopeless()
+        self.overflow.is_hopeless()
     }
 
-    /// Whether answers are such that retrying cannot mend them: then a full buffer drops what
-    /// comes instead of holding up the program that writes.
+    /// Sets whether the last answer was a configuration fault: then a full buffer drops new batches
+    /// instead of blocking the program that writes.
     pub fn set_hopeless(&self, hopeless: bool) {
-        self.gate.set_hopeless(hopeless);
+        self.overflow.set_hopeless(hopeless);
     }
 
     /// Sets what saves the checkpoint that covers the batches: whoever waits for room in the spool
     /// saves it first.
     pub fn save_checkpoint_with(&self, save: Arc<SaveCheckpoint>) {
-        if let Some(disk) = &self.accounts.disk {
+        if let Some(disk) = &self.resources.disk {
             disk.save_with(save);
         }
     }
 
-    /// How many shipments are settled so far; to be asked before a checkpoint is put together, and
-    /// given to [`DeliveryQueue::checkpointed`] when it is on disk.
+    /// The number of batches that are settled so far; to be asked before a checkpoint is put together,
+    /// and given to [`DeliveryQueue::checkpointed`] when it is on disk.
     pub fn settled_count(&self) -> u64 {
-        let disk = self.accounts.disk.as_ref();
+        let disk = self.resources.disk.as_ref();
         disk.map_or(0, SpoolBackend::settled_count)
     }
 
-    /// A checkpoint is on disk that covers the first `count` settled shipments: they leave the
-    /// spool.
+    /// A checkpoint is on disk that covers the first `count` settled batches: they leave the spool.
     pub fn checkpointed(&self, count: u64) {
-        if let Some(disk) = &self.accounts.disk {
+        if let Some(disk) = &self.resources.disk {
             disk.checkpointed(count);
         }
     }
@@ -370,26 +364,26 @@ impl DeliveryQueue {
     /// The checkpoint cannot be written: makes room on the disk if that is possible without it.
     /// Returns whether it was.
     pub fn make_room_for_checkpoint(&self) -> bool {
-        let disk = self.accounts.disk.as_ref();
+        let disk = self.resources.disk.as_ref();
         disk.is_some_and(SpoolBackend::remove_covered)
     }
 
-    /// Nothing more comes.
+    /// Closes the queue: no more batches are put here.
     pub fn close(&self) {
         self.queue.close();
     }
 
-    /// Nobody ships any more: what waits, what is under way and what still comes stays in the
-    /// spool, or is left if there is none.
-    pub fn abandon(&self) {
-        self.accounts.rooms().for_each(ByteSemaphore::close);
+    /// Ends delivery: batches that wait, that are in flight and that are still put here stay in the
+    /// spool, or are left if there is none.
+    pub fn close_and_keep(&self) {
+        self.resources.rooms().for_each(ByteSemaphore::close);
         self.store_earlier();
         drop(self.queue.abandon());
-        self.orphans.abandon();
-        self.under_way.revoke_all();
-        self.accounts.settlement.end();
+        self.recovered.release();
+        self.in_flight.revoke_all();
+        self.resources.settlement.end();
     }
 }
 
-/// There was no room for a shipment.
+/// There was no room for a batch.
 struct NoRoom;

@@ -1,7 +1,4 @@
-//! The gate: whether a shipment finds room, and who gives way where there is none.
-//!
-//! Knows the policy and what it must spare: what files gave, and what is under way. Knows nothing
-//! of what becomes of a shipment that got in.
+//! The overflow policy: whether a batch finds room, and which one gives way where there is none.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +11,7 @@ use crate::sync::byte_semaphore::{ByteSemaphore, Entered};
 use crate::sync::queue::ByteQueue;
 use crate::sync::shutdown::{Phase, Shutdown};
 
-/// What happens when the buffer is full. Shipments from files always wait: the files lie on disk.
+/// What happens when the buffer is full. Batches from files always wait: the files are on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum OnFull {
@@ -27,144 +24,151 @@ pub enum OnFull {
     DropOldest,
 }
 
-/// Lets shipments in.
+/// Admits batches to the queue.
 pub struct OverflowPolicy {
     on_full: OnFull,
-    accounts: Arc<QueueResources>,
-    /// What waits, of which the oldest may have to give way.
+    resources: Arc<QueueResources>,
+    /// The waiting batches, the oldest of which may have to give way.
     queue: ByteQueue<QueueItem>,
+    /// Whether the last answer was a configuration fault, which retrying cannot fix.
     hopeless: AtomicBool,
     /// Whether nothing waits for room any more.
     never_waits: AtomicBool,
-    /// Where something waits for room.
-    holding: Mutex<Option<Store>>,
-    /// Whether it was said that something is dropped, since Loki last took something.
-    dropping: AtomicBool,
+    /// The store in which a batch waits for room.
+    blocked_on: Mutex<Option<Store>>,
+    /// Whether it was reported that batches are dropped, since Loki last accepted one.
+    reported_dropping: AtomicBool,
     stop: Arc<Shutdown>,
     reporter: Reporter,
 }
 
 impl OverflowPolicy {
-    /// A gate before this queue.
+    /// The policy for this queue.
     pub fn new(
         on_full: OnFull,
-        accounts: &Arc<QueueResources>,
+        resources: &Arc<QueueResources>,
         queue: &ByteQueue<QueueItem>,
         stop: &Arc<Shutdown>,
         reporter: Reporter,
     ) -> Self {
         Self {
             on_full,
-            accounts: Arc::clone(accounts),
+            resources: Arc::clone(resources),
             queue: queue.clone(),
             hopeless: AtomicBool::new(false),
             never_waits: AtomicBool::new(false),
-            holding: Mutex::new(None),
-            dropping: AtomicBool::new(false),
+            blocked_on: Mutex::new(None),
+            reported_dropping: AtomicBool::new(false),
             stop: Arc::clone(stop),
             reporter,
         }
     }
 
-    /// Takes room as the policy says; tells whether there was some. If not, the shipment is
-    /// dropped and counted, or left if the run is over.
-    pub fn enter(&self, place: Store, bytes: usize, shipment: &EncodedBatch) -> bool {
-        self.enter_unless(place, bytes, shipment, || false) == Some(true)
+    /// Takes room as the policy says; returns whether there was some. If not, the batch is dropped and
+    /// counted, or left if the run is over.
+    pub fn admit(&self, store: Store, bytes: usize, batch: &EncodedBatch) -> bool {
+        self.admit_unless(store, bytes, batch, || false) == Some(true)
     }
 
-    /// Takes room as [`OverflowPolicy::enter`] does, but waits no longer once `other_way` is there to
+    /// Takes room as [`OverflowPolicy::admit`] does, but waits no longer once `other_way` is there to
     /// make room: then it returns None. `other_way` must not touch this room.
-    pub fn enter_unless(
+    pub fn admit_unless(
         &self,
-        place: Store,
+        store: Store,
         bytes: usize,
-        shipment: &EncodedBatch,
+        batch: &EncodedBatch,
         other_way: impl Fn() -> bool,
     ) -> Option<bool> {
-        let must_wait = !shipment.positions.is_empty();
+        let must_wait = !batch.positions.is_empty();
         if self.on_full == OnFull::DropOldest && !must_wait {
-            return Some(self.push_out(place, bytes, shipment));
+            return Some(self.evict_oldest(store, bytes, batch));
         }
         let waits = must_wait || self.on_full == OnFull::Block;
         let patient = || {
             let waits = waits && !self.never_waits.load(Ordering::Relaxed);
             let waits = waits && (must_wait || !self.is_hopeless());
             let patient = !self.is_over() && waits && !other_way();
-            self.set_holding(patient.then_some(place));
+            self.set_blocked_on(patient.then_some(store));
             patient
         };
-        let entered = self.accounts.room(place).enter_while(bytes, patient);
-        self.set_holding(None);
+        let entered = self.resources.room(store).enter_while(bytes, patient);
+        self.set_blocked_on(None);
         if entered == Entered::Full && !self.is_over() {
             if other_way() {
                 return None;
             }
-            self.drop_newest(place, shipment);
+            self.drop_newest(store, batch);
         }
         Some(entered == Entered::In)
     }
 
-    /// Gives up what has waited longest until there is room.
-    fn push_out(&self, place: Store, bytes: usize, shipment: &EncodedBatch) -> bool {
-        let room = self.accounts.room(place);
+    /// Gives up the batches that have waited longest until there is room.
+    fn evict_oldest(&self, store: Store, bytes: usize, batch: &EncodedBatch) -> bool {
+        let room = self.resources.room(store);
         while !room.enter(bytes) {
-            let Some(old) = self.queue.take_first(|old| old.may_go(place)) else {
-                self.drop_newest(place, shipment);
+            let Some(old) = self.queue.take_first(|old| old.may_evict(store)) else {
+                self.drop_newest(store, batch);
                 return false;
             };
-            self.say_dropping(place, "oldest");
-            old.ticket.settle_all(place.dropped());
+            self.report_dropping(store, "oldest");
+            old.ack.settle_all(store.dropped());
         }
         true
     }
 
-    fn drop_newest(&self, place: Store, shipment: &EncodedBatch) {
-        self.say_dropping(place, "newest");
-        let accounts = &self.accounts;
-        accounts
+    fn drop_newest(&self, store: Store, batch: &EncodedBatch) {
+        self.report_dropping(store, "newest");
+        let resources = &self.resources;
+        resources
             .counters
-            .settle(shipment.entries(), place.dropped(), false);
-        accounts.settlement.leave(shipment.number);
+            .settle(batch.entries(), store.dropped(), false);
+        resources.settlement.leave(batch.number);
     }
 
-    fn say_dropping(&self, place: Store, which: &str) {
-        if !self.dropping.swap(true, Ordering::Relaxed) {
+    fn report_dropping(&self, store: Store, which: &str) {
+        if !self.reported_dropping.swap(true, Ordering::Relaxed) {
             self.reporter.say(&Message::Dropping {
-                place: place.name(),
-                size: self.accounts.size(place),
+                place: store.name(),
+                size: self.resources.size(store),
                 which,
             });
         }
     }
 
-    /// The place that is full, if something waits for room there, and its size.
-    pub fn holding(&self) -> Option<(&'static str, u64)> {
-        let place = *self.holding.lock().unwrap_or_else(PoisonError::into_inner);
-        place.map(|place| (place.name(), self.accounts.size(place)))
+    /// The name of the store that is full, if a batch waits for room there, and its size.
+    pub fn blocked_on(&self) -> Option<(&'static str, u64)> {
+        let store = *self
+            .blocked_on
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        store.map(|store| (store.name(), self.resources.size(store)))
     }
 
-    fn set_holding(&self, place: Option<Store>) {
-        *self.holding.lock().unwrap_or_else(PoisonError::into_inner) = place;
+    fn set_blocked_on(&self, store: Option<Store>) {
+        *self
+            .blocked_on
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = store;
     }
 
-    /// Whether the last answer was such that retrying cannot mend it.
+    /// Whether the last answer was a configuration fault.
     pub fn is_hopeless(&self) -> bool {
         self.hopeless.load(Ordering::Relaxed)
     }
 
-    /// Lets go of whoever waits for room, now and from now on.
+    /// Ends all waiting for room, now and from now on.
     pub fn stop_blocking(&self) {
         self.never_waits.store(true, Ordering::Relaxed);
-        self.accounts.rooms().for_each(ByteSemaphore::kick);
+        self.resources.rooms().for_each(ByteSemaphore::kick);
     }
 
-    /// Notes it, and lets go of whoever waits for room.
+    /// Sets whether the last answer was a configuration fault: then waiting for room ends.
     pub fn set_hopeless(&self, hopeless: bool) {
         if self.hopeless.swap(hopeless, Ordering::Relaxed) != hopeless {
-            self.accounts.rooms().for_each(ByteSemaphore::kick);
+            self.resources.rooms().for_each(ByteSemaphore::kick);
         }
         if !hopeless {
-            self.dropping.store(false, Ordering::Relaxed);
+            self.reported_dropping.store(false, Ordering::Relaxed);
         }
     }
 

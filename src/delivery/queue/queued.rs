@@ -1,27 +1,27 @@
-//! A shipment that waits. Knows whether it may be given up; decides nothing.
+//! A batch that waits in the queue.
 
 use crate::delivery::queue::ack::Ack;
 use crate::delivery::queue::capacity::Store;
 use crate::entry::FilePositions;
 use crate::entry::request::EncodedBatch;
 
-/// A shipment that waits: in memory, or to be read from the spool.
+/// A batch that waits: in memory, or to be read from the spool.
 pub struct QueueItem {
-    /// The shipment, if it is in memory.
-    pub shipment: Option<EncodedBatch>,
-    /// Its marks, which the spool does not give back.
+    /// The batch, if it is in memory.
+    pub batch: Option<EncodedBatch>,
+    /// Its file positions, which reading it from the spool does not return.
     pub positions: FilePositions,
-    /// What is owed for it.
-    pub ticket: Ack,
+    /// The acknowledgement of its entries.
+    pub ack: Ack,
 }
 
 impl QueueItem {
-    /// Whether it may be given up to make room in a place.
-    pub fn may_go(&self, place: Store) -> bool {
+    /// Whether it may be given up to make room in a store.
+    pub fn may_evict(&self, store: Store) -> bool {
         self.positions.is_empty()
-            && match place {
-                Store::Memory => self.ticket.is_in_memory(),
-                Store::Spool => self.ticket.is_stored(),
+            && match store {
+                Store::Memory => self.ack.is_in_memory(),
+                Store::Spool => self.ack.is_stored(),
             }
     }
 }

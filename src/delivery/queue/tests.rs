@@ -36,7 +36,7 @@ fn backlog(room_for: usize, on_full: OnFull) -> (DeliveryQueue, Arc<Counters>, A
 
 fn numbers(backlog: &DeliveryQueue) -> Vec<u64> {
     backlog.close();
-    std::iter::from_fn(|| match backlog.take(None) {
+    std::iter::from_fn(|| match backlog.pop(None) {
         Pop::Item(taken) => Some(taken.shipment.number),
         _ => None,
     })
@@ -46,7 +46,7 @@ fn numbers(backlog: &DeliveryQueue) -> Vec<u64> {
 #[test]
 fn drop_newest_gives_up_what_comes() {
     let (backlog, counters, _) = backlog(2, OnFull::DropNewest);
-    (0..4).for_each(|n| backlog.put(shipment(n, FilePositions::default())));
+    (0..4).for_each(|n| backlog.push(shipment(n, FilePositions::default())));
     assert_eq!(numbers(&backlog), [0, 1]);
     assert_eq!(counters.counts().dropped, 20);
 }
@@ -54,12 +54,12 @@ fn drop_newest_gives_up_what_comes() {
 #[test]
 fn drop_oldest_never_gives_up_what_is_under_way() {
     let (backlog, counters, _) = backlog(2, OnFull::DropOldest);
-    backlog.put(shipment(0, FilePositions::default()));
-    let Pop::Item(first) = backlog.take(None) else {
+    backlog.push(shipment(0, FilePositions::default()));
+    let Pop::Item(first) = backlog.pop(None) else {
         panic!("nothing waits");
     };
     assert_eq!(first.shipment.number, 0);
-    (1..4).for_each(|n| backlog.put(shipment(n, FilePositions::default())));
+    (1..4).for_each(|n| backlog.push(shipment(n, FilePositions::default())));
     assert_eq!(numbers(&backlog), [3]);
     assert_eq!(counters.counts().dropped, 20);
 }
@@ -68,9 +68,9 @@ fn drop_oldest_never_gives_up_what_is_under_way() {
 fn what_files_gave_is_never_dropped() {
     let (backlog, counters, stop) = backlog(1, OnFull::DropOldest);
     let mark: FilePositions = [FilePosition { file: 0, offset: 1 }].into_iter().collect();
-    backlog.put(shipment(0, mark.clone()));
+    backlog.push(shipment(0, mark.clone()));
     std::thread::scope(|scope| {
-        scope.spawn(|| backlog.put(shipment(1, mark)));
+        scope.spawn(|| backlog.push(shipment(1, mark)));
         stop.advance(Phase::Aborting);
     });
     assert_eq!(numbers(&backlog), [0]);
@@ -80,9 +80,9 @@ fn what_files_gave_is_never_dropped() {
 #[test]
 fn a_hopeless_answer_turns_waiting_into_dropping() {
     let (backlog, counters, _) = backlog(1, OnFull::Block);
-    backlog.put(shipment(0, FilePositions::default()));
+    backlog.push(shipment(0, FilePositions::default()));
     std::thread::scope(|scope| {
-        scope.spawn(|| backlog.put(shipment(1, FilePositions::default())));
+        scope.spawn(|| backlog.push(shipment(1, FilePositions::default())));
         backlog.set_hopeless(true);
     });
     assert_eq!(counters.counts().dropped, 10);
@@ -128,7 +128,7 @@ pub mod on_disk {
     }
 
     fn next(backlog: &DeliveryQueue) -> Option<QueuedBatch> {
-        match backlog.take(Some(Instant::now())) {
+        match backlog.pop(Some(Instant::now())) {
             Pop::Item(taken) => Some(taken),
             _ => None,
         }
@@ -139,7 +139,7 @@ pub mod on_disk {
         let dir = tempfile::tempdir().unwrap();
         let spool = spool(dir.path(), 1 << 20);
         let (backlog, counters, _) = on_disk(&spool, 1, OnFull::Block, None);
-        (0..5).for_each(|n| backlog.put(shipment(n, FilePositions::default())));
+        (0..5).for_each(|n| backlog.push(shipment(n, FilePositions::default())));
         for n in 0..5 {
             let taken = next(&backlog).unwrap();
             assert_eq!(taken.shipment.number, n);
@@ -158,12 +158,12 @@ pub mod on_disk {
         let dir = tempfile::tempdir().unwrap();
         let first = spool(dir.path(), 1 << 20);
         let (backlog, counters, _) = on_disk(&first, 1 << 20, OnFull::Block, None);
-        (0..3).for_each(|n| backlog.put(shipment(n, FilePositions::default())));
+        (0..3).for_each(|n| backlog.push(shipment(n, FilePositions::default())));
         next(&backlog).unwrap().ticket.settle_all(Fate::Delivered);
         let held = next(&backlog).unwrap();
         held.ticket.settle(3, Fate::Delivered);
-        backlog.abandon();
-        backlog.put(shipment(3, FilePositions::default()));
+        backlog.close_and_keep();
+        backlog.push(shipment(3, FilePositions::default()));
         held.ticket.settle_all(Fate::Delivered);
         let counts = counters.counts();
         assert_eq!(
@@ -176,7 +176,7 @@ pub mod on_disk {
 
         let second = spool(dir.path(), 1 << 20);
         let (backlog, counters, _) = on_disk(&second, 1 << 20, OnFull::Block, None);
-        backlog.put(shipment(9, FilePositions::default()));
+        backlog.push(shipment(9, FilePositions::default()));
         for number in [1, 2, 3, 9] {
             let taken = next(&backlog).unwrap();
             assert_eq!(taken.shipment.number, number);
@@ -194,7 +194,7 @@ pub mod on_disk {
             let dir = tempfile::tempdir().unwrap();
             let spool = spool(dir.path(), 2 * file_size(dir.path()));
             let (backlog, counters, _) = on_disk(&spool, 1 << 20, on_full, None);
-            (0..4).for_each(|n| backlog.put(shipment(n, FilePositions::default())));
+            (0..4).for_each(|n| backlog.push(shipment(n, FilePositions::default())));
             assert!(spool.used() <= spool.size());
             assert_eq!(numbers(&backlog), kept);
             let counts = counters.counts();
@@ -209,20 +209,20 @@ pub mod on_disk {
         let size = 2 * file_size(dir.path());
         let first = spool(dir.path(), size);
         let (backlog, ..) = on_disk(&first, 1 << 20, OnFull::Block, None);
-        backlog.put(shipment(0, FilePositions::default()));
+        backlog.push(shipment(0, FilePositions::default()));
         drop((backlog, first));
         let spool = spool(dir.path(), size);
         let (backlog, counters, stop) = on_disk(&spool, 1 << 20, OnFull::DropOldest, None);
         let mark: FilePositions = [FilePosition { file: 0, offset: 1 }].into_iter().collect();
-        backlog.put(shipment(1, mark.clone()));
-        backlog.put(shipment(2, FilePositions::default()));
+        backlog.push(shipment(1, mark.clone()));
+        backlog.push(shipment(2, FilePositions::default()));
         std::thread::scope(|scope| {
-            scope.spawn(|| backlog.put(shipment(3, mark)));
+            scope.spawn(|| backlog.push(shipment(3, mark)));
             stop.advance(Phase::Aborting);
         });
         let counts = counters.counts();
         assert_eq!((counts.dropped, counts.adopted_left()), (10, 10));
-        backlog.abandon();
+        backlog.close_and_keep();
         assert_eq!(counters.counts().spooled, 10);
     }
 
@@ -231,11 +231,11 @@ pub mod on_disk {
         let dir = tempfile::tempdir().unwrap();
         let spool = spool(dir.path(), file_size(dir.path()));
         let (backlog, counters, _) = on_disk(&spool, 1 << 20, OnFull::Block, None);
-        backlog.put(shipment(0, FilePositions::default()));
+        backlog.push(shipment(0, FilePositions::default()));
         std::thread::scope(|scope| {
-            scope.spawn(|| backlog.put(shipment(1, FilePositions::default())));
+            scope.spawn(|| backlog.push(shipment(1, FilePositions::default())));
             for _ in 0..2 {
-                let Pop::Item(taken) = backlog.take(None) else {
+                let Pop::Item(taken) = backlog.pop(None) else {
                     panic!("nothing comes");
                 };
                 taken.ticket.settle_all(Fate::Delivered);
@@ -255,7 +255,7 @@ pub mod on_disk {
         for n in 0..3 {
             let positions: FilePositions =
                 [FilePosition { file: 0, offset: n }].into_iter().collect();
-            backlog.put(shipment(n, positions.clone()));
+            backlog.push(shipment(n, positions.clone()));
             let taken = next(&backlog).unwrap();
             assert_eq!(
                 taken.shipment.positions, positions,
@@ -280,9 +280,9 @@ pub mod on_disk {
         let spool = spool(dir.path(), 1 << 20);
         let room = 2 * shipment(0, FilePositions::default()).footprint();
         let (backlog, counters, _) = on_disk(&spool, room, OnFull::DropNewest, None);
-        (0..2).for_each(|n| backlog.put(shipment(n, FilePositions::default())));
+        (0..2).for_each(|n| backlog.push(shipment(n, FilePositions::default())));
         spool.close();
-        (2..5).for_each(|n| backlog.put(shipment(n, FilePositions::default())));
+        (2..5).for_each(|n| backlog.push(shipment(n, FilePositions::default())));
         assert_eq!(
             counters.counts().dropped,
             10,
@@ -302,15 +302,15 @@ pub mod on_disk {
         let dir = tempfile::tempdir().unwrap();
         let spool = spool(dir.path(), 1 << 20);
         let (backlog, counters, _) = on_disk(&spool, 1, OnFull::Block, None);
-        backlog.put(shipment(0, FilePositions::default()));
+        backlog.push(shipment(0, FilePositions::default()));
         let first = next(&backlog).unwrap();
-        backlog.put(shipment(1, FilePositions::default()));
+        backlog.push(shipment(1, FilePositions::default()));
         // The run ends between handing it out and reading it.
         let Pop::Item(item) = backlog.queue.pop(None) else {
             panic!("nothing waits");
         };
-        assert!(backlog.under_way.hand_out(&item.ticket));
-        backlog.abandon();
+        assert!(backlog.in_flight.hand_out(&item.ack));
+        backlog.close_and_keep();
         assert_eq!(counters.counts().spooled, 20);
         assert!(backlog.read_back(item).is_none());
         drop(first);
@@ -323,13 +323,13 @@ pub mod on_disk {
         let spool = spool(dir.path(), 1 << 20);
         let room = 2 * shipment(0, FilePositions::default()).footprint();
         let (backlog, ..) = on_disk(&spool, room, OnFull::Block, None);
-        (0..4).for_each(|n| backlog.put(shipment(n, FilePositions::default())));
+        (0..4).for_each(|n| backlog.push(shipment(n, FilePositions::default())));
         let mut held = Vec::new();
-        while !backlog.is_hand_full() {
+        while !backlog.in_flight_memory_full() {
             held.push(next(&backlog).unwrap());
         }
         assert_eq!(held.len(), 2);
         held.remove(0).ticket.settle_all(Fate::Delivered);
-        assert!(!backlog.is_hand_full());
+        assert!(!backlog.in_flight_memory_full());
     }
 }

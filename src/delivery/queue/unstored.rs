@@ -36,6 +36,13 @@ impl UnstoredBatches {
         self.lock().gap |= !batch.positions.is_empty();
     }
 
+    /// Whether every batch of this run is in the spool or has its fate.
+    pub fn is_empty(&self) -> bool {
+        let mut state = self.lock();
+        state.batches.retain(|_, ack| ack.is_unstored());
+        state.batches.is_empty() && !state.gap
+    }
+
     /// Stores them, oldest first, as long as that goes well. Returns whether a batch with file
     /// positions may be stored after that.
     pub fn store(&self, mut store: impl FnMut(&EncodedBatch) -> Option<SpooledBatch>) -> bool {

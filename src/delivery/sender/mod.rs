@@ -186,10 +186,10 @@ impl Sender {
     fn next_batch(&mut self) -> WaitResult {
         let due = self.in_flight.next_due();
         // A spool may hold far more for that stream than memory.
-        if let Some(due) = due.filter(|_| self.queue.is_hand_full()) {
+        if let Some(due) = due.filter(|_| self.queue.in_flight_memory_full()) {
             return self.timer.wait(due);
         }
-        match self.queue.take(due) {
+        match self.queue.pop(due) {
             Pop::Item(queued) => {
                 self.take_up(queued);
                 WaitResult::Retry
@@ -268,9 +268,9 @@ impl Sender {
         if down == Down::PerhapsAnEntry {
             while self.in_flight.batches() < LOOK_AHEAD
                 && !self.in_flight.has_several_streams()
-                && !self.queue.is_hand_full()
+                && !self.queue.in_flight_memory_full()
             {
-                let Pop::Item(queued) = self.queue.take(Some(Instant::now())) else {
+                let Pop::Item(queued) = self.queue.pop(Some(Instant::now())) else {
                     break;
                 };
                 self.take_up(queued);
@@ -286,7 +286,7 @@ impl Sender {
     fn wait_for_retry(&mut self, due: Instant) -> WaitResult {
         self.complete_batches();
         while self.in_flight.is_empty() {
-            match self.queue.take(Some(due)) {
+            match self.queue.pop(Some(due)) {
                 Pop::Item(queued) => self.take_up(queued),
                 Pop::Kicked if self.timer.is_over() => return WaitResult::Shutdown,
                 Pop::Kicked if self.timer.has_advanced() => return WaitResult::Retry,
@@ -382,7 +382,7 @@ impl Sender {
             }
             // What a spool could not take is only known to be sent by the checkpoint: a kill before
             // that is saved would send it again, with other times.
-            let is_only_sent = self.backlog.has_spool() && !queued.ticket.is_stored();
+            let is_only_sent = self.queue.has_spool() && !queued.ticket.is_stored();
             drop(queued.ticket);
             match &self.checkpoint {
                 Some(checkpoint) if is_only_sent => drop(checkpoint.save()),
@@ -400,6 +400,6 @@ struct Abandon<'a>(&'a DeliveryQueue);
 
 impl Drop for Abandon<'_> {
     fn drop(&mut self) {
-        self.0.abandon();
+        self.0.close_and_keep();
     }
 }

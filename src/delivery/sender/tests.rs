@@ -57,7 +57,7 @@ fn what_waits_for_a_place_is_not_read_from_the_spool_beyond_what_memory_is_meant
         &counters,
         reporter(),
     );
-    (0..4).for_each(|n| backlog.put(shipment(n, FilePositions::default())));
+    (0..4).for_each(|n| backlog.push(shipment(n, FilePositions::default())));
     // The third is on disk only: whether it is read back shows.
     let folder = std::fs::read_dir(dir.path()).unwrap().next().unwrap();
     let third = folder.unwrap().path().join("00000000000000000002.batch");
