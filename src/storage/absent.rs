@@ -1,5 +1,5 @@
-//! Stand-ins for what only the program keeps on disk, in a build of the library alone: types of which
-//! there is no value, so that nothing of the real ones, nor what they need of the system, is built.
+//! Stand-ins for what only the program keeps on disk, for a build of the library alone. No value of
+//! these types can exist, so neither the real ones nor the system calls that they need are compiled.
 
 /// No checkpoint.
 pub mod checkpoint {

@@ -14,7 +14,7 @@ use crate::parse::timestamp::format_rfc3339;
 use crate::report::messages::{Message, Reporter};
 use crate::storage::private_files;
 
-/// The path that stands for standard error.
+/// The path that means standard error.
 pub const STDERR: &str = "-";
 
 /// A file that grows by a line for each refused entry, or standard error. Many programs may share a

@@ -1,6 +1,4 @@
 //! A lock on a file that keeps others out for as long as this lives.
-//!
-//! Knows nothing of what the file is for.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -10,7 +8,7 @@ use std::io;
 pub struct Lock(File);
 
 impl Lock {
-    /// Takes it, or gives None if somebody has it.
+    /// Takes the lock, or returns None if another process has it.
     pub fn take(file: File) -> io::Result<Option<Self>> {
         match file.try_lock() {
             Ok(()) => Ok(Some(Self(file))),
@@ -19,7 +17,7 @@ impl Lock {
         }
     }
 
-    /// What it lies on.
+    /// The file that is locked.
     pub fn file(&self) -> &File {
         &self.0
     }

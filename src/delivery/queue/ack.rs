@@ -1,4 +1,4 @@
-//! Acknowledgements: whoever holds one has a batch's entries in hand, and owes each of them a fate.
+//! Acknowledgements: the holder of one must give each entry of a batch its fate.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -8,7 +8,7 @@ use crate::entry::request::EncodedBatch;
 use crate::report::counters::Fate;
 use crate::storage::spool::SpooledBatch;
 
-/// A batch's entries in hand; clones share them. When the last clone is dropped, the batch's
+/// The right, and the duty, to settle the entries of a batch; clones share it. When the last clone is dropped, the batch's
 /// memory is free. If every entry is settled then, it leaves the spool too; what is not settled
 /// stays there for the next run, and is counted so.
 #[derive(Clone)]
@@ -69,8 +69,8 @@ impl Ack {
         self.0.lock().unstored = Some(batch);
     }
 
-    /// Gives some of the entries their fate. Adopted ones are never given up: they stay in the
-    /// spool. What has its fate already keeps it.
+    /// Settles some of the entries with this fate. Adopted entries are never given up: they stay in the
+    /// spool. Entries that are settled already keep their fate.
     pub fn settle(&self, entries: usize, fate: Fate) {
         if self.0.adopted && matches!(fate, Fate::Dropped(_)) {
             return;
@@ -90,7 +90,7 @@ impl Ack {
         }
     }
 
-    /// Gives all entries that have none this fate.
+    /// Settles all remaining entries with this fate.
     pub fn settle_all(&self, fate: Fate) {
         self.settle(usize::MAX, fate);
     }
@@ -164,7 +164,7 @@ impl WeakAck {
         inner.map_or(0, |inner| inner.lock().memory)
     }
 
-    /// Takes the entries out of the hands of whoever holds the acknowledgement.
+    /// Ends the acknowledgement, whoever holds it: nothing can be settled with it any more.
     pub fn revoke(&self) {
         if let Some(inner) = self.0.upgrade() {
             inner.end();

@@ -71,7 +71,7 @@ impl SpoolBackend {
         *self.save.lock().unwrap_or_else(PoisonError::into_inner) = Some(save);
     }
 
-    /// Measures how much of the bound other runs use. They come and go, and nobody tells us.
+    /// Measures how much of the bound other runs use. That can change at any time.
     pub fn measure(&self) {
         let others = self.spool.used_by_others();
         self.others.store(others, Ordering::Relaxed);

@@ -156,8 +156,8 @@ impl OwnedDir {
     }
 }
 
-/// Opens a directory of a spool for whoever looks at it, if it is one of ours that nobody else can
-/// have changed. None if it is not.
+/// Opens a directory of a spool to look at it. Returns None unless it is ours, and nobody else can
+/// have changed what is in it.
 pub fn open_trusted(spool: &Dir, name: &OsStr) -> io::Result<Option<Dir>> {
     let dir = match spool.open_dir(name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -1,7 +1,7 @@
-//! Read-only scan of a spool, whoever holds what is in it.
+//! Read-only scan of a spool, including what other processes hold.
 //!
-//! It looks without locking, so that nobody misses a directory for it; what it says may be out of
-//! date at once. Only directories of ours are opened.
+//! It takes no lock, so that no process that wants to take a directory over finds it locked; the
+//! result may be out of date at once. Only directories of ours are opened.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
