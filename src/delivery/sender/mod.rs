@@ -240,7 +240,7 @@ impl Sender {
         // A run that ends by itself does not end while that lasts.
         if let Some(full) = self
             .queue
-            .holding()
+            .blocked_on()
             .filter(|_| self.settings.end_when_hopeless)
         {
             self.outage.held_up(full);
