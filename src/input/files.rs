@@ -243,8 +243,11 @@ impl FileReader {
             let Some(mut file) = current else {
                 return ReadEnd::Whole;
             };
+            // Without a checkpoint its positions only say that its lines can be read again.
+            let id = FileId::try_from(self.read.len()).unwrap_or(FileId::MAX);
+            self.read.insert(id);
             let result = start_of(&mut file, start)
-                .and_then(|offset| self.regular(path, None, file, offset, true));
+                .and_then(|offset| self.regular(path, Some(id), file, offset, true));
             return self.ended(path, result);
         };
         let key = key(path);
