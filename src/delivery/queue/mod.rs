@@ -124,7 +124,6 @@ impl DeliveryQueue {
             self.unstored.give_up(&batch);
             return;
         };
-        if stored.is_none() {}
         let in_memory = match &stored {
             Some(_) => self.resources.memory.enter(bytes),
             None if self.overflow.admit(Store::Memory, bytes, &batch) => true,
