@@ -54,9 +54,9 @@ fn six_states_get_six_answers() {
         &sheet,
         1,
         &[
-            "✗ push address",
+            "✗ push endpoint",
             "answers 404: nope",
-            "something else listens",
+            "something else is listening",
         ],
     );
 
@@ -67,7 +67,7 @@ fn six_states_get_six_answers() {
     });
     let wrong = ["--username", "me", "--password", "wrong"];
     let sheet = check(LokiPush::new(&locked).args(wrong));
-    says(&sheet, 1, &["✗ credentials  not accepted", "--password"]);
+    says(&sheet, 1, &["✗ credentials   not accepted", "--password"]);
     assert!(!sheet.stdout_text().contains("wrong"));
 
     let tenants = tolerant();
@@ -83,11 +83,11 @@ fn six_states_get_six_answers() {
     let sheet = check(LokiPush::new(&healthy));
     let texts = [
         "✓ address",
-        "✓ push address takes pushes",
+        "✓ push endpoint accepts pushes",
         "✓ clock",
-        "✓ entry        accepted: {app=\"api\"} loki-push check",
+        "✓ entry         accepted: {app=\"api\"} loki-push check",
         "✓ read back",
-        "✓ version      Loki 3.8.0",
+        "✓ version       Loki 3.8.0",
     ];
     says(&sheet, 0, &texts);
     assert_eq!(healthy.lines().len(), 1, "the probe stores nothing");
@@ -110,27 +110,34 @@ fn other_strangers_and_missing_names_are_told_apart() {
     let loki = tolerant();
     loki.require(Auth::Bearer("t".into()));
     let sheet = check(LokiPush::new(&loki));
-    says(&sheet, 1, &["✗ credentials  none given", "--bearer-token"]);
+    says(&sheet, 1, &["✗ credentials   none set", "--bearer-token"]);
     let loki = tolerant();
     loki.always(Fault::Status(403));
     let sheet = check(LokiPush::new(&loki));
-    says(&sheet, 1, &["✗ credentials  none given", "--bearer-token"]);
+    says(&sheet, 1, &["✗ credentials   none set", "--bearer-token"]);
     let sheet = check(LokiPush::new(&loki).args(["--bearer-token", "t"]));
-    says(&sheet, 1, &["✗ credentials  known, but", "--org-id"]);
+    says(
+        &sheet,
+        1,
+        &["✗ credentials   valid, but not allowed", "--org-id"],
+    );
 }
 
 #[test]
 fn what_cannot_be_read_back_is_no_failure_of_pushing() {
     for (answer, texts) in [
         (403, &["- read back", "may push, but not read (403)"][..]),
-        (404, &["- read back", "only takes pushes (it answers 404)"]),
+        (
+            404,
+            &["- read back", "only accepts pushes (it returned 404)"],
+        ),
     ] {
         let loki = tolerant();
         loki.answer("/query_range", Answer::from(answer));
         loki.answer("/buildinfo", Answer::from(404));
         let sheet = check(LokiPush::new(&loki));
         says(&sheet, 0, texts);
-        says(&sheet, 0, &["✓ entry", "- version      not told"]);
+        says(&sheet, 0, &["✓ entry", "- version       not reported"]);
     }
 }
 
@@ -144,7 +151,7 @@ fn an_address_like_that_of_victorialogs_is_checked_as_far_as_it_goes() {
     says(
         &check(LokiPush::at(address)),
         0,
-        &["✓ entry", "- read back", "only takes pushes"],
+        &["✓ entry", "- read back", "only accepts pushes"],
     );
     assert_eq!(loki.lines().len(), 1);
 }
@@ -178,7 +185,7 @@ fn a_server_that_says_yes_to_everything_is_no_loki() {
         Answer::new(200).body("<html>welcome</html>"),
     );
     let sheet = check(LokiPush::new(&loki));
-    says(&sheet, 1, &["✗ read back", "is no Loki", "--url"]);
+    says(&sheet, 1, &["✗ read back", "not by Loki", "--url"]);
 }
 
 #[test]
@@ -225,13 +232,13 @@ fn each_failure_of_tls_says_what_to_do() {
     }
     let loki = theirs.loki(Flaw::None, None);
     let sheet = check(trusting(LokiPush::new(&loki)));
-    says(&sheet, 1, &["✗ TLS", "not signed by", "give --ca-cert the"]);
+    says(&sheet, 1, &["✗ TLS", "not signed by", "into --ca-cert"]);
     let loki = tls::serve(&tls::self_signed_leaf(), None);
     let sheet = check(trusting(LokiPush::new(&loki)));
     says(&sheet, 1, &["✗ TLS", "self-signed, and not the one"]);
     let loki = authority.loki(Flaw::None, Some(&theirs));
     let sheet = check(trusting(LokiPush::new(&loki)));
-    says(&sheet, 1, &["✗ TLS", "give --cert and --key"]);
+    says(&sheet, 1, &["✗ TLS", "set --cert and --key"]);
     let sheet = check(LokiPush::at(loki.url().replace("https", "http")));
     says(&sheet, 1, &["✗ server", "https://"]);
     let silent = format!("https://127.0.0.1:{}", stranger(b""));
@@ -243,7 +250,7 @@ fn the_base_address_of_a_victorialogs_is_mended() {
     let said = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 70\r\n\r\n\
         remoteAddr: \"127.0.0.1:1\"; unsupported path requested: \"/loki/api/v1\"\n";
     let address = format!("http://127.0.0.1:{}", stranger(said));
-    let texts = ["✗ push address", "/insert/loki/api/v1/push"];
+    let texts = ["✗ push endpoint", "/insert/loki/api/v1/push"];
     says(&check(LokiPush::at(address)), 1, &texts);
 }
 
@@ -255,9 +262,9 @@ fn a_header_that_authorizes_counts_as_credentials() {
         let header = format!("Authorization: {value}");
         check(LokiPush::new(&loki).args(["--header", &header]))
     };
-    let texts = ["✗ credentials  not accepted", "--header"];
+    let texts = ["✗ credentials   not accepted", "--header"];
     says(&header("ApiKey wrong"), 1, &texts);
-    says(&header("Bearer right"), 0, &["✓ credentials  accepted"]);
+    says(&header("Bearer right"), 0, &["✓ credentials   accepted"]);
 }
 
 #[test]
@@ -269,7 +276,7 @@ fn a_push_that_gets_no_answer_comes_with_a_remedy() {
     says(
         &sheet,
         1,
-        &["✗ push address", "connection reset", "gateway"],
+        &["✗ push endpoint", "connection reset", "gateway"],
     );
 }
 

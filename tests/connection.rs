@@ -99,7 +99,7 @@ fn an_own_authority_is_trusted_when_it_is_given() {
     fails(
         push(&loki),
         &[
-            "signed by an authority that this machine does not know, `authority ",
+            "signed by a CA that this machine does not trust, `authority ",
             "--ca-cert FILE",
             "--tls-skip-verify",
         ],
@@ -108,7 +108,7 @@ fn an_own_authority_is_trusted_when_it_is_given() {
     fails(
         push(&loki).arg("--ca-cert").arg(other.file()),
         &[
-            "not signed by the authority in --ca-cert, but by `authority ",
+            "not signed by the CA in --ca-cert, but by `authority ",
             "--tls-skip-verify",
         ],
     );
@@ -168,7 +168,7 @@ fn a_common_name_is_no_name_any_more() {
     fails(
         run,
         &[
-            "common name (CN) does not count",
+            "common name (CN) is not enough",
             "subjectAltName=IP:127.0.0.1",
         ],
     );
@@ -239,7 +239,10 @@ fn a_client_certificate_is_shown_where_it_is_wanted() {
     let (authority, theirs) = (Authority::new(), Authority::new());
     let loki = authority.loki(Flaw::None, Some(&theirs));
     let run = || push(&loki).arg("--ca-cert").arg(authority.file());
-    fails(run(), &["wants a client certificate", "--cert and --key"]);
+    fails(
+        run(),
+        &["requires a client certificate", "--cert and --key"],
+    );
     let (cert, key) = authority.client_files("stranger");
     fails(
         run().arg("--cert").arg(cert).arg("--key").arg(key),
@@ -283,7 +286,7 @@ fn http_and_https_are_told_apart() {
                Client sent an HTTP request to an HTTPS server.\n";
     for (scheme, words) in [
         ("https", &["does not speak TLS", "http://"][..]),
-        ("http", &["wants TLS", "https://"]),
+        ("http", &["requires TLS", "https://"]),
     ] {
         let address = format!("{scheme}://127.0.0.1:{}", stranger(go));
         fails(impatient(LokiPush::at(address)), words);
@@ -391,7 +394,7 @@ fn this_machine_is_found_by_name_where_the_system_does_not_know_it() {
     let sheet = LokiPush::at(&address).arg("--check").run().expect(0);
     let sheet = sheet.stdout_text();
     assert!(
-        sheet.contains("✓ address      loki.localhost: 127.0.0.1"),
+        sheet.contains("✓ address       loki.localhost: 127.0.0.1"),
         "{sheet}"
     );
 }
@@ -480,7 +483,7 @@ fn credentials_over_plain_http_are_warned_of() {
 fn untrusted() -> Vec<(Loki, &'static str)> {
     let authority = Authority::new();
     vec![
-        (authority.loki(Flaw::None, None), "signed by an authority"),
+        (authority.loki(Flaw::None, None), "signed by a CA"),
         (tls::serve(&tls::self_signed(), None), "self-signed"),
     ]
 }
@@ -494,7 +497,7 @@ fn a_certificate_that_is_not_trusted_is_said_at_once() {
         (trusting(Flaw::OtherHost, None), "is for loki.example"),
         (trusting(Flaw::Expired, None), "has expired"),
         (trusting(Flaw::NotYet, None), "not valid yet"),
-        (trusting(Flaw::None, Some(&theirs)), "give --cert and --key"),
+        (trusting(Flaw::None, Some(&theirs)), "set --cert and --key"),
     ]
     .into();
     cases.extend(
@@ -576,7 +579,7 @@ fn files_end_at_once_where_the_certificate_is_not_trusted() {
 fn a_wrong_scheme_is_said_at_once() {
     let go = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 48\r\n\r\n\
                Client sent an HTTP request to an HTTPS server.\n";
-    for (scheme, words) in [("https", "does not speak TLS"), ("http", "wants TLS")] {
+    for (scheme, words) in [("https", "does not speak TLS"), ("http", "requires TLS")] {
         let run = LokiPush::at(format!("{scheme}://127.0.0.1:{}", stranger(go)));
         let run = run.args(["-q", "--flush-interval", "10ms", "--flush-timeout", "0s"]);
         let run = run.args(["--retry-backoff", "1h"]).stdin_open().spawn();

@@ -1,6 +1,4 @@
-//! The wire: the agent that requests go through, and how those under way are broken off.
-//!
-//! Knows until when each may take. Knows nothing of what they carry or of why they end.
+//! The ureq agent that requests go through, and how requests in flight are aborted.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -10,8 +8,8 @@ use ureq::Agent;
 /// Makes an agent that has no connection yet.
 type Make = Box<dyn Fn() -> Agent + Send + Sync>;
 
-/// The agent in use. One that was shut down, which is how ureq breaks off what blocks in a socket,
-/// is replaced.
+/// The agent in use. Shutting an agent down is how ureq aborts what blocks in a socket; it is then
+/// replaced.
 pub struct AbortableAgent {
     make: Make,
     used: Mutex<Used>,
@@ -26,7 +24,7 @@ struct Used {
 }
 
 impl AbortableAgent {
-    /// A wire of agents made so.
+    /// Agents that are made by this function.
     pub fn new(make: impl Fn() -> Agent + Send + Sync + 'static) -> Self {
         let used = Used {
             agent: make(),
@@ -39,7 +37,7 @@ impl AbortableAgent {
         }
     }
 
-    /// A request that may take until then is about to begin.
+    /// Registers a request that may take until then.
     pub fn begin(&self, until: Instant) -> InFlightRequest<'_> {
         let mut used = self.lock();
         let agent = used.agent.clone();
@@ -57,8 +55,8 @@ impl AbortableAgent {
         self.lock().under_way.len()
     }
 
-    /// If a request under way may take until after `later_than`, breaks off all that are. One that
-    /// still looks for its server or connects to it goes on until it has.
+    /// Aborts all requests in flight if one of them may take until after `later_than`. One that is
+    /// still connecting is aborted when it has connected.
     pub fn break_off(&self, later_than: Instant) {
         let mut used = self.lock();
         if used.under_way.iter().any(|(until, _)| *until > later_than) {
@@ -80,9 +78,9 @@ impl AbortableAgent {
     }
 }
 
-/// A request under way, as long as this lives.
+/// A request in flight, as long as this lives.
 pub struct InFlightRequest<'a> {
-    /// What it goes through.
+    /// The agent to send it with.
     pub agent: Agent,
     number: usize,
     until: Instant,
@@ -90,7 +88,7 @@ pub struct InFlightRequest<'a> {
 }
 
 impl InFlightRequest<'_> {
-    /// Whether it was broken off.
+    /// Whether it was aborted.
     pub fn is_broken_off(&self) -> bool {
         self.wire.lock().number != self.number
     }

@@ -1,7 +1,5 @@
-//! Pushing over HTTP: the one user of ureq.
-//!
-//! Knows the connection and how its answers and errors are read. Knows nothing of what an answer
-//! means, of retrying, of queues or of counters.
+//! The HTTP client, and the only user of ureq: sends one request and returns the response, or an
+//! explanation of what went wrong. It does not retry, but for a connection that was closed while idle.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,17 +32,17 @@ pub use crate::http::tls_reload::TlsFiles;
 use crate::http::url::without_query;
 use crate::report::messages::{Message, Reporter};
 
-/// What a connection copies a request through. ureq's own 128 KiB, times the connections, is memory
-/// that buys nothing: the kernel takes less at once.
+/// The buffer for requests of a connection. ureq's own 128 KiB, times the connections, is memory
+/// that gains nothing: the kernel takes less at once.
 const OUTPUT: usize = 32 * 1024;
 
-/// And what it reads an answer through, which is a line or a page.
+/// The buffer for responses of a connection: a line or a page. It grows for larger headers.
 const INPUT: usize = 16 * 1024;
 
-/// No request takes longer.
+/// The longest time that a request may take.
 const FOR_EVER: Duration = Duration::from_hours(24 * 365);
 
-/// Pushes to a Loki, and asks it.
+/// Sends requests to a Loki over HTTP.
 pub struct HttpTransport {
     wire: AbortableAgent,
     tls: CurrentTls,
@@ -62,7 +60,7 @@ impl HttpTransport {
     /// Makes the agent; opens no connection.
     ///
     /// # Errors
-    /// If a header, a certificate or the proxy's address is none.
+    /// If a header, a certificate or the proxy's URL is invalid.
     pub fn new(connection: &HttpSettings) -> Result<Self> {
         let headers = connection.headers.iter().map(read_header);
         let mut headers = headers.collect::<Result<Vec<_>>>()?;
@@ -157,7 +155,7 @@ impl HttpTransport {
     /// Opens a connection to the server, or to the proxy in front of it, and closes it again.
     ///
     /// # Errors
-    /// If there is none to be had.
+    /// If there is no connection.
     pub fn connect(&self, timeout: Duration) -> Result<SocketAddr, ConnectError> {
         let (host, port) = match &self.way.proxy {
             Some(proxy) => proxy.rsplit_once(':').unwrap_or((proxy, "80")),
@@ -173,7 +171,7 @@ impl HttpTransport {
     /// Sends a request once.
     ///
     /// # Errors
-    /// If no answer came that can be read.
+    /// If no response came that can be read.
     pub fn post(
         &self,
         request: &Request,
@@ -199,10 +197,10 @@ impl HttpTransport {
         })
     }
 
-    /// Asks for an address, with the same headers.
+    /// Requests a URL with the same headers.
     ///
     /// # Errors
-    /// If no answer came that can be read.
+    /// If no response came that can be read.
     pub fn get(&self, url: &str, timeout: Duration) -> Result<HttpResponse, TransportError> {
         self.exchange(timeout, REFUSAL_TEXT, |agent, left| {
             let mut get = agent.get(url);
@@ -238,7 +236,7 @@ impl HttpTransport {
         }
     }
 
-    /// A request that may take so long begins.
+    /// Registers a request that may take this long, and reloads certificates that have changed.
     fn begin(&self, timeout: Duration) -> InFlightRequest<'_> {
         let now = Instant::now();
         match self.tls_files.as_ref().and_then(|files| files.changed(now)) {

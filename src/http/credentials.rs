@@ -51,8 +51,8 @@ pub struct SecretFile {
 }
 
 impl SecretFile {
-    /// What the header says now. Nothing if that cannot be told: a pipe gives its words once, and a
-    /// file that is being replaced may be gone or empty for a moment.
+    /// The header's current value. None if it cannot be read: a pipe can be read once, and a file
+    /// that is being replaced may be missing or empty for a moment.
     fn read(&self) -> Option<HeaderValue> {
         if !fs::metadata(&self.path).ok()?.is_file() {
             return None;

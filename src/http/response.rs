@@ -1,6 +1,4 @@
-//! Pages: an answer as it is read, and what of its body is worth showing.
-//!
-//! Knows headers and bodies. Knows nothing of what an answer means.
+//! HTTP responses: status, the headers that matter, and the part of the body worth showing.
 
 use std::io::{self, Read};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,17 +9,17 @@ use ureq::http::Response;
 use crate::http::Answer;
 use crate::parse::timestamp::from_http_date;
 
-/// How much of an error's body is read.
+/// The bytes of an error's body that are read.
 pub const TEXT: usize = 4 * 1024;
 
-/// How much is read of a 400's: it lists each rule that was broken, about 190 bytes a second of too
-/// old entries, and is cut before its counts if less is read.
+/// The bytes of a 400's body that are read. It lists each rule that was broken, about 190 bytes per
+/// second of entries that are too old, with the counts at its end.
 pub const REFUSAL_TEXT: usize = 512 * 1024;
 
-/// How much more of it is read away, so that the connection can be used again.
+/// The bytes of a body that are discarded after that, so that the connection can be used again.
 const DRAIN: u64 = 1024 * 1024;
 
-/// What servers say to plain http on a TLS port: nginx, Go, Apache and Tomcat.
+/// The texts with which nginx, Go, Apache and Tomcat answer plain HTTP on a TLS port.
 const WANTS_TLS: [&str; 4] = [
     "plain HTTP request was sent to HTTPS port",
     "sent an HTTP request to an HTTPS server",
@@ -29,7 +27,7 @@ const WANTS_TLS: [&str; 4] = [
     "combination of host and port requires TLS",
 ];
 
-/// The answer to a question.
+/// A response.
 #[derive(Debug, Clone, Default)]
 pub struct HttpResponse {
     /// The HTTP status.
@@ -39,14 +37,14 @@ pub struct HttpResponse {
     /// The header `Date`.
     pub date: Option<String>,
     retry_after: Option<Duration>,
-    /// Whether it says that it was spoken to in plain http and wants TLS.
+    /// Whether it says that the port requires TLS.
     pub wants_tls: bool,
     /// Whether the connection ended before the body did.
     pub is_cut_off: bool,
 }
 
 impl HttpResponse {
-    /// Reads an answer, and of its body at most so much.
+    /// Reads a response, of whose body at most `most` bytes.
     pub fn read(response: Response<Body>, most: usize) -> Self {
         let status = response.status().as_u16();
         let header = |name| {

@@ -1,4 +1,4 @@
-//! What a connection is made of, as it was set. Shows no secret.
+//! The settings of a connection. `Debug` shows no secret.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use crate::http::tls_reload::TlsFiles;
 use crate::http::url::without_query;
 use crate::report::messages::Reporter;
 
-/// What the connection needs to know.
+/// The settings of the HTTP client.
 #[derive(Clone)]
 pub struct HttpSettings {
-    /// The whole push address, without credentials.
+    /// The push URL, without credentials.
     pub url: String,
     /// Headers for every request: authorization, tenant, and what the user gave.
     pub headers: Vec<(String, String)>,
@@ -30,18 +30,18 @@ pub struct HttpSettings {
     pub no_proxy: bool,
     /// The network interface of a link-local host.
     pub zone: Option<String>,
-    /// What all of this is called.
+    /// What the settings are called in messages.
     pub terms: SettingNames,
 }
 
-/// How the server is trusted, and how it may trust us.
+/// Which servers are trusted, and our own certificate.
 #[derive(Clone, Default)]
 pub struct TlsSettings {
     /// Certificates, in PEM, to trust in place of the system's, as logcli does.
     pub authority: Option<Vec<u8>>,
     /// A client certificate and its key, in PEM.
     pub client: Option<(Vec<u8>, Vec<u8>)>,
-    /// Whether to trust anybody.
+    /// Whether to trust any server.
     pub skip_verify: bool,
     /// The files that the certificates are from.
     pub files: TlsFiles,

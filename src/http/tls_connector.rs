@@ -1,8 +1,6 @@
-//! TLS around a connection, as ureq's own connector does it, but with a configuration that is
-//! checked and made once, by us (`tls`): ureq's panics on a key that does not fit its certificate,
-//! and has no room for a verifier.
-//!
-//! Knows ureq's connector interface. Knows nothing of HTTP.
+//! TLS around a connection, like ureq's own connector, but with a configuration that is checked and
+//! made by us (`tls`): ureq's panics on a key that does not fit its certificate, and accepts no
+//! verifier. It also reads without writing first.
 
 use std::fmt;
 use std::io::{self, Read, Write};

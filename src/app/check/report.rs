@@ -88,9 +88,9 @@ impl CheckReport {
             sign.to_owned()
         };
         let (text, arrow) = (&line.text, if self.ascii { "->" } else { "→" });
-        let mut shown = format!("{sign} {:<12} {text}\n", line.step);
+        let mut shown = format!("{sign} {:<13} {text}\n", line.step);
         if let Some(remedy) = &line.remedy {
-            let indent = if self.ascii { 18 } else { 15 };
+            let indent = if self.ascii { 19 } else { 16 };
             let _ = writeln!(shown, "{:indent$}{arrow} {remedy}", "");
         }
         shown
@@ -123,11 +123,11 @@ mod tests {
         };
         assert_eq!(
             sheet(false, false).shown(&line),
-            "✗ address      gone\n               → find it\n"
+            "✗ address       gone\n                → find it\n"
         );
         assert_eq!(
             sheet(false, true).shown(&line),
-            "FAIL address      gone\n                  -> find it\n"
+            "FAIL address       gone\n                   -> find it\n"
         );
         assert!(
             sheet(true, false)

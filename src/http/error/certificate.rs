@@ -27,7 +27,7 @@ pub fn words(error: &CertificateError, way: &Endpoint) -> Words {
             (
                 format!("the server's certificate has expired{since}"),
                 format!(
-                    "renew it there, or {} (is this machine's clock right?)",
+                    "renew it on the server, or {} (is this machine's clock right?)",
                     anybody(way)
                 ),
             )
@@ -47,14 +47,16 @@ pub fn words(error: &CertificateError, way: &Endpoint) -> Words {
         }
         E::Revoked => (
             "the server's certificate was revoked".into(),
-            format!("have the server given a new one, or {}", anybody(way)),
+            format!(
+                "install a new certificate on the server, or {}",
+                anybody(way)
+            ),
         ),
         E::Other(other) => match other.0.downcast_ref() {
             Some(unknown) => stranger(unknown, way),
             // webpki's own type is not rustls' to show.
             None if format!("{other:?}").contains("UnsupportedCertVersion") => (
-                "the server's certificate is of X.509 version 1, which knows no subjectAltName"
-                    .into(),
+                "the server's certificate is X.509 version 1, which has no subjectAltName".into(),
                 with_names(way),
             ),
             None => distrusted(&other.0.to_string(), way),
@@ -70,7 +72,7 @@ fn stranger(unknown: &UntrustedReason, way: &Endpoint) -> Words {
         UntrustedReason::SelfSigned if way.own_authority => (
             format!("the server's certificate is self-signed, and not the one in {own}"),
             format!(
-                "give {own} the one that the server shows, or {}",
+                "put the server's certificate into {own}, or {}",
                 anybody(way)
             ),
         ),
@@ -80,19 +82,19 @@ fn stranger(unknown: &UntrustedReason, way: &Endpoint) -> Words {
         ),
         UntrustedReason::SignedBy(issuer) if way.own_authority => (
             format!(
-                "the server's certificate is not signed by the authority in {own}{}",
+                "the server's certificate is not signed by the CA in {own}{}",
                 quoted(issuer.as_deref(), ", but by ")
             ),
             format!(
-                "give {own} the authority that signed it (one in between the server has to show \
-                 itself), or {}",
+                "put the CA that signed it into {own} (the server has to send intermediate \
+                 certificates), or {}",
                 anybody(way)
             ),
         ),
         UntrustedReason::SignedBy(issuer) => (
             format!(
-                "the server's certificate is signed by an authority that this machine does not \
-                 know{}",
+                "the server's certificate is signed by a CA that this machine does not \
+                 trust{}",
                 quoted(issuer.as_deref(), ", ")
             ),
             trust_it(way),
@@ -109,8 +111,8 @@ fn other_name(presented: &[String], way: &Endpoint) -> Words {
     let (host, url) = (&way.host, &way.terms.url);
     if presented.is_empty() {
         return (
-            "the server's certificate names no host in its subjectAltName; a common name (CN) does \
-             not count"
+            "the server's certificate names no host in its subjectAltName; a common name (CN) is \
+             not enough"
                 .into(),
             with_names(way),
         );
@@ -120,7 +122,7 @@ fn other_name(presented: &[String], way: &Endpoint) -> Words {
             "the server's certificate is for {}, not for {host}",
             names(presented)
         ),
-        format!("use a name it has in {url}, or {}", anybody(way)),
+        format!("use one of its names in {url}, or {}", anybody(way)),
     )
 }
 
@@ -131,7 +133,7 @@ fn with_names(way: &Endpoint) -> String {
         Err(_) => "DNS",
     };
     format!(
-        "make it again with subjectAltName={kind}:{bare} (openssl req -addext), or {}",
+        "issue it again with subjectAltName={kind}:{bare} (openssl req -addext), or {}",
         anybody(way)
     )
 }
@@ -139,7 +141,10 @@ fn with_names(way: &Endpoint) -> String {
 fn distrusted(error: &str, way: &Endpoint) -> Words {
     (
         format!("the server's certificate cannot be trusted ({error})"),
-        format!("have the server given another one, or {}", anybody(way)),
+        format!(
+            "install another certificate on the server, or {}",
+            anybody(way)
+        ),
     )
 }
 
@@ -152,7 +157,7 @@ fn trust_it(way: &Endpoint) -> String {
 }
 
 fn anybody(way: &Endpoint) -> String {
-    format!("trust anybody with {}", way.terms.skip_verify)
+    format!("disable verification with {}", way.terms.skip_verify)
 }
 
 /// The names in a certificate, in a few words. rustls shows them as `DnsName("a")`.

@@ -26,12 +26,13 @@ pub fn words(error: &rustls::Error, way: &Endpoint) -> Words {
         Error::InvalidCertificate(error) => certificate::words(error, way),
         Error::AlertReceived(alert) => refused(*alert, way),
         Error::InvalidMessage(_) => (
-            "what answers does not speak TLS".into(),
-            format!("should {} begin with http://?", way.terms.url),
+            "the server does not speak TLS".into(),
+            format!("did you mean http:// in {}?", way.terms.url),
         ),
-        Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
-            ("the server speaks no TLS from 1.2 on".into(), too_old())
-        }
+        Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => (
+            "the server does not support TLS 1.2 or later".into(),
+            too_old(),
+        ),
         error => (
             format!("TLS failed ({error})"),
             format!("see the server's log; {}", maybe_plain(way)),
@@ -41,12 +42,12 @@ pub fn words(error: &rustls::Error, way: &Endpoint) -> Words {
 
 /// The server ended the handshake.
 fn refused(alert: Alert, way: &Endpoint) -> Words {
-    let text = format!("the server ends TLS ({alert:?})");
+    let text = format!("the server closed the TLS handshake ({alert:?})");
     match alert {
         alert if is_about_us(alert) && way.client_certificate => (
             format!("the server does not accept our certificate ({alert:?})"),
             format!(
-                "check {}: is it signed by an authority that the server trusts, and still valid?",
+                "check {}: is it signed by a CA that the server trusts, and still valid?",
                 way.terms.certificate
             ),
         ),
@@ -66,25 +67,28 @@ pub fn maybe_certificate(way: &Endpoint) -> String {
     if way.client_certificate {
         format!("if it does not accept our certificate, check {pair}")
     } else {
-        format!("if it wants a client certificate, give {pair}")
+        format!("if it requires a client certificate, set {pair}")
     }
 }
 
 /// For a port that may speak no TLS.
 pub fn maybe_plain(way: &Endpoint) -> String {
     format!(
-        "if the port speaks plain http, {} should begin with http://",
+        "if the port speaks plain HTTP, {} should start with http://",
         way.terms.url
     )
 }
 
 fn too_old() -> String {
-    "have it speak TLS 1.2 or 1.3: what is older is not safe".into()
+    "enable TLS 1.2 or 1.3 there: older versions are not safe".into()
 }
 
 /// For a name that the server does not have.
 pub fn at_name(way: &Endpoint) -> String {
-    format!("use a name that the server has in {}", way.terms.url)
+    format!(
+        "use a name that the server's certificate has in {}",
+        way.terms.url
+    )
 }
 
 /// Whether the server wants another certificate of ours, or one at all.

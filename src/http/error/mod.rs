@@ -126,7 +126,7 @@ pub fn explain(error: &Error, way: &Endpoint) -> TransportError {
             (Step::Answer, large_headers("128 lines", way))
         }
         Error::Protocol(error) => {
-            let text = format!("what answers does not speak HTTP ({error})");
+            let text = format!("the server does not speak HTTP ({error})");
             (Step::Http, (text, no_http(way)))
         }
         other => (Step::Answer, (other.to_string(), unanswered(way))),
@@ -143,8 +143,8 @@ pub fn explain(error: &Error, way: &Endpoint) -> TransportError {
 pub fn wants_tls(way: &Endpoint) -> TransportError {
     TransportError {
         stage: Step::Tls,
-        text: "the server wants TLS".into(),
-        remedy: format!("{} should begin with https://", way.terms.url),
+        text: "the server requires TLS".into(),
+        remedy: format!("{} should start with https://", way.terms.url),
         lasting: true,
     }
 }
@@ -182,7 +182,7 @@ fn large_headers(limit: &str, way: &Endpoint) -> Words {
     (
         format!("the response has more than {limit} of headers"),
         format!(
-            "see what the server, or a proxy in front of it, adds there; check host and port in {}",
+            "check what the server, or a proxy in front of it, adds there; check host and port in {}",
             way.terms.url
         ),
     )
@@ -230,9 +230,12 @@ fn not_found(host: &str, way: &Endpoint) -> Words {
 
 fn unreached(way: &Endpoint) -> String {
     match &way.proxy {
-        Some(_) => format!("see that the proxy runs, or check {}", way.terms.proxy),
+        Some(_) => format!(
+            "check that the proxy is running, or check {}",
+            way.terms.proxy
+        ),
         None => format!(
-            "see that Loki runs, and check host and port in {}",
+            "check that Loki is running, and check host and port in {}",
             way.terms.url
         ),
     }
@@ -245,17 +248,17 @@ fn unanswered(way: &Endpoint) -> String {
     let or = if way.secure {
         maybe_certificate(way)
     } else {
-        "for a port that speaks TLS it begins with https://".into()
+        "for a port that speaks TLS it starts with https://".into()
     };
     format!(
-        "something takes connections there, but does not answer HTTP requests: check host and port \
-         in {url}; {or}"
+        "something accepts connections there, but does not answer HTTP requests: check host and \
+         port in {url}; {or}"
     )
 }
 
 fn too_slow(way: &Endpoint) -> String {
     format!(
-        "see whether the server is overloaded, or give {} more time; check host and port in {}",
+        "check whether the server is overloaded, or increase {}; check host and port in {}",
         way.terms.timeout, way.terms.url
     )
 }
@@ -272,7 +275,7 @@ fn no_http(way: &Endpoint) -> String {
     if way.secure {
         format!("check {what}")
     } else {
-        format!("check {what}, which begins with https:// if the port speaks TLS")
+        format!("check {what}, which starts with https:// if the port speaks TLS")
     }
 }
 

@@ -58,7 +58,7 @@ fn bad(step: &'static str, text: impl Into<String>, remedy: impl Into<String>) -
 
 /// What is checked.
 pub fn title(url: &str) -> String {
-    format!("The way to {url}")
+    format!("Checking {url}")
 }
 
 /// Name and connection.
@@ -72,7 +72,7 @@ pub fn reached(way: &Endpoint, reached: &Result<SocketAddr, ConnectError>) -> Re
         Ok(at) => line(
             Status::Good,
             STEP,
-            format!("{host}: {at} takes connections"),
+            format!("{host}: {at} accepts connections"),
         ),
         Err(ConnectError::UnknownHost(unknown)) => bad(
             STEP,
@@ -89,7 +89,7 @@ pub fn reached(way: &Endpoint, reached: &Result<SocketAddr, ConnectError>) -> Re
                 let remedy = match &way.proxy {
                     Some(_) => format!("start it, or check {flag}"),
                     None => format!(
-                        "start Loki, or check host and port in {}; Loki's own port is 3100",
+                        "start Loki, or check host and port in {}; Loki's default port is 3100",
                         way.terms.url
                     ),
                 };
@@ -102,7 +102,7 @@ pub fn reached(way: &Endpoint, reached: &Result<SocketAddr, ConnectError>) -> Re
             bad(
                 STEP,
                 format!("{host}: no connection to {tried} ({why})"),
-                format!("check {flag}, and firewalls on the way"),
+                format!("check {flag}, and firewalls in between"),
             )
         }
     }
@@ -115,7 +115,7 @@ pub fn spoken(answer: &Answered, secure: bool, unverified: bool) -> ReportLine {
         Ok(_) if unverified => line(
             Status::Doubt,
             "TLS",
-            "encrypted, but anybody is trusted (--tls-skip-verify)",
+            "encrypted, but the server is not verified (--tls-skip-verify)",
         ),
         Ok(_) => line(Status::Good, "TLS", "the server's certificate is trusted"),
         Err(failed) => {
@@ -133,7 +133,7 @@ pub fn spoken(answer: &Answered, secure: bool, unverified: bool) -> ReportLine {
 pub fn clock(difference: Option<i64>) -> ReportLine {
     const STEP: &str = "clock";
     let Some(nanos) = difference else {
-        return line(Status::Skipped, STEP, "the server does not tell the time");
+        return line(Status::Skipped, STEP, "the server does not report the time");
     };
     let seconds = nanos / 1_000_000_000;
     let by = apart(seconds.unsigned_abs());
@@ -141,10 +141,10 @@ pub fn clock(difference: Option<i64>) -> ReportLine {
     let side = if seconds < 0 { "ahead of" } else { "behind" };
     let text = format!("this machine is {by} {side} the server");
     match seconds {
-        _ if seconds <= -AHEAD => bad(STEP, text + ": Loki refuses what is over 10m ahead", remedy),
+        _ if seconds <= -AHEAD => bad(STEP, text + ": Loki refuses entries over 10m ahead", remedy),
         _ if seconds >= BEHIND => bad(
             STEP,
-            text + ": Loki refuses what is over 7 days old",
+            text + ": Loki refuses entries over 7 days old",
             remedy,
         ),
         _ if seconds.abs() <= APART => line(Status::Good, STEP, "agrees with the server's"),
@@ -180,7 +180,7 @@ pub fn pushed(outcome: &Outcome, pushed: &Pushed) -> ReportLine {
         Outcome::Refused { status, text } => bad(
             STEP,
             format!("refused ({status}){}", behind_colon(text)),
-            "Loki's words name the rule; its limits_config sets it",
+            "Loki's message names the limit; it is set in limits_config",
         ),
         Outcome::Later { error, .. } | Outcome::Split { error } => bad(
             STEP,
@@ -210,12 +210,12 @@ pub fn read_back(found: &QueryResult, waited: Duration) -> ReportLine {
                 "the entry was accepted, but a query does not find it within {}",
                 duration(waited)
             ),
-            "see the log of Loki's ingesters, and whether queries go to the same Loki and tenant",
+            "check the log of Loki's ingesters, and whether queries go to the same Loki and tenant",
         ),
         QueryResult::NoLoki => bad(
             STEP,
-            "the entry was accepted, but by what is no Loki: it has no answer to a query",
-            "check host, port and path in --url: entries would go nowhere",
+            "the entry was accepted, but not by Loki: the query API did not answer",
+            "check host, port and path in --url: entries would be lost",
         ),
         QueryResult::MayNotRead(status) => line(
             Status::Skipped,
@@ -223,16 +223,18 @@ pub fn read_back(found: &QueryResult, waited: Duration) -> ReportLine {
             format!("these credentials may push, but not read ({status}); that is enough to ship"),
         ),
         QueryResult::NotHere(status) => {
-            let status = status.map(|status| format!(" (it answers {status})"));
+            let status = status.map(|status| format!(" (it returned {status})"));
             let status = status.unwrap_or_default();
             line(
                 Status::Skipped,
                 STEP,
-                format!("cannot be read back here: this address only takes pushes{status}"),
+                format!("cannot be read back here: this URL only accepts pushes{status}"),
             )
         }
         QueryResult::Unanswered(why) => ReportLine {
-            remedy: Some("entries arrive, but queries fail: see the log of Loki's queriers".into()),
+            remedy: Some(
+                "entries arrive, but queries fail: check the log of Loki's queriers".into(),
+            ),
             ..line(
                 Status::Doubt,
                 STEP,
@@ -250,7 +252,7 @@ pub fn version(version: Option<&str>) -> ReportLine {
             "version",
             format!("Loki {}", Sanitized(version)),
         ),
-        None => line(Status::Skipped, "version", "not told"),
+        None => line(Status::Skipped, "version", "not reported"),
     }
 }
 

@@ -26,7 +26,7 @@ pub fn probed(answer: &Answered, headers: &[(String, String)]) -> Vec<ReportLine
     let address = |page: &HttpResponse| {
         line(
             Status::Good,
-            "push address",
+            "push endpoint",
             format!("answers {}", page.status),
         )
     };
@@ -38,11 +38,11 @@ pub fn probed(answer: &Answered, headers: &[(String, String)]) -> Vec<ReportLine
     let outcome = outcome::classify(page.clone().into());
     match page.status {
         _ if outcome == Outcome::Delivered => vec![
-            line(Status::Good, "push address", "takes pushes"),
+            line(Status::Good, "push endpoint", "accepts pushes"),
             if has_credentials {
                 line(Status::Good, "credentials", "accepted")
             } else {
-                line(Status::Good, "credentials", "none given, none wanted")
+                line(Status::Good, "credentials", "none set, none required")
             },
             match tenant {
                 Some(tenant) => line(
@@ -50,20 +50,24 @@ pub fn probed(answer: &Answered, headers: &[(String, String)]) -> Vec<ReportLine
                     "tenant",
                     format!("{} accepted", Sanitized(tenant)),
                 ),
-                None => line(Status::Good, "tenant", "none given, none wanted"),
+                None => line(Status::Good, "tenant", "none set, none required"),
             },
         ],
         401 if page.text.contains("no org id") => vec![
             address(page),
             bad(
                 "tenant",
-                format!("none given, but Loki wants one ({said})"),
-                "give --org-id",
+                format!("not set, but Loki requires one ({said})"),
+                "set --org-id",
             ),
         ],
         400 if page.text.contains("org ID") || page.text.contains("tenant ID") => vec![
             address(page),
-            bad("tenant", said, "check --org-id: pushing takes one tenant"),
+            bad(
+                "tenant",
+                said,
+                "check --org-id: a push requires exactly one tenant",
+            ),
         ],
         401 if has_credentials => vec![
             address(page),
@@ -77,16 +81,16 @@ pub fn probed(answer: &Answered, headers: &[(String, String)]) -> Vec<ReportLine
             address(page),
             bad(
                 "credentials",
-                format!("none given, but the server wants some ({said})"),
-                "give --username and --password, or --bearer-token",
+                format!("none set, but the server requires some ({said})"),
+                "set --username and --password, or --bearer-token",
             ),
         ],
         403 if !has_credentials => vec![
             address(page),
             bad(
                 "credentials",
-                format!("none given, and without any nobody may push ({said})"),
-                "give --username and --password, or --bearer-token; or see what stands before Loki \
+                format!("none set, and anonymous pushes are not allowed ({said})"),
+                "set --username and --password, or --bearer-token; or check what is in front of Loki \
                  (a gateway, a firewall)",
             ),
         ],
@@ -94,16 +98,16 @@ pub fn probed(answer: &Answered, headers: &[(String, String)]) -> Vec<ReportLine
             address(page),
             bad(
                 "credentials",
-                format!("known, but they may not push ({said})"),
+                format!("valid, but not allowed to push ({said})"),
                 "check what the credentials are allowed to do, and --org-id",
             ),
         ],
         400 if matches!(outcome, Outcome::Refused { .. }) => vec![bad(
-            "push address",
+            "push endpoint",
             said,
             "Loki does not accept the labels of this run",
         )],
-        status => vec![bad("push address", said, probe_remedy(status, &page.text))],
+        status => vec![bad("push endpoint", said, probe_remedy(status, &page.text))],
     }
 }
 
@@ -111,24 +115,24 @@ pub fn probed(answer: &Answered, headers: &[(String, String)]) -> Vec<ReportLine
 fn unanswered(failed: &TransportError) -> ReportLine {
     let remedy = match failed.stage {
         Step::Reach | Step::Answer => {
-            "the server answers questions, but no push: see its log and what stands before it (a \
-             proxy, a gateway), try again, or give --timeout more time"
+            "the server answers queries, but not pushes: check its log and what is in front of it (a \
+             proxy, a gateway), try again, or increase --timeout"
         }
         _ => &failed.remedy,
     };
-    bad("push address", Sanitized(&failed.text).to_string(), remedy)
+    bad("push endpoint", Sanitized(&failed.text).to_string(), remedy)
 }
 
 fn probe_remedy(status: u16, text: &str) -> &'static str {
     match status {
         404 | 405 => {
-            "something else listens there, or Loki has another base: check host, port and path in \
-             --url (a base URL, or a full URL ending in /push)"
+            "something else is listening there, or Loki uses another path prefix: check host, port \
+             and path in --url (a base URL, or a full URL ending in /push)"
         }
         413 => "something in front of Loki accepts no request of this size: see its configuration",
         429 => "Loki is up, but this tenant is over its limits: see its limits_config",
         260 => "Loki blocks pushes of this tenant: see blocked_ingestion in its limits",
-        408 | 500..=599 => "the server is up, but not well: see its log, and try again",
+        408 | 500..=599 => "the server is up but unhealthy; check its log and try again",
         _ => outcome::remedy(status, text),
     }
 }
