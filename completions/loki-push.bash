@@ -39,6 +39,7 @@ _loki_push() {
         -m|--message|--message=) :; return ;;
         --multiline|--multiline=) COMPREPLY=($(compgen -W 'auto' -- "$cur")); return ;;
         --multiline-wait|--multiline-wait=) :; return ;;
+        --unwrap|--unwrap=) COMPREPLY=($(compgen -W 'none auto docker cri journald' -- "$cur")); return ;;
         --max-line-size|--max-line-size=) :; return ;;
         --include|--include=) :; return ;;
         --exclude|--exclude=) :; return ;;
@@ -93,7 +94,7 @@ _loki_push() {
         --generate|--generate=) COMPREPLY=($(compgen -W 'man bash zsh fish' -- "$cur")); return ;;
     esac
     if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W '-f -F --follow --from --checkpoint --no-exit-entry -m --message -0 --null --multiline --multiline-wait --max-line-size --include --exclude --redact --strip-ansi -a --app -e --env --host --level -l --label --path-labels --label-field --max-streams -k --field --parse --layout --time --time-format --time-zone --batch-size --batch-bytes --flush-interval --gzip-level --buffer --on-full --max-retries --limit-rate --retry-backoff --max-backoff --timeout --connections --flush-timeout --linger --spool --spool-size --spool-sync --drain --dead-letter -u --url --addr --username --password --password-file --bearer-token --bearer-token-file --auth-header --org-id --header --ca-cert --cert --key --tls-skip-verify --proxy-url -t --tee --dry-run --summary --progress --check --generate -q --quiet -v --verbose -h --help -V --version' -- "$cur"))
+        COMPREPLY=($(compgen -W '-f -F --follow --from --checkpoint --no-exit-entry -m --message -0 --null --multiline --multiline-wait --unwrap --max-line-size --include --exclude --redact --strip-ansi -a --app -e --env --host --level -l --label --path-labels --label-field --max-streams -k --field --parse --layout --time --time-format --time-zone --batch-size --batch-bytes --flush-interval --gzip-level --buffer --on-full --max-retries --limit-rate --retry-backoff --max-backoff --timeout --connections --flush-timeout --linger --spool --spool-size --spool-sync --drain --dead-letter -u --url --addr --username --password --password-file --bearer-token --bearer-token-file --auth-header --org-id --header --ca-cert --cert --key --tls-skip-verify --proxy-url -t --tee --dry-run --summary --progress --check --generate -q --quiet -v --verbose -h --help -V --version' -- "$cur"))
     else
         _loki_push_files file
     fi

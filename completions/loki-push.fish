@@ -21,6 +21,7 @@ complete -c loki-push -s m -l message -d 'Ship one entry with this text' -x
 complete -c loki-push -s 0 -l null -d 'Records are separated by NUL instead of newline'
 complete -c loki-push -l multiline -d 'A matching line starts an entry; others are appended' -x -a 'auto'
 complete -c loki-push -l multiline-wait -d 'Close a multi-line entry after this pause' -x
+complete -c loki-push -l unwrap -d 'Take off what a container runtime or journald puts around each line' -x -a 'none auto docker cri journald'
 complete -c loki-push -l max-line-size -d 'Cut longer lines into several entries' -x
 complete -c loki-push -l include -d 'Ship only lines that match (repeatable)' -x
 complete -c loki-push -l exclude -d 'Do not ship lines that match (repeatable)' -x

@@ -37,4 +37,5 @@ mod support;
 mod systemd;
 mod threads;
 mod time;
+mod unwrap;
 mod usage;

@@ -357,6 +357,7 @@ impl FileReader {
         let mut processor = self.options.processor_with(path, id, times);
         let mut lines = self.options.lines().without_padding();
         lines.go_on(offset, false);
+        processor.begin_at(offset);
         let (mut at, mut fingerprinted) = (offset, None);
         let result = loop {
             // A file stays where it is.

@@ -3,11 +3,13 @@
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
-use std::time::UNIX_EPOCH;
+use std::time::{Instant, UNIX_EPOCH};
 
+use crate::entry::line::LineFragment;
 use crate::input::SourceOptions;
 use crate::parse::timestamp::Pace;
 use crate::process::line_time::LineTimes;
+use crate::process::unwrap::{Unwrap, Unwrapped, Unwrapper};
 
 /// At most this many lines are judged.
 const LINES: usize = 1_000;
@@ -64,6 +66,9 @@ pub(super) fn judge(
         }
     }
     lines.truncate(LINES);
+    if options.gather.unwrap != Unwrap::Off {
+        lines = unwrapped(options, &lines);
+    }
     lines.retain(|line| !line.trim_ascii().is_empty());
     // Twice: a later line may show how an earlier one is to be read.
     let mut learned = times.fresh(None);
@@ -78,6 +83,25 @@ pub(super) fn judge(
         (None, Some(line)) => Verdict::Unreadable(line),
         (first, _) => Verdict::Readable(learned.fresh(first)),
     })
+}
+
+/// The lines out of their envelopes.
+fn unwrapped(options: &SourceOptions, lines: &[String]) -> Vec<String> {
+    let mut unwrapper = Unwrapper::new(options.gather.unwrap, BYTES as usize, false);
+    let mut inner = Vec::new();
+    let mut keep = |line: Unwrapped<'_>| {
+        inner.push(String::from_utf8_lossy(line.fragment.bytes).into_owned());
+    };
+    for line in lines {
+        let fragment = LineFragment {
+            bytes: line.as_bytes(),
+            first: true,
+            end: 0,
+        };
+        unwrapper.push(fragment, Instant::now(), &mut keep);
+    }
+    unwrapper.close(&mut keep);
+    inner
 }
 
 /// Reads a file from an offset on without moving it.

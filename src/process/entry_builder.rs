@@ -23,6 +23,7 @@ use crate::parse::stack_trace::{TraceLine, TraceReader};
 use crate::parse::timestamp::Pace;
 use crate::process::clock;
 use crate::process::entry_sender::EntrySender;
+use crate::process::line_envelope::Envelope;
 use crate::process::line_time::LineTimes;
 #[cfg(feature = "cli")]
 use crate::process::redact::Redactor;
@@ -57,6 +58,12 @@ pub struct EntryBuilder {
     shape: Arc<EntryOptions>,
     streams: LabelSets,
     suffix: String,
+    /// The label sets of the streams that envelopes name.
+    by_stream: Vec<(String, LabelSets)>,
+    /// Which of them is that of the current line.
+    stream: Option<usize>,
+    /// What stood around the current line.
+    envelope: Envelope,
     file: Option<FileId>,
     reading: LineContext,
     last_level: Option<Level>,
@@ -89,6 +96,9 @@ impl EntryBuilder {
         Self {
             shape: Arc::clone(shape),
             streams,
+            by_stream: Vec::new(),
+            stream: None,
+            envelope: Envelope::default(),
             suffix: shape.suffix(),
             file,
             reading,
@@ -127,6 +137,68 @@ impl EntryBuilder {
         }
     }
 
+    /// Whether lines are shipped as they came.
+    #[cfg(feature = "cli")]
+    pub fn keeps_lines(&self) -> bool {
+        self.shape.layout == Layout::Keep
+    }
+
+    /// What stood around the next line.
+    #[cfg(feature = "cli")]
+    pub fn set_envelope(&mut self, envelope: Option<&Envelope>) {
+        self.envelope = envelope.cloned().unwrap_or_default();
+        if let Some(redactor) = &self.shape.redactor {
+            for (_, value) in &mut self.envelope.fields {
+                *value = redactor.redact(value).into_owned();
+            }
+        }
+        let Some(stream) = &self.envelope.stream else {
+            self.stream = None;
+            return;
+        };
+        let known = self.by_stream.iter().position(|(own, _)| own == stream);
+        let at = known.unwrap_or_else(|| {
+            let sets = self.streams.of_stream(stream);
+            self.by_stream.push((stream.clone(), sets));
+            self.by_stream.len() - 1
+        });
+        self.stream = Some(at);
+    }
+
+    fn label_sets(&mut self) -> &mut LabelSets {
+        match self.stream {
+            None => &mut self.streams,
+            Some(at) => &mut self.by_stream[at].1,
+        }
+    }
+
+    /// The text of a line without what stands before it in the same text.
+    fn inner<'a>(&self, text: &'a str) -> &'a str {
+        text.get(self.envelope.inner..).unwrap_or(text)
+    }
+
+    /// The level of a line in which `found` was read. The journal's default is info: what the line
+    /// says itself is then better.
+    fn enveloped_level(&self, found: Option<Level>) -> Option<Level> {
+        match self.envelope.level.filter(|_| self.shape.read_level) {
+            Some(Level::Info) => found.or(Some(Level::Info)),
+            Some(level) => Some(level),
+            None => found,
+        }
+    }
+
+    /// What is appended to a line that is kept as it came.
+    fn kept_tail(&self) -> Option<String> {
+        if self.envelope.fields.is_empty() || self.shape.layout != Layout::Keep {
+            return None;
+        }
+        let fields = self.envelope.fields.iter();
+        let fields = fields.map(|(name, value)| (name.as_str(), value.as_str()));
+        let mut tail = String::new();
+        crate::process::layout::append_fields(&mut tail, self.shape.given_fields().chain(fields));
+        (tail.len() <= self.shape.max_line / 2).then_some(tail)
+    }
+
     /// How long a piece of a line may be so that it fits into an entry with what is appended.
     pub fn room(&self) -> usize {
         self.shape.max_line - self.suffix.len()
@@ -149,13 +221,14 @@ impl EntryBuilder {
         if !piece.first {
             self.entries(&text, piece.end, now);
         } else if self.shape.needs_fields() {
+            let inner = self.inner(&text);
             let plain =
-                crate::process::decoration::of_fields(&text, self.shape.parse, self.shape.layout);
+                crate::process::decoration::of_fields(inner, self.shape.parse, self.shape.layout);
             let mut found = Vec::new();
             let message = self.read_fields(&text, &plain, &mut found);
             self.entries(&message, piece.end, now);
         } else {
-            self.read_level_and_time(&text);
+            self.read_level_and_time(self.inner(&text));
             self.entries(&text, piece.end, now);
         }
     }
@@ -249,14 +322,20 @@ impl EntryBuilder {
             None => None,
             Some(times) => times.read(&self.shape, text),
         };
+        let level = self.enveloped_level(level);
         let level = self.level_for(text, level);
-        let labels = self.streams.of_level(level);
+        let labels = match self.stream {
+            None => self.streams.of_level(level),
+            Some(at) => self.by_stream[at].1.of_level(level),
+        };
         // Lines of one level mostly follow one another: counting owners is not for free.
         if !Arc::ptr_eq(&self.reading.labels, labels) {
             self.reading.labels = Arc::clone(labels);
         }
         self.reading.time = self.time_for(time);
-        if self.reading.tail.len() != self.suffix.len() {
+        if let Some(tail) = self.kept_tail() {
+            self.reading.tail = tail;
+        } else if self.reading.tail != self.suffix {
             self.reading.tail.clone_from(&self.suffix);
         }
     }
@@ -282,9 +361,16 @@ impl EntryBuilder {
             let is_label = |name: &str| shape.label_fields.iter().any(|label| label.field == name);
             parsed.message = crate::process::layout::take_message(found, is_label);
         }
+        let around = self.envelope.fields.iter().map(|(name, value)| Field {
+            name: Cow::Owned(name.clone()),
+            value: Cow::Owned(value.clone()),
+            twin: false,
+        });
+        found.extend(around);
+        let inner = self.inner(text);
         let time = match &mut self.times {
             None => None,
-            Some(times) => times.read_found(&shape, text, found),
+            Some(times) => times.read_found(&shape, inner, found),
         };
         self.reading.time = self.time_for(time);
 
@@ -298,8 +384,9 @@ impl EntryBuilder {
         } else {
             None
         };
-        let level = self.level_for(text, level);
-        self.reading.labels = self.streams.of_fields(level, found, &mut used);
+        let level = self.enveloped_level(level);
+        let level = self.level_for(inner, level);
+        self.reading.labels = self.label_sets().of_fields(level, found, &mut used);
 
         let left = found
             .iter()
@@ -329,7 +416,7 @@ impl EntryBuilder {
                 parsed.message
             }
             None => {
-                self.reading.tail.clone_from(&self.suffix);
+                self.reading.tail = self.kept_tail().unwrap_or_else(|| self.suffix.clone());
                 self.reading.metadata.clear();
                 Cow::Borrowed(text)
             }
@@ -364,7 +451,8 @@ impl EntryBuilder {
             held.stamp(|| first);
         }
         self.last_time = found.or(self.last_time);
-        self.last_time.unwrap_or(UNSTAMPED)
+        let around = self.envelope.time.filter(|_| self.times.is_none());
+        around.or(self.last_time).unwrap_or(UNSTAMPED)
     }
 
     /// Adds a message, cut to what fits into an entry with its tail.

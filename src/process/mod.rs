@@ -7,6 +7,7 @@ pub mod entry_sender;
 #[cfg(feature = "cli")]
 pub mod filter;
 pub mod layout;
+pub mod line_envelope;
 #[cfg(feature = "cli")]
 pub mod line_processor;
 pub mod line_time;
@@ -20,3 +21,5 @@ pub mod redact;
 pub mod stamp;
 pub mod stream_labels;
 pub mod throttle;
+#[cfg(feature = "cli")]
+pub mod unwrap;

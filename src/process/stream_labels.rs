@@ -40,6 +40,19 @@ impl LabelSets {
         }
     }
 
+    /// The sets of one of several streams in the same source.
+    #[cfg(feature = "cli")]
+    #[must_use]
+    pub fn of_stream(&self, stream: &str) -> Self {
+        Self {
+            base: self.base.with([("stream", stream)]),
+            by_level: Default::default(),
+            by_fields: HashMap::new(),
+            label_fields: self.label_fields.clone(),
+            limit: Arc::clone(&self.limit),
+        }
+    }
+
     /// Adds the labels that the source's path gives, as far as the limits allow.
     pub fn add_path_labels(&mut self, labels: &[(String, String)]) {
         // A level that is found is one label more.

@@ -4,12 +4,27 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::input::open_file::StartAt;
 use crate::parse::units::{parse_duration, parse_size};
 
 const HEADING: &str = "Input";
+
+/// What is taken off each line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Unwrap {
+    /// Nothing.
+    None,
+    /// Whatever the first lines have.
+    Auto,
+    /// Docker's json-file log.
+    Docker,
+    /// The log of Kubernetes' container runtimes.
+    Cri,
+    /// `journalctl -o json`.
+    Journald,
+}
 
 /// What is read.
 #[derive(Debug, Args)]
@@ -73,6 +88,14 @@ pub struct Input {
     /// Close a multi-line entry after this pause
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
     pub multiline_wait: Duration,
+
+    /// Take off what a container runtime or journald puts around each line
+    ///
+    /// Its time becomes the entry's time (unless --time is used), its stream the label `stream`, and
+    /// the parts of a line are joined. auto decides by the first lines of each input, and also takes
+    /// off a prefix before JSON.
+    #[arg(long, value_enum, value_name = "ENVELOPE", default_value = "none")]
+    pub unwrap: Unwrap,
 
     /// Cut longer lines into several entries
     ///

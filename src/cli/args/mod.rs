@@ -17,7 +17,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, 
 
 pub use self::connection::Connection;
 pub use self::delivery::{Delivery, DrainArg};
-pub use self::input::Input;
+pub use self::input::{Input, Unwrap};
 pub use self::labels::Labels;
 pub use self::output::{Document, Output, Progress, Summary};
 pub use crate::parse::units::{parse_bool, parse_duration, parse_size};

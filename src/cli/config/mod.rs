@@ -28,6 +28,7 @@ use crate::http::client::HttpSettings;
 use crate::pipeline::Settings;
 use crate::process::line_processor::LineOptions;
 use crate::process::options::{EntryOptions, TimeSource};
+use crate::process::unwrap::Unwrap;
 use crate::report::messages::{Reporter, Verbosity};
 use crate::storage::spool;
 
@@ -113,7 +114,7 @@ impl Config {
         )?;
         warnings.extend(labels::label_count_warning(&shape));
         let gather = regex::line_options(&cli.input)?;
-        let dated = shape.time != TimeSource::Arrival;
+        let dated = shape.time != TimeSource::Arrival || gather.unwrap != Unwrap::Off;
         let settings = delivery::settings(&cli, sending, target, dated)?;
         let args::Cli {
             input,

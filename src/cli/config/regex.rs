@@ -14,6 +14,7 @@ use crate::process::line_processor::LineOptions;
 use crate::process::multiline::{EntryStart, Multiline};
 use crate::process::path_labels::PathLabels;
 use crate::process::redact::Redactor;
+use crate::process::unwrap::{Kind, Unwrap};
 
 /// How lines are joined and filtered.
 pub fn line_options(input: &args::Input) -> Result<LineOptions> {
@@ -25,7 +26,18 @@ pub fn line_options(input: &args::Input) -> Result<LineOptions> {
         set("--include", &input.include)?,
         set("--exclude", &input.exclude)?,
     );
-    Ok(LineOptions::new(multiline, filter, input.strip_ansi))
+    Ok(LineOptions::new(
+        multiline,
+        filter,
+        input.strip_ansi,
+        match input.unwrap {
+            args::Unwrap::None => Unwrap::Off,
+            args::Unwrap::Auto => Unwrap::Auto,
+            args::Unwrap::Docker => Unwrap::Only(Kind::Docker),
+            args::Unwrap::Cri => Unwrap::Only(Kind::Cri),
+            args::Unwrap::Journald => Unwrap::Only(Kind::Journald),
+        },
+    ))
 }
 
 /// What `--redact` replaces.

@@ -114,6 +114,7 @@ impl TailedFile {
             failed: None,
             processor: options.processor(path, Some(id)),
         };
+        tail.processor.begin_at(offset);
         tail.remember()?;
         Ok(tail)
     }

@@ -72,7 +72,7 @@ impl Level {
     }
 
     /// The level of a syslog severity (RFC 5424, table 2): 0 emergency … 7 debug.
-    const fn from_syslog(severity: u8) -> Self {
+    pub(crate) const fn from_syslog(severity: u8) -> Self {
         match severity {
             0 => Self::Fatal,
             1 | 2 => Self::Critical,

@@ -42,6 +42,13 @@ pub fn from_http_date(text: &str) -> Option<i64> {
     i64::try_from(time.as_nanosecond()).ok()
 }
 
+/// The time that RFC 3339 writes, with an offset or `Z`, in nanoseconds since the epoch.
+#[must_use]
+pub fn from_rfc3339(text: &str) -> Option<i64> {
+    let time: Timestamp = text.parse().ok()?;
+    i64::try_from(time.as_nanosecond()).ok()
+}
+
 /// Appends `ns` nanoseconds since the epoch as RFC 3339 in UTC, always with nine digits of
 /// fraction: `2024-01-02T03:04:05.000000006Z`.
 pub fn format_rfc3339(ns: i64, out: &mut String) {
