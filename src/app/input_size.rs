@@ -1,6 +1,4 @@
-//! How much there is to read, where that is known before.
-//!
-//! Knows what each kind of input is to a progress bar. Reads nothing.
+//! The size of the input, for the progress bar, where it is known before it is read.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,33 +10,33 @@ use crate::input::files::STDIN;
 use crate::input::size;
 use crate::storage::checkpoint::Checkpoint;
 
-/// What the input is to a progress bar.
+/// How much there is to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InputSize {
     /// Nobody knows when it ends.
-    Open,
-    /// Files that are read to their end; how much that is, where it is known.
-    FileReader(Option<u64>),
+    Unbounded,
+    /// Files that are read to their end, and their bytes, where these are known.
+    Files(Option<u64>),
 }
 
-/// Looks at the input. The checkpoint is one to look at, not that of the run.
-pub fn of(input: &Input, checkpoint: Option<&Checkpoint>) -> InputSize {
+/// Looks at the input. The checkpoint is a copy to look at, not that of the run.
+pub fn estimate(input: &Input, checkpoint: Option<&Checkpoint>) -> InputSize {
     match input {
-        Input::Stdin => stdin().map_or(InputSize::Open, |bytes| InputSize::FileReader(Some(bytes))),
-        Input::Message(_) | Input::Drain | Input::Command { .. } => InputSize::Open,
-        Input::Files(files) if files.follow => InputSize::Open,
+        Input::Stdin => stdin().map_or(InputSize::Unbounded, |bytes| InputSize::Files(Some(bytes))),
+        Input::Message(_) | Input::Drain | Input::Command { .. } => InputSize::Unbounded,
+        Input::Files(files) if files.follow => InputSize::Unbounded,
         Input::Files(files) => {
             let is_stdin = |name: &PathBuf| name.as_os_str() == STDIN;
             let (given, named): (Vec<_>, Vec<_>) = files.names.iter().cloned().partition(is_stdin);
-            // However often it is named, it is read once.
+            // However often standard input is named, it is read once.
             let given = if given.is_empty() { Some(0) } else { stdin() };
             let named = size::bytes(&named, files.begin, checkpoint);
-            InputSize::FileReader(given.zip(named).map(|(given, named)| given + named))
+            InputSize::Files(given.zip(named).map(|(given, named)| given + named))
         }
     }
 }
 
-/// What is left of a file on standard input.
+/// The rest of a regular file on standard input.
 fn stdin() -> Option<u64> {
     let stdin = io::stdin();
     let stat = fstat(&stdin).ok()?;

@@ -67,7 +67,7 @@ pub(super) fn start_sources(
                 };
                 processor.line(line, Instant::now());
                 processor.end();
-                processor.hand_in(&context.intake, text.len());
+                processor.hand_in(&context.sender, text.len());
                 0
             })?;
         }
@@ -125,8 +125,8 @@ fn source_options(
     labelled: bool,
 ) -> SourceOptions {
     let SourceContext {
-        intake,
-        stop,
+        sender,
+        shutdown,
         checkpoint,
         reporter,
     } = context;
@@ -141,9 +141,9 @@ fn source_options(
         labelled,
         begin,
         checkpoint,
-        intake,
+        intake: sender,
         own: own_files(config),
-        stop,
+        stop: shutdown,
         reporter,
     }
 }

@@ -102,8 +102,8 @@ pub fn run(config: &Config) -> Result<u8> {
         .start(move |end| tell_end(Event::StageEnded(end)))
         .context("cannot start a thread")?;
     let context = SourceContext {
-        intake: pipeline.intake(),
-        stop: Arc::clone(&shutdown),
+        sender: pipeline.intake(),
+        shutdown: Arc::clone(&shutdown),
         checkpoint: checkpoint.clone(),
         reporter,
     };
@@ -153,10 +153,10 @@ fn progress(config: &Config, spool: Option<&Spool>, reporter: Reporter) -> Optio
     // One to look at: looking ahead meets the files in it. Its trouble is that of the one in use.
     let checkpoint =
         open_checkpoint(config, spool, false, Reporter::new(Verbosity::Silent)).ok()?;
-    let bytes = match input_size::of(&config.input, checkpoint.as_ref()) {
-        InputSize::FileReader(bytes) => bytes,
-        InputSize::Open if always => None,
-        InputSize::Open => return None,
+    let bytes = match input_size::estimate(&config.input, checkpoint.as_ref()) {
+        InputSize::Files(bytes) => bytes,
+        InputSize::Unbounded if always => None,
+        InputSize::Unbounded => return None,
     };
     let now = Instant::now();
     Some(if draws {

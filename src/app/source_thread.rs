@@ -16,8 +16,8 @@ use crate::sync::shutdown::Shutdown;
 
 /// What a source is given.
 pub(super) struct SourceContext {
-    pub(super) intake: EntrySender,
-    pub(super) stop: Arc<Shutdown>,
+    pub(super) sender: EntrySender,
+    pub(super) shutdown: Arc<Shutdown>,
     pub(super) checkpoint: Option<Arc<Checkpoint>>,
     pub(super) reporter: Reporter,
 }

@@ -45,7 +45,7 @@ pub(super) fn start(
 ) -> Result<RunningSources> {
     signals::restore_sigchld().context("cannot listen for signals")?;
     let name = command::name(command);
-    let senders = STREAMS.map(|_| context.intake.apart());
+    let senders = STREAMS.map(|_| context.sender.apart());
     let (stdout, stdout_writer) = io::pipe().context("cannot open a pipe")?;
     let (stderr, stderr_writer) = io::pipe().context("cannot open a pipe")?;
     let (handle, cancel) = cancel::new().context("cannot open a pipe")?;
