@@ -486,7 +486,7 @@ fn errors_name_the_setting_and_the_remedy() {
             "max_backoff",
             "increase it",
         ),
-        (base().tenant("a\nb"), "tenant", "trim"),
+        (base().tenant("a\nb"), "tenant", "letters, digits"),
         (secure().ca_certificate("junk"), "ca_certificate", "in PEM"),
         (
             secure().client_certificate("junk", "junk"),
@@ -537,11 +537,11 @@ fn troubles_speak_of_settings_and_not_of_options() {
         ),
         (
             Config::new(secure.url()).ca_certificate(pem(&theirs)),
-            &["not signed by the authority in Config::ca_certificate"],
+            &["not signed by the CA in Config::ca_certificate"],
         ),
         (
             Config::new(choosy.url()).ca_certificate(pem(&authority)),
-            &["give Config::client_certificate"],
+            &["set Config::client_certificate"],
         ),
         (
             Config::new("http://loki.invalid").proxy(away.url()),
