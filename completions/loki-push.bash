@@ -36,6 +36,7 @@ _loki_push() {
     case $option in
         --from|--from=) COMPREPLY=($(compgen -W 'start end' -- "$cur")); return ;;
         --checkpoint|--checkpoint=) _loki_push_files file; return ;;
+        --exclude-path|--exclude-path=) :; return ;;
         -m|--message|--message=) :; return ;;
         --multiline|--multiline=) COMPREPLY=($(compgen -W 'auto' -- "$cur")); return ;;
         --multiline-wait|--multiline-wait=) :; return ;;
@@ -94,7 +95,7 @@ _loki_push() {
         --generate|--generate=) COMPREPLY=($(compgen -W 'man bash zsh fish' -- "$cur")); return ;;
     esac
     if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W '-f -F --follow --from --checkpoint --no-exit-entry -m --message -0 --null --multiline --multiline-wait --unwrap --max-line-size --include --exclude --redact --strip-ansi -a --app -e --env --host --level -l --label --path-labels --label-field --max-streams -k --field --parse --layout --time --time-format --time-zone --batch-size --batch-bytes --flush-interval --gzip-level --buffer --on-full --max-retries --limit-rate --retry-backoff --max-backoff --timeout --connections --flush-timeout --linger --spool --spool-size --spool-sync --drain --dead-letter -u --url --addr --username --password --password-file --bearer-token --bearer-token-file --auth-header --org-id --header --ca-cert --cert --key --tls-skip-verify --proxy-url -t --tee --dry-run --summary --progress --check --generate -q --quiet -v --verbose -h --help -V --version' -- "$cur"))
+        COMPREPLY=($(compgen -W '-f -F --follow --from --checkpoint --exclude-path --no-exit-entry -m --message -0 --null --multiline --multiline-wait --unwrap --max-line-size --include --exclude --redact --strip-ansi -a --app -e --env --host --level -l --label --path-labels --label-field --max-streams -k --field --parse --layout --time --time-format --time-zone --batch-size --batch-bytes --flush-interval --gzip-level --buffer --on-full --max-retries --limit-rate --retry-backoff --max-backoff --timeout --connections --flush-timeout --linger --spool --spool-size --spool-sync --drain --dead-letter -u --url --addr --username --password --password-file --bearer-token --bearer-token-file --auth-header --org-id --header --ca-cert --cert --key --tls-skip-verify --proxy-url -t --tee --dry-run --summary --progress --check --generate -q --quiet -v --verbose -h --help -V --version' -- "$cur"))
     else
         _loki_push_files file
     fi

@@ -16,6 +16,7 @@ complete -c loki-push -n __loki_push_dashes -f -a '(__loki_push_command)'
 complete -c loki-push -s f -s F -l follow -d 'Follow each FILE as it grows, like tail -F'
 complete -c loki-push -l from -d 'Where to start in a file that has no checkpoint [default: end with -f, else start]' -x -a 'start end'
 complete -c loki-push -l checkpoint -d 'Record progress in this file, and resume from there' -r -F
+complete -c loki-push -l exclude-path -d 'Leave out files that match (repeatable)' -x
 complete -c loki-push -l no-exit-entry -d 'Do not ship the final entry that records how the command ended'
 complete -c loki-push -s m -l message -d 'Ship one entry with this text' -x
 complete -c loki-push -s 0 -l null -d 'Records are separated by NUL instead of newline'

@@ -27,6 +27,7 @@ mod progress;
 mod real;
 mod recipes;
 mod redact;
+mod rotation;
 mod shells;
 mod signals;
 mod spool;

@@ -16,6 +16,7 @@ use crate::input::SourceOptions;
 use crate::input::cancel;
 use crate::input::files::{FileReader, STDIN};
 use crate::input::follow::Follower;
+use crate::input::glob::Excluded;
 use crate::input::open_file::StartAt;
 use crate::input::own_files::OwnFiles;
 use crate::process::entry_builder::EntryBuilder;
@@ -142,6 +143,10 @@ fn source_options(
         begin,
         checkpoint,
         intake: sender,
+        excluded: match &config.input {
+            Input::Files(files) => files.excluded.clone(),
+            _ => Excluded::default(),
+        },
         own: own_files(config),
         stop: shutdown,
         reporter,

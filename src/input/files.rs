@@ -107,6 +107,9 @@ impl FileReader {
         let mut rest = given;
         while let Some((path, more)) = rest.split_first() {
             rest = more;
+            if self.options.excluded.contain(path) {
+                continue;
+            }
             let start = self.start(path);
             let end = if path.as_os_str() == STDIN {
                 self.stdin(rest.is_empty());
@@ -137,7 +140,7 @@ impl FileReader {
 
     fn pattern(&mut self, pattern: &Path, start: StartAt) -> ReadEnd {
         let mut paths = glob::matches(pattern);
-        paths.retain(|path| !self.is_own(path));
+        paths.retain(|path| !self.is_own(path) && !self.options.excluded.contain(path));
         if paths.is_empty() {
             self.failed(pattern, "no file matches");
         }

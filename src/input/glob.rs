@@ -1,6 +1,6 @@
-//! Names: what stands for a file on the command line, and the label its lines get.
+//! Patterns: which files they match, and where new ones may appear.
 //!
-//! The one user of the crate `glob`. Looks into directories, opens nothing.
+//! The one user of the crate `glob`. Braces and `[^…]` are rewritten to what that knows.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use crate::storage::checkpoint;
 
-/// Whether a name is a quoted pattern: it has a wildcard, and no file bears it as it is.
+/// Whether a name is a pattern: it has a wildcard, and there is no file of that name.
 pub fn is_pattern(name: &Path) -> bool {
-    is_wild(name) && fs::symlink_metadata(name).is_err()
+    let has_braces = || name.to_str().is_some_and(|text| braces(text).is_some());
+    (is_wild(name) || has_braces()) && fs::symlink_metadata(name).is_err()
 }
 
 fn is_wild(name: &Path) -> bool {
@@ -25,9 +26,109 @@ fn is_wild(name: &Path) -> bool {
 /// What is wrong with it.
 pub fn check(name: &Path) -> Result<(), String> {
     let text = name.to_str().ok_or("a pattern must be UTF-8")?;
-    glob::Pattern::new(text)
-        .map(drop)
-        .map_err(|error| error.msg.to_owned())
+    compile(text).map(drop)
+}
+
+fn compile(text: &str) -> Result<Vec<glob::Pattern>, String> {
+    let patterns = expanded(text).into_iter();
+    patterns
+        .map(|text| glob::Pattern::new(&text).map_err(|error| error.msg.to_owned()))
+        .collect()
+}
+
+/// The patterns without braces that one stands for, with `[!…]` for `[^…]`.
+fn expanded(text: &str) -> Vec<String> {
+    let Some((start, parts, end)) = braces(text) else {
+        return vec![text.replace("[^", "[!")];
+    };
+    let (before, after) = (&text[..start], &text[end..]);
+    let parts = parts.into_iter();
+    parts
+        .flat_map(|part| expanded(&format!("{before}{part}{after}")))
+        .collect()
+}
+
+/// The first braces with a comma in them: where they start, what is between the commas, and where
+/// they end.
+fn braces(text: &str) -> Option<(usize, Vec<&str>, usize)> {
+    for (start, _) in text.match_indices('{') {
+        let (mut depth, mut from, mut parts) = (0, start + 1, Vec::new());
+        for (at, byte) in text.bytes().enumerate().skip(start) {
+            match byte {
+                b'{' => depth += 1,
+                b',' if depth == 1 => {
+                    parts.push(&text[from..at]);
+                    from = at + 1;
+                }
+                b'}' if depth == 1 && !parts.is_empty() => {
+                    parts.push(&text[from..at]);
+                    return Some((start, parts, at + 1));
+                }
+                b'}' if depth == 1 => break,
+                b'}' => depth -= 1,
+                _ => {}
+            }
+        }
+    }
+    None
+}
+
+/// The same for a path; one that is not UTF-8 stands for itself.
+fn expanded_path(pattern: &Path) -> Vec<PathBuf> {
+    match pattern.to_str() {
+        Some(text) => expanded(text).into_iter().map(PathBuf::from).collect(),
+        None => vec![pattern.to_owned()],
+    }
+}
+
+/// Files that are left out, by their name or their path.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Excluded(Vec<glob::Pattern>);
+
+impl Excluded {
+    /// The files that match one of these patterns.
+    ///
+    /// # Errors
+    /// What is wrong with one of them.
+    pub fn new(patterns: &[String]) -> Result<Self, String> {
+        let mut compiled = Vec::new();
+        for pattern in patterns {
+            let found = compile(pattern).map_err(|why| format!("`{pattern}`: {why}"))?;
+            compiled.extend(found);
+        }
+        Ok(Self(compiled))
+    }
+
+    /// Whether a file is left out.
+    pub fn contain(&self, path: &Path) -> bool {
+        let options = glob::MatchOptions {
+            require_literal_leading_dot: false,
+            ..OPTIONS
+        };
+        self.0.iter().any(|pattern| {
+            if pattern.as_str().contains('/') {
+                let key = checkpoint::key(path);
+                [path, &key]
+                    .iter()
+                    .any(|path| pattern.matches_with(&path.to_string_lossy(), options))
+            } else {
+                let name = path.file_name().unwrap_or_default();
+                pattern.matches_with(&name.to_string_lossy(), options)
+            }
+        })
+    }
+}
+
+/// Why the folder of a pattern cannot be listed, if that is why nothing matches.
+pub fn unreadable_folder(pattern: &Path) -> Option<String> {
+    let folder = pattern.ancestors().skip(1).find(|dir| !is_pattern(dir))?;
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    let why = fs::read_dir(folder).err()?;
+    Some(format!("{}: {why}", folder.display()))
 }
 
 const OPTIONS: glob::MatchOptions = glob::MatchOptions {
@@ -41,14 +142,12 @@ const OPTIONS: glob::MatchOptions = glob::MatchOptions {
 /// found by the pattern.
 pub fn orphaned(pattern: &Path, paths: Vec<PathBuf>) -> Vec<PathBuf> {
     let absolute = checkpoint::key(pattern);
-    let absolute = absolute
-        .to_str()
-        .and_then(|text| glob::Pattern::new(text).ok());
+    let absolute = absolute.to_str().and_then(|text| compile(text).ok());
     let mut orphaned = paths;
     orphaned.retain(|path| {
         let text = path.to_string_lossy();
         let fits = |pattern: &glob::Pattern| pattern.matches_with(&text, OPTIONS);
-        absolute.as_ref().is_some_and(fits)
+        absolute.iter().flatten().any(fits)
             && fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
     });
     orphaned.sort();
@@ -65,8 +164,11 @@ pub fn orphaned(pattern: &Path, paths: Vec<PathBuf>) -> Vec<PathBuf> {
 /// The files that a pattern matches now, sorted by name; as in a shell, a wildcard matches no
 /// leading dot. What cannot be looked into has no match.
 pub fn matches(pattern: &Path) -> Vec<PathBuf> {
-    let mut found = walk(pattern);
+    let patterns = expanded_path(pattern).into_iter();
+    let mut found: Vec<PathBuf> = patterns.flat_map(|pattern| walk(&pattern)).collect();
     found.retain(|path| !path.is_dir());
+    found.sort();
+    found.dedup();
     found
 }
 
@@ -114,6 +216,13 @@ fn below(dir: &Path) -> Vec<PathBuf> {
 
 /// The directories in which something may appear that a pattern matches, as they are now.
 pub fn directories(pattern: &Path) -> Vec<PathBuf> {
+    let patterns = expanded_path(pattern).into_iter();
+    patterns
+        .flat_map(|pattern| directories_of(&pattern))
+        .collect()
+}
+
+fn directories_of(pattern: &Path) -> Vec<PathBuf> {
     let parent = match pattern.parent() {
         None => return Vec::new(),
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
@@ -124,7 +233,7 @@ pub fn directories(pattern: &Path) -> Vec<PathBuf> {
     }
     let mut found = walk(parent);
     found.retain(|path| path.is_dir());
-    found.extend(directories(parent));
+    found.extend(directories_of(parent));
     found
 }
 
@@ -155,6 +264,33 @@ mod tests {
         assert_eq!(orphaned(&at("*.log"), gone), [at("z.log")]);
         assert!(check(&at("[a")).is_err() && check(&at("**.log")).is_err());
         assert!(check(&at("*/[ab]?.log")).is_ok());
+    }
+
+    #[test]
+    fn braces_and_negations_mean_what_a_shell_makes_of_them() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a.log", "b.log", "c.txt", "{x,y}.log"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        let found = |pattern: &str| {
+            let found = matches(&dir.path().join(pattern)).into_iter();
+            let names = found.map(|path| path.file_name().unwrap().to_owned());
+            names
+                .map(|name| name.into_string().unwrap())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(found("{a,c}.*"), ["a.log", "c.txt"]);
+        assert_eq!(found("{a,{b,c}}.{log,txt}"), ["a.log", "b.log", "c.txt"]);
+        assert_eq!(found("[^a].log"), ["b.log"]);
+        assert_eq!(found("[!a].log"), ["b.log"]);
+        assert!(is_pattern(&dir.path().join("{a,b}.log")));
+        assert!(!is_pattern(&dir.path().join("{x,y}.log")));
+        assert!(!is_pattern(Path::new("no{braces}")));
+        let excluded = Excluded::new(&["*.{txt,gz}".into(), "**/b/*".into()]).unwrap();
+        let is_left_out = |path: &str| excluded.contain(Path::new(path));
+        assert!(is_left_out("/a/c.txt") && is_left_out("/a/b/c.log"));
+        assert!(!is_left_out("/a/c.log"));
+        assert!(Excluded::new(&["[a".into()]).is_err());
     }
 
     #[test]

@@ -120,6 +120,7 @@ impl LineSplitter {
 
     /// The next whole line, or piece of a line that is too long.
     pub fn next_piece(&mut self) -> Option<LineFragment<'_>> {
+        self.skip_mark();
         self.skip_nuls();
         let found = memchr::memchr(self.delimiter, &self.buffer[self.scanned..self.filled]);
         let end = found.map_or(self.filled, |at| self.scanned + at);
@@ -137,6 +138,7 @@ impl LineSplitter {
 
     /// What is left at the end of the input: a last line without its end.
     pub fn rest(&mut self) -> Option<LineFragment<'_>> {
+        self.skip_mark();
         self.skip_nuls();
         let (start, filled) = (self.start, self.filled);
         (filled > start).then(|| self.hand_out(self.trimmed(filled), filled, false))
@@ -156,6 +158,16 @@ impl LineSplitter {
     /// Whether that byte goes on with a line whose beginning was handed out.
     pub fn mid_line(&self) -> bool {
         self.mid_line
+    }
+
+    /// Leaves out a byte order mark at the start of the input.
+    fn skip_mark(&mut self) {
+        const MARK: &[u8] = b"\xef\xbb\xbf";
+        if self.offset == 0 && self.buffer[self.start..self.filled].starts_with(MARK) {
+            self.start += MARK.len();
+            self.scanned = self.scanned.max(self.start);
+            self.offset += MARK.len() as u64;
+        }
     }
 
     fn skip_nuls(&mut self) {

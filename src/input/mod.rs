@@ -55,6 +55,8 @@ pub struct SourceOptions {
     pub checkpoint: Option<Arc<Checkpoint>>,
     /// Where chunks are handed in.
     pub intake: EntrySender,
+    /// The files that are left out.
+    pub excluded: glob::Excluded,
     /// The files that this process writes.
     pub own: own_files::OwnFiles,
     /// How the run goes on.
@@ -102,7 +104,8 @@ impl SourceOptions {
         let origin = if self.labelled { &origin[..] } else { &[] };
         let builder = EntryBuilder::new(&self.shape, origin, file)
             .with_path(name)
-            .with_times(times);
+            .with_times(times)
+            .named(&label);
         LineProcessor::new(&self.gather, builder)
     }
 }

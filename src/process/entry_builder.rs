@@ -6,6 +6,7 @@
 
 use crate::process::options::EntryOptions;
 use crate::process::options::TimeSource;
+use crate::report::messages::Message;
 #[cfg(test)]
 mod tests;
 
@@ -79,6 +80,9 @@ pub struct EntryBuilder {
     filtered: usize,
     bytes: usize,
     read_to: u64,
+    /// The file that is read, until it is reported that its text is not UTF-8.
+    reported_as: Option<String>,
+    is_invalid: bool,
 }
 
 impl EntryBuilder {
@@ -112,6 +116,8 @@ impl EntryBuilder {
             filtered: 0,
             bytes: 0,
             read_to: 0,
+            reported_as: None,
+            is_invalid: false,
         }
     }
 
@@ -199,6 +205,15 @@ impl EntryBuilder {
         (tail.len() <= self.shape.max_line / 2).then_some(tail)
     }
 
+    /// Reports it once if the text of this file is not UTF-8.
+    #[must_use]
+    pub fn named(self, file: &str) -> Self {
+        Self {
+            reported_as: Some(file.to_owned()),
+            ..self
+        }
+    }
+
     /// How long a piece of a line may be so that it fits into an entry with what is appended.
     pub fn room(&self) -> usize {
         self.shape.max_line - self.suffix.len()
@@ -213,6 +228,7 @@ impl EntryBuilder {
             return;
         }
         let text = read_text(piece.bytes);
+        self.is_invalid |= matches!(text, Cow::Owned(_));
         #[cfg(feature = "cli")]
         let text = match &self.shape.redactor {
             Some(redactor) => Cow::Owned(redactor.redact(&text).into_owned()),
@@ -285,6 +301,11 @@ impl EntryBuilder {
     /// Hands in what was made since the last time, of `bytes` of input. What nobody takes any more
     /// is left, and counted so.
     pub fn hand_in(&mut self, intake: &EntrySender, bytes: usize) {
+        if self.is_invalid
+            && let Some(what) = self.reported_as.take()
+        {
+            intake.reporter().say(&Message::NotUtf8 { what: &what });
+        }
         self.bytes += bytes;
         let is_held = self.is_held();
         if let Some(times) = &mut self.times {

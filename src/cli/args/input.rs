@@ -65,6 +65,12 @@ pub struct Input {
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
 
+    /// Leave out files that match (repeatable)
+    ///
+    /// A pattern without `/` is compared with the file's name, any other one with its whole path.
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude_path: Vec<String>,
+
     /// Do not ship the final entry that records how the command ended
     #[arg(long)]
     pub no_exit_entry: bool,

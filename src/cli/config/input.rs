@@ -37,6 +37,8 @@ pub struct Files {
     pub names: Vec<PathBuf>,
     /// Whether they are followed.
     pub follow: bool,
+    /// The files that are left out.
+    pub excluded: glob::Excluded,
     /// Where to start in a file without a checkpoint.
     pub begin: StartAt,
     /// Whether entries get the label `filename`.
@@ -110,6 +112,7 @@ fn files(input: args::Input, tee: bool) -> Result<Files> {
         files: names,
         follow,
         from,
+        exclude_path,
         checkpoint,
         ..
     } = input;
@@ -148,6 +151,8 @@ fn files(input: args::Input, tee: bool) -> Result<Files> {
         labelled: names.len() > 1 || patterns > 0,
         names,
         follow,
+        excluded: glob::Excluded::new(&exclude_path)
+            .map_err(|why| anyhow!("--exclude-path: {why}"))?,
         begin: from.unwrap_or(default),
         checkpoint,
     })

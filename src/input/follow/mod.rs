@@ -118,6 +118,9 @@ impl Follower {
             files: BTreeMap::new(),
         };
         for path in given {
+            if follower.context.options.excluded.contain(path) {
+                continue;
+            }
             let checkpoint = follower.context.options.checkpoint.as_ref();
             // An earlier run looked for it, so a file that it did not see is new.
             let is_awaited = checkpoint.is_some_and(|checkpoint| checkpoint.watch(path));
@@ -134,7 +137,9 @@ impl Follower {
                 let found = follower.expand(at, start);
                 if found == 0 {
                     let what = &*path.to_string_lossy();
-                    let message = Message::AwaitedPattern { what, why: None };
+                    let why = glob::unreadable_folder(path);
+                    let why = why.as_deref();
+                    let message = Message::AwaitedPattern { what, why };
                     follower.context.options.reporter.say(&message);
                 }
             } else {
@@ -397,8 +402,14 @@ impl Follower {
         let history = &mut self.context.history;
         Ok(match history.identify(&path.key, &mut file)? {
             Identity::Copy => None,
-            Identity::Known(id) if self.files.contains_key(&id) => Some((id, None)),
-            Identity::Known(id) => Some((id, Some(file))),
+            // The open file is gone, and its content goes on here.
+            Identity::Known(id) => {
+                if let Some(mut old) = self.files.remove(&id) {
+                    old.tail.flush(&self.context.options, 0);
+                    history.read_to(id, old.tail.offset(), old.tail.end());
+                }
+                Some((id, Some(file)))
+            }
             Identity::New(read) => {
                 let offset = match path.start {
                     Start::AsGiven(StartAt::End) => file.content_len()?,
@@ -780,7 +791,10 @@ impl Follower {
                     .is_ok_and(|meta| options.own.contain(path, DevInode::from(&meta)))
         };
         paths.retain(|path| {
-            !self.known_paths.contains(path) && !file_names::is_gzip(path) && !is_own(path)
+            !self.known_paths.contains(path)
+                && !file_names::is_gzip(path)
+                && !is_own(path)
+                && !options.excluded.contain(path)
         });
         file_names::oldest_first(&mut paths);
         self.add_paths(paths, start, true);

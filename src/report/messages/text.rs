@@ -400,6 +400,12 @@ fn fmt_of_files(message: &Message<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Resul
              to it after the last run are lost (with logrotate, `delaycompress` keeps them)",
             Sanitized(what)
         ),
+        Message::NotUtf8 { what } => write!(
+            f,
+            "{} is not UTF-8: other bytes are shipped as U+FFFD; to convert it, use \
+             `iconv -f latin1 -t utf-8 {0} | loki-push` (or its real encoding)",
+            Sanitized(what)
+        ),
         Message::BytesLost { what, bytes } => write!(
             f,
             "{} of {} lost: truncated or deleted before they were read, and no copy was found \
