@@ -174,6 +174,34 @@ fn a_file_without_readable_times_is_not_shipped() {
 }
 
 #[test]
+fn a_resumed_file_keeps_its_form_and_is_not_judged_again() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let text = "13/11/2025 08:15:30 a\n03/11/2025 08:15:30 b\n03/11/2025 08:15:31 c\n";
+    write(&dir, "a.log", text);
+    for (more, lines) in [
+        ("", 3),
+        ("  continues c\n04/11/2025 08:15:30 d\n", 5),
+        ("no time\n", 6),
+    ] {
+        dir.append("a.log", more);
+        let run = run(&loki, &["--time-zone", "utc"]).arg("--checkpoint");
+        let run = run.arg(dir.join("checkpoint")).arg(dir.join("a.log"));
+        run.run().expect(0).expect_no_message();
+        assert_eq!(loki.entries().len(), lines);
+        loki.client_restarted();
+    }
+    let of = |text: &str| {
+        let entries = loki.entries();
+        let entry = entries.into_iter().find(|entry| entry.line.contains(text));
+        (entry.unwrap().time - AT) / SECOND
+    };
+    assert_eq!(
+        (of("continues"), of(" d"), of("no time")),
+        (1, 24 * 3_600, 24 * 3_600)
+    );
+}
+
+#[test]
 fn standard_input_that_is_a_file_counts_as_one() {
     let (loki, dir) = (Loki::start(), Dir::new());
     let file = dir.write("a.log", "first line\nsecond\n");

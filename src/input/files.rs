@@ -356,6 +356,15 @@ impl FileReader {
                     return Ok(ReadEnd::Whole);
                 }
             }
+        } else if !file.is_gzip()
+            && let Some(unknown) = times.take()
+        {
+            // What was read before shows the form, and the time that the first lines continue.
+            let start = RangeReader::new(&mut file, 0, offset);
+            let known = time_check::learn(&self.options, &unknown, start)?;
+            let begin = offset.saturating_sub(time_check::BEFORE);
+            let before = RangeReader::new(&mut file, begin, offset);
+            times = Some(time_check::resume(&self.options, known, before)?);
         }
         let mut processor = self.options.processor_with(path, id, times);
         let mut lines = self.options.lines().without_padding();

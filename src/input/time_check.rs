@@ -104,6 +104,49 @@ fn unwrapped(options: &SourceOptions, lines: &[String]) -> Vec<String> {
     inner
 }
 
+/// How much before the offset at which a file resumes is looked at, in bytes.
+pub(super) const BEFORE: u64 = 64 * 1024;
+
+/// Learns the form of the times from the first lines, for a file that was judged by an earlier run.
+///
+/// # Errors
+/// Those of reading.
+pub(super) fn learn(
+    options: &SourceOptions,
+    times: &LineTimes,
+    input: impl Read,
+) -> io::Result<LineTimes> {
+    Ok(match judge(options, times, input, true)? {
+        Verdict::Readable(known) => known.fresh(None),
+        Verdict::Unreadable(_) => times.fresh(None),
+    })
+}
+
+/// Resumes with the time of the last line before.
+///
+/// # Errors
+/// Those of reading.
+pub(super) fn resume(
+    options: &SourceOptions,
+    mut times: LineTimes,
+    before: impl Read,
+) -> io::Result<LineTimes> {
+    let mut text = Vec::new();
+    before.take(BEFORE).read_to_end(&mut text)?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    // The first of them may be cut.
+    let lines: Vec<String> = text.lines().skip(1).map(str::to_owned).collect();
+    let lines = match options.gather.unwrap {
+        Unwrap::Off => lines,
+        _ => unwrapped(options, &lines),
+    };
+    let last = lines
+        .iter()
+        .filter_map(|line| times.read(&options.shape, line))
+        .last();
+    Ok(times.fresh(last))
+}
+
 /// Reads a file from an offset on without moving it.
 pub(super) struct ReadAhead<'a> {
     pub file: &'a File,

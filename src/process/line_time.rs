@@ -116,7 +116,7 @@ impl LineTimes {
             return;
         }
         self.lines += 1;
-        if self.timed == 0 && self.first.is_none() {
+        if self.reader.last().is_none() && self.first.is_none() {
             self.first = Some(text[..text.floor_char_boundary(SHOWN)].to_owned());
         }
     }
