@@ -214,3 +214,67 @@ fn a_response_that_ends_too_early_is_no_answer() {
         ended.report()
     );
 }
+
+#[test]
+fn nginx_without_our_certificate_loses_nothing() {
+    let (authority, loki) = (Authority::new(), Loki::start());
+    let pair = authority.sign(crate::support::tls::Flaw::None);
+    let dir = Dir::new();
+    dir.write("cert.pem", &pair.cert);
+    dir.write("key.pem", &pair.key);
+    let server = format!(
+        "listen 127.0.0.1:PORT ssl; ssl_certificate DIR/cert.pem; ssl_certificate_key DIR/key.pem;\n\
+         ssl_client_certificate {}; ssl_verify_client on;\n\
+         location / {{ proxy_pass http://127.0.0.1:{}; proxy_http_version 1.1;\n\
+         proxy_set_header Connection \"\"; }}",
+        authority.file().display(),
+        loki.port()
+    );
+    let Some(nginx) = Daemon::nginx(dir, &server) else {
+        return;
+    };
+    let run = || {
+        let run = LokiPush::at(nginx.url("https")).args(["-m", "x", "--flush-timeout", "0s"]);
+        run.arg("--ca-cert").arg(authority.file()).summed()
+    };
+    let ended = run()
+        .run()
+        .expect(1)
+        .expect_stderr(["400", "--cert and --key"]);
+    let summary = ended.summary();
+    assert_eq!(
+        (summary.left, summary.refused),
+        (1, 0),
+        "{}",
+        ended.report()
+    );
+    let (cert, key) = authority.client_files("client");
+    run()
+        .arg("--cert")
+        .arg(cert)
+        .arg("--key")
+        .arg(key)
+        .run()
+        .expect(0);
+    assert_eq!(loki.lines(), ["x"]);
+}
+
+#[test]
+fn caddy_passes_requests_on_and_its_outage_is_one() {
+    let Some(caddy) = installed("caddy") else {
+        return;
+    };
+    let loki = Loki::start();
+    let config = format!(
+        "{{\n admin off\n auto_https off\n}}\nhttp://127.0.0.1:PORT {{\n reverse_proxy 127.0.0.1:{}\n}}\n",
+        loki.port()
+    );
+    let args = ["run", "--config", "DIR/config", "--adapter", "caddyfile"];
+    let caddy = Daemon::start(&caddy, &args, Dir::new(), &config);
+    let run = || LokiPush::at(caddy.url("http")).args(["-m", "x", "--flush-timeout", "0s"]);
+    run().run().expect(0).expect_silence();
+    assert_eq!(loki.lines(), ["x"]);
+    loki.stop();
+    let ended = run().summed().run().expect(1).expect_stderr(["502"]);
+    assert_eq!(ended.summary().left, 1, "{}", ended.report());
+}
