@@ -179,7 +179,6 @@ impl Sender {
                 false
             }
             Verdict::Beside { progress } => {
-                self.outage.stream_fails(&labels, error, 2);
                 if progress {
                     // The time after the end of input counts from here: a verdict is near.
                     self.counters.accepted(back);
