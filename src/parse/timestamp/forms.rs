@@ -42,43 +42,30 @@ pub enum Kind {
     Clock,
 }
 
-/// All forms: a name that the checkpoint keeps, and an example for messages.
-const KINDS: [(Kind, &str, &str); 16] = [
-    (Kind::Iso, "iso", "2006-01-02 15:04:05"),
-    (Kind::Slashed, "slashed", "2006/01/02 15:04:05"),
-    (Kind::MonthDay, "month-day", "Jan _2 15:04:05"),
-    (Kind::AccessLog, "access-log", "02/Jan/2006:15:04:05"),
-    (Kind::Weekday, "weekday", "Mon Jan _2 15:04:05 2006"),
-    (Kind::DayMonth, "day-month", "02-Jan-2006 15:04:05"),
-    (Kind::Numeric, "numeric", "01/02/2006 15:04:05"),
-    (Kind::Short, "short", "06/01/02 15:04:05"),
-    (Kind::Dotted, "dotted", "02.01.2006 15:04:05"),
-    (Kind::Compact, "compact", "20060102T150405"),
-    (Kind::CompactShort, "compact-short", "060102 150405"),
-    (Kind::Logcat, "logcat", "01-02 15:04:05"),
-    (Kind::Klog, "klog", "I0102 15:04:05"),
-    (Kind::Audit, "audit", "audit(1136214245.000:1)"),
-    (Kind::Epoch, "epoch", "1136214245"),
-    (Kind::Clock, "clock", "15:04:05"),
+/// All forms, each with an example for messages.
+const KINDS: [(Kind, &str); 16] = [
+    (Kind::Iso, "2006-01-02 15:04:05"),
+    (Kind::Slashed, "2006/01/02 15:04:05"),
+    (Kind::MonthDay, "Jan _2 15:04:05"),
+    (Kind::AccessLog, "02/Jan/2006:15:04:05"),
+    (Kind::Weekday, "Mon Jan _2 15:04:05 2006"),
+    (Kind::DayMonth, "02-Jan-2006 15:04:05"),
+    (Kind::Numeric, "01/02/2006 15:04:05"),
+    (Kind::Short, "06/01/02 15:04:05"),
+    (Kind::Dotted, "02.01.2006 15:04:05"),
+    (Kind::Compact, "20060102T150405"),
+    (Kind::CompactShort, "060102 150405"),
+    (Kind::Logcat, "01-02 15:04:05"),
+    (Kind::Klog, "I0102 15:04:05"),
+    (Kind::Audit, "audit(1136214245.000:1)"),
+    (Kind::Epoch, "1136214245"),
+    (Kind::Clock, "15:04:05"),
 ];
 
 impl Kind {
-    /// The name that the checkpoint keeps.
-    #[allow(dead_code, reason = "the checkpoint is about to keep it")]
-    pub fn name(self) -> &'static str {
-        KINDS[self as usize].1
-    }
-
-    /// The form with that name.
-    #[allow(dead_code, reason = "the checkpoint is about to keep it")]
-    pub fn named(name: &str) -> Option<Self> {
-        let known = KINDS.iter().find(|(_, own, _)| *own == name);
-        known.map(|(kind, ..)| *kind)
-    }
-
     /// An example of it.
     pub fn example(self) -> &'static str {
-        KINDS[self as usize].2
+        KINDS[self as usize].1
     }
 }
 

@@ -503,74 +503,10 @@ impl TimeReader {
         })
     }
 
-    /// The form, as the checkpoint keeps it.
-    #[allow(dead_code, reason = "the checkpoint is about to keep it")]
-    pub fn form(&self) -> Option<String> {
-        let order = match self.order {
-            None => "",
-            Some(Order::Day) => " day",
-            Some(Order::Month) => " month",
-            Some(Order::Year) => " year",
-        };
-        Some(match self.source? {
-            Source::Text(Form { kind, place }) => match place {
-                Place::Start => format!("text {} start{order}", kind.name()),
-                Place::Inside { before, words } => {
-                    format!("text {} {before}:{words}{order}", kind.name())
-                }
-            },
-            Source::Json(rank) => format!("json {rank}{order}"),
-            Source::Given(at) => format!("given {at}{order}"),
-        })
-    }
-
-    #[allow(dead_code, reason = "the checkpoint is about to keep it")]
-    /// Resumes with the form that an earlier run kept, and the time of its last line.
-    pub fn resume(&mut self, form: Option<&str>, last: Option<i64>) {
-        self.last = last;
-        if let Some((source, order)) = form.and_then(read_form)
-            && matches!(source, Source::Given(_)) == self.options.format.is_some()
-        {
-            (self.source, self.order, self.hits) = (Some(source), order, TRUSTED);
-        }
-    }
-
     /// Forgets what lines were read, but keeps their form: they are read again.
     pub fn rewind(&mut self, first: Option<i64>) {
         (self.last, self.misses) = (first, 0);
     }
-}
-
-#[allow(dead_code, reason = "the checkpoint is about to keep it")]
-fn read_form(text: &str) -> Option<(Source, Option<Order>)> {
-    let mut words = text.split(' ');
-    let source = match words.next()? {
-        "text" => {
-            let kind = Kind::named(words.next()?)?;
-            let place = match words.next()? {
-                "start" => Place::Start,
-                place => {
-                    let (before, words) = place.split_once(':')?;
-                    Place::Inside {
-                        before: before.parse().ok()?,
-                        words: words.parse().ok()?,
-                    }
-                }
-            };
-            Source::Text(Form { kind, place })
-        }
-        "json" => Source::Json(words.next()?.parse().ok()?),
-        "given" => Source::Given(words.next()?.parse().ok()?),
-        _ => return None,
-    };
-    let order = match words.next() {
-        None => None,
-        Some("day") => Some(Order::Day),
-        Some("month") => Some(Order::Month),
-        Some("year") => Some(Order::Year),
-        Some(_) => return None,
-    };
-    Some((source, order))
 }
 
 /// How far times are off, and what would fit.

@@ -403,11 +403,6 @@ fn a_form_is_kept_and_so_is_its_place() {
             let cites = "  at 2020-01-01 00:00:00 Jan 1 00:00:00";
             assert_eq!(reader.read_line(cites), None, "{line}");
         }
-        let kept = reader.form().unwrap();
-        let mut resumed = super::tests::reader("utc", Pace::File, WRITTEN);
-        resumed.resume(Some(&kept), None);
-        assert_eq!(resumed.form(), Some(kept));
-        assert_eq!(shown(resumed.read_line(line)), *expected, "{line}, resumed");
     }
 }
 
