@@ -91,11 +91,12 @@ _loki_push() {
         --key|--key=) _loki_push_files file; return ;;
         --proxy-url|--proxy-url=) :; return ;;
         --summary|--summary=) COMPREPLY=($(compgen -W 'text json' -- "$cur")); return ;;
+        --metrics-file|--metrics-file=) _loki_push_files file; return ;;
         --progress|--progress=) COMPREPLY=($(compgen -W 'auto always never' -- "$cur")); return ;;
         --generate|--generate=) COMPREPLY=($(compgen -W 'man bash zsh fish' -- "$cur")); return ;;
     esac
     if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W '-f -F --follow --from --checkpoint --exclude-path --no-exit-entry -m --message -0 --null --multiline --multiline-wait --unwrap --max-line-size --include --exclude --redact --strip-ansi -a --app -e --env --host --level -l --label --path-labels --label-field --max-streams -k --field --parse --layout --time --time-format --time-zone --batch-size --batch-bytes --flush-interval --gzip-level --buffer --on-full --max-retries --limit-rate --retry-backoff --max-backoff --timeout --connections --flush-timeout --linger --spool --spool-size --spool-sync --drain --dead-letter -u --url --addr --username --password --password-file --bearer-token --bearer-token-file --auth-header --org-id --header --ca-cert --cert --key --tls-skip-verify --proxy-url -t --tee --dry-run --summary --progress --check --generate -q --quiet -v --verbose -h --help -V --version' -- "$cur"))
+        COMPREPLY=($(compgen -W '-f -F --follow --from --checkpoint --exclude-path --no-exit-entry -m --message -0 --null --multiline --multiline-wait --unwrap --max-line-size --include --exclude --redact --strip-ansi -a --app -e --env --host --level -l --label --path-labels --label-field --max-streams -k --field --parse --layout --time --time-format --time-zone --batch-size --batch-bytes --flush-interval --gzip-level --buffer --on-full --max-retries --limit-rate --retry-backoff --max-backoff --timeout --connections --flush-timeout --linger --spool --spool-size --spool-sync --drain --dead-letter -u --url --addr --username --password --password-file --bearer-token --bearer-token-file --auth-header --org-id --header --ca-cert --cert --key --tls-skip-verify --proxy-url -t --tee --dry-run --summary --metrics-file --progress --check --generate -q --quiet -v --verbose -h --help -V --version' -- "$cur"))
     else
         _loki_push_files file
     fi

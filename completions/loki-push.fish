@@ -78,6 +78,7 @@ complete -c loki-push -l proxy-url -d 'Proxy for all requests (LOKI_HTTP_PROXY_U
 complete -c loki-push -s t -l tee -d 'Pass the input through unchanged, at once'
 complete -c loki-push -l dry-run -d 'Send nothing; print each entry as `TIME {labels} line`'
 complete -c loki-push -l summary -d 'Print a summary on stderr at the end: entries by outcome' -x -a 'text json'
+complete -c loki-push -l metrics-file -d 'Write counters and gauges to this file, in Prometheus\' text format' -r -F
 complete -c loki-push -l progress -d 'Show a bar with rate and time left' -x -a 'auto always never'
 complete -c loki-push -l check -d 'Test the connection and explain how to fix what fails'
 complete -c loki-push -l generate -d 'Print the man page or a completion script' -x -a 'man bash zsh fish'

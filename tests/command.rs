@@ -430,7 +430,7 @@ fn a_command_blocked_by_a_full_buffer_can_be_stopped_and_does_not_keep_us() {
             "json",
         ]);
     let run = run.args(["--", "sh", "-c", "echo go; exec yes"]).spawn();
-    run.wait_for_stderr("trying again");
+    run.wait_for_stderr("retrying");
     run.signal("TERM");
     let done = run.wait_to_end().expect(143);
     assert!(done.summary().left > 0);
@@ -444,7 +444,7 @@ fn our_own_words_are_not_shipped() {
     run.args(["--", "sh", "-c", "echo one"])
         .run()
         .expect(0)
-        .expect_stderr(["trying again"]);
+        .expect_stderr(["retrying"]);
     assert_eq!(printed(&loki, "stderr"), [""; 0]);
 }
 

@@ -515,17 +515,17 @@ fn a_certificate_that_is_not_trusted_is_said_at_once() {
         let run = run.stdin_open().spawn();
         run.write("a\n");
         run.wait_for_stderr(words);
-        run.wait_for_stderr("(trying on slowly)");
+        run.wait_for_stderr("(retrying slowly)");
         assert!(run.is_running());
         let ended = run.wait().expect(1);
         assert_eq!(
-            ended.stderr.matches("trying on").count(),
+            ended.stderr.matches("retrying").count(),
             1,
             "{}",
             ended.report()
         );
         assert!(
-            !ended.stderr.contains("check that Loki runs"),
+            !ended.stderr.contains("check that Loki is running"),
             "{}",
             ended.report()
         );

@@ -42,7 +42,7 @@ fn gaps(loki: &Loki) -> Vec<Duration> {
 const TIMEOUTS: [u64; 3] = [400, 2_500, 15_000];
 
 const BEGAN: &str = "cannot deliver to";
-const ENDED: &str = "takes entries again after";
+const ENDED: &str = "is accepting entries again after";
 
 #[track_caller]
 fn assert_told_begin_and_end(ended: &Finished, began: &str) {
@@ -422,7 +422,7 @@ fn what_was_split_for_a_burst_waits_for_a_half() {
     let ended = run.stdin_bytes(lines.join("\n")).run().expect(1);
     // An eighth more than what the bytes of one line need, or with jitter up to a half more; for
     // both lines it would be 25 s.
-    let (_, wait) = ended.stderr.split_once("trying again in ").expect("a wait");
+    let (_, wait) = ended.stderr.split_once("retrying in ").expect("a wait");
     let seconds: String = wait
         .chars()
         .take_while(|c| *c != '.' && *c != 's')
@@ -610,7 +610,7 @@ fn what_a_proxy_gzipped_or_dressed_up_is_read_all_the_same() {
     let ended = run(&loki).stdin_bytes("a\n").run().expect(1);
     let ended = ended.expect_stderr([
         "(400): couldn't parse labels: something odd",
-        ": 502 Bad Gateway; trying on",
+        ": 502 Bad Gateway; retrying",
     ]);
     assert!(!ended.stderr.contains('<'), "{}", ended.report());
 }
@@ -629,7 +629,7 @@ fn a_guess_at_what_was_refused_is_called_one() {
     let summary = ended.summary();
     assert_eq!((summary.delivered, summary.refused), (1, 2));
     assert_eq!(summary.reasons["too old"], 2);
-    let guess = "too old, but which of the request's entries is not certain";
+    let guess = "too old (which entry of the request is not certain)";
     ended.expect_stderr([&format!("refused ({guess}): 2026-08-14T20:45:11Z old")]);
     let kept = dir.read_text("refused");
     let marked = kept.matches(&format!("\"reason\":\"{guess}\"")).count();

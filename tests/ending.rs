@@ -70,7 +70,13 @@ fn without_any_loki_it_gives_up_in_time_and_says_what_to_do() {
     let summary = ended.summary();
     assert_eq!((summary.read, summary.left, summary.delivered), (3, 3, 0));
     let target = format!("3 entries not delivered to {}", loki.url());
-    ended.expect_stderr([&target, "connection refused", "3 left", "--url", "--spool"]);
+    ended.expect_stderr([
+        &target,
+        "connection refused",
+        "3 not sent",
+        "--url",
+        "--spool",
+    ]);
 }
 
 #[test]
@@ -287,7 +293,7 @@ fn a_full_buffer_at_a_signal_is_not_called_a_stuck_tee() {
     let run = run(&loki).args(SMALL).args(args).stdin_open().spawn();
     run.write(fat_lines(40_000).join("\n"));
     run.wait_for_fed(500_000);
-    run.wait_for_stderr("trying on");
+    run.wait_for_stderr("; retrying");
     run.signal("TERM");
     let ended = run.wait_to_end().expect(1);
     assert!(!ended.stderr.contains("passed on"), "{}", ended.report());
@@ -409,7 +415,7 @@ fn after_a_signal_the_flush_timeout_is_the_total_for_files_behind_a_full_buffer_
     let args = ["--follow", "--from", "start", "--flush-timeout", "500ms"];
     let run = run(&loki).args(SMALL).args(args).args(["--linger", "1h"]);
     let run = run.arg(log).spawn();
-    run.wait_for_stderr("trying on");
+    run.wait_for_stderr("; retrying");
     let asked = Instant::now();
     run.signal("TERM");
     run.wait_to_end().expect(1);
@@ -422,15 +428,15 @@ fn files_larger_than_the_buffer_wait_for_loki_and_that_is_said_once_with_what_to
     let log = dir.write("app.log", fat_lines(40_000).join("\n"));
     let run = run(&loki).args(SMALL).args(["--flush-timeout", "300ms"]);
     let run = run.arg(log).spawn();
-    run.wait_for_stderr("the files are read on when Loki takes entries");
+    run.wait_for_stderr("reading stops until Loki accepts entries");
     assert!(run.is_running(), "they are not read to their end");
     let asked = Instant::now();
     run.signal("TERM");
     let ended = run.wait_to_end().expect(1);
     assert!(asked.elapsed() < Duration::from_secs(10), "no linger");
-    let said = ended.stderr.matches("the files are read on").count();
+    let said = ended.stderr.matches("reading stops until").count();
     assert_eq!(said, 1, "{}", ended.report());
-    let ended = ended.expect_stderr(["the buffer of 256 KiB is full", "--spool DIR"]);
+    let ended = ended.expect_stderr(["the 256 KiB buffer is full", "--spool DIR"]);
     assert_eq!(ended.summary().read, ended.summary().left);
 }
 
@@ -447,7 +453,7 @@ fn a_second_signal_stops_at_once() {
     let ended = run
         .wait_to_end()
         .expect(1)
-        .expect_stderr(["1 entry not delivered", "1 left"]);
+        .expect_stderr(["1 entry not delivered", "1 not sent"]);
     let summary = ended.summary();
     assert_eq!((summary.read, summary.left), (1, 1));
 }
@@ -517,7 +523,7 @@ fn a_signal_ends_the_wait_between_retries() {
         .summed();
     let run = run.stdin_open().spawn();
     run.write("a\n");
-    run.wait_for_stderr("trying again in");
+    run.wait_for_stderr("retrying in");
     run.signal("TERM");
     loki.wait_for_entries(1);
     assert_all_there(&loki, run.wait(), &["a"]);
@@ -585,11 +591,11 @@ fn a_writer_that_is_gone_is_not_waited_for_although_the_buffer_is_full() {
     let run = run.spawn();
     run.write(fat_lines(100_000).join("\n"));
     run.wait_for_fed(500_000);
-    run.wait_for_stderr("trying on");
+    run.wait_for_stderr("; retrying");
     let pid = dir.read_text("pid");
     let killed = Command::new("kill").args(["-9", pid.trim()]).status();
     assert!(killed.expect("kill").success());
-    let ended = run.wait_to_end().expect(1).expect_stderr(["left unsent"]);
+    let ended = run.wait_to_end().expect(1).expect_stderr(["not sent"]);
     let summary = ended.summary();
     // What the writer left in the pipe is counted, too: all that it wrote.
     let written = dir.read("written").len() as u64;
@@ -636,7 +642,7 @@ fn overrun(policy: &str) -> (Loki, Finished, Vec<String>) {
     run.wait_for_stderr("cannot deliver");
     run.write(lines[1_000..].join("\n"));
     run.wait_for_fed(9_999_999);
-    run.wait_for_stderr("the buffer of 256 KiB is full");
+    run.wait_for_stderr("the 256 KiB buffer is full");
     assert!(loki.entries().is_empty());
     loki.restart();
     let ended = run.wait().expect(1);

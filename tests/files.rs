@@ -1013,7 +1013,7 @@ fn what_is_left_is_safe_in_a_file_that_a_checkpoint_covers() {
         .run()
         .expect(0);
     assert_eq!(run.summary().left, 100);
-    run.expect_stderr(["100 entries left where they were read from"]);
+    run.expect_stderr(["100 entries not delivered; the next run"]);
     loki.clear();
     loki.client_restarted();
     LokiPush::new(&loki)

@@ -166,7 +166,7 @@ fn a_connection_closed_while_idle_is_replaced_at_once() {
     let loki = Loki::start();
     loki.faults([Fault::Reset, Fault::Reset]);
     let run = LokiPush::new(&loki).args(["-m", "x", "-v"]).impatient();
-    run.run().expect(0).expect_stderr(["trying again"]);
+    run.run().expect(0).expect_stderr(["retrying"]);
 }
 
 #[test]

@@ -244,7 +244,7 @@ fn verbose_tells_retries_and_batches() {
     let [retry, batch] = lines[..] else {
         panic!("{}", ended.report());
     };
-    assert!(retry.starts_with("loki-push: trying again in "), "{retry}");
+    assert!(retry.starts_with("loki-push: retrying in "), "{retry}");
     assert!(retry.ends_with(": 503 busy[31m second line"), "{retry}");
     assert!(
         batch.starts_with("loki-push: batch 0: 1 entry, 1 request, "),
@@ -288,7 +288,7 @@ fn a_terminal_on_stdin_gets_a_hint() {
     let loki = Loki::start();
     let run = LokiPush::new(&loki).args(["--flush-interval", "10ms"]);
     let run = run.at_terminal(&terminal).spawn();
-    run.wait_for_stderr("reading from the terminal; end with Ctrl-D");
+    run.wait_for_stderr("reading from the terminal: press Ctrl-D");
     terminal.press("typed\n");
     loki.wait_for_entries(1);
     terminal.press(Terminal::CTRL_D);

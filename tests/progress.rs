@@ -50,7 +50,13 @@ fn a_file_gets_a_bar_that_leaves_a_clean_line() {
         for text in ["of 70 B", " left, ", " lines"] {
             terminal.wait_for(text);
         }
-        terminal.wait_for_last(DRAWN);
+        if given {
+            // What was read from a file is found with the command below the bar.
+            terminal.wait_for("10 entries delivered; to see them: logcli query");
+            terminal.wait_for_last("'{app=\"default\"}'\n");
+        } else {
+            terminal.wait_for_last(DRAWN);
+        }
         assert_eq!(loki.lines().len(), 10);
     }
 }
@@ -93,7 +99,7 @@ fn a_pipe_gets_a_spinner_with_what_is_waited_for_and_messages_on_their_own_lines
     running.wait().expect(0);
     terminal.wait_for("1 line,");
     let shown = terminal.shown();
-    let before = shown.split("loki-push: trying again in").next();
+    let before = shown.split("loki-push: retrying in").next();
     let before = before.unwrap_or_default();
     assert!(before.is_empty() || before.ends_with(DRAWN), "{shown:?}");
     assert_eq!(loki.lines(), ["hello"]);

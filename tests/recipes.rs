@@ -381,7 +381,7 @@ fn the_quickstart_plays_an_outage_and_shows_every_line() {
     for text in [
         "a stand-in plays Loki",
         "connection refused",
-        "takes entries again",
+        "is accepting entries again",
         "{app=\"shop\", env=\"quickstart\", level=\"error\"}",
         "\tat shop.Cart.checkout",
         "read 12, delivered 12, refused 0, dropped 0",

@@ -108,7 +108,7 @@ fn a_second_signal_gives_up_the_flush() {
         run.wait_for_stdout("term 1\n");
         run.signal("TERM");
         let done = run.wait_to_end().expect(9);
-        done.expect_stderr(["4 left unsent"]).elapsed
+        done.expect_stderr(["4 not sent"]).elapsed
     });
 }
 
@@ -125,7 +125,7 @@ fn after_a_second_signal_a_full_buffer_does_not_keep_the_command_from_ending() {
     ];
     let script = "trap 'echo last words; exit 4' TERM; while :; do printf '%0100d\n' 1; done";
     let run = start(&loki, &small, script);
-    run.wait_for_stderr("trying on");
+    run.wait_for_stderr("; retrying");
     run.signal("TERM");
     run.signal("TERM");
     run.wait_to_end().expect(4);

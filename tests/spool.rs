@@ -302,7 +302,7 @@ fn past_its_size_the_policy_rules() {
             .stdin_open()
             .spawn();
         run.write(text(&all));
-        run.wait_for_stderr("the spool of 8 KiB is full");
+        run.wait_for_stderr("the 8 KiB spool is full");
         let run = run.wait().expect(1);
         let summary = run.summary();
         assert_eq!(summary.reasons.get("spool full"), Some(&summary.dropped));

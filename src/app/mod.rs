@@ -4,6 +4,7 @@ pub mod check;
 mod command;
 pub mod input_size;
 mod inputs;
+mod metrics_file;
 mod open_storage;
 mod run_state;
 mod shutdown;
@@ -20,6 +21,7 @@ use anyhow::{Context, Result};
 
 use crate::app::input_size::InputSize;
 use crate::app::inputs::{is_finite, is_follow, reads_unseekable_input, start_sources};
+use crate::app::metrics_file::MetricsFile;
 use crate::app::open_storage::{open_checkpoint, open_stores, report_other_batches};
 use crate::app::run_state::{RunState, StopRules};
 use crate::app::shutdown::{Done, RunLoop};
@@ -31,6 +33,7 @@ use crate::cli::config::{Config, Input, Summary};
 use crate::http::client::HttpTransport;
 use crate::input::command::Exit;
 use crate::pipeline::{Pipeline, PipelineParts, Sink, StageEnd};
+use crate::process::options::TimeSource;
 use crate::report::counters::Counters;
 use crate::report::messages::{Message, Remedy, Reporter, Verbosity};
 use crate::report::progress::Progress;
@@ -120,6 +123,10 @@ pub fn run(config: &Config) -> Result<u8> {
         started,
         rules,
         progress,
+        metrics_file: config
+            .metrics_file
+            .clone()
+            .map(|path| MetricsFile::new(path, Instant::now(), reporter)),
         service_manager: is_follow(&config.input)
             .then(|| ServiceManager::from_env(Instant::now()))
             .flatten(),
@@ -219,7 +226,37 @@ fn print_report(
     }
     if let Some(form) = config.summary {
         print_summary(form, report, reporter);
+    } else if report.status() == 0 && can_draw(config) && reads_files(config) {
+        reporter.say(&Message::Delivered {
+            entries: counts.delivered,
+            query: &logcli_query(config, report),
+        });
     }
+}
+
+/// Whether the input is files that are read to their end, and delivered to Loki.
+fn reads_files(config: &Config) -> bool {
+    let is_finite = matches!(&config.input, Input::Files(files) if !files.follow);
+    is_finite && config.connection.is_some() && config.progress != config::Progress::Never
+}
+
+/// The command line that shows what was delivered.
+fn logcli_query(config: &Config, report: &RunSummary) -> String {
+    let target = &config.settings.target;
+    let address = match &**target {
+        "http://localhost:3100" => String::new(),
+        _ => format!(" --addr={target}"),
+    };
+    let hours = if config.shape.time == TimeSource::Arrival {
+        report.took.as_secs() / 3600 + 1
+    } else {
+        // Times of their own may be old; this is as far back as Loki looks by default.
+        720
+    };
+    format!(
+        "logcli query{address} --since={hours}h '{}'",
+        config.shape.labels
+    )
 }
 
 fn print_summary(form: Summary, report: &RunSummary, reporter: Reporter) {

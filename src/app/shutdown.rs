@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::app::command::supervisor::CommandSupervisor;
 use crate::app::inputs::is_finite;
+use crate::app::metrics_file::MetricsFile;
 use crate::app::run_state::{Action, RunEvent, RunState, StopRules};
 use crate::app::signals::ReceivedSignal;
 use crate::app::systemd::ServiceManager;
@@ -17,6 +18,7 @@ use crate::input::command::Exit;
 use crate::pipeline::{Pipeline, RunDeadline, Stage, StageEnd};
 use crate::report::counters::Counters;
 use crate::report::messages::{Message, Reporter};
+use crate::report::metrics::{self, Waiting};
 use crate::report::progress::Progress;
 use crate::report::summary::RunSummary;
 use crate::storage::checkpoint::Checkpoint;
@@ -35,6 +37,7 @@ pub(super) struct RunLoop<'a> {
     pub(super) started: Instant,
     pub(super) rules: StopRules,
     pub(super) progress: Option<Progress>,
+    pub(super) metrics_file: Option<MetricsFile>,
     pub(super) service_manager: Option<ServiceManager>,
     /// How many sources still read.
     pub(super) sources: usize,
@@ -290,6 +293,7 @@ impl RunLoop<'_> {
             run_deadline.map(|deadline| deadline.leave),
             run_deadline.and_then(|deadline| Some(deadline.breaks_off?.0)),
             self.progress.as_ref().map(Progress::due),
+            self.metrics_file.as_ref().map(MetricsFile::due),
             self.service_manager.as_ref().map(ServiceManager::due),
         ]
         .into_iter()
@@ -309,6 +313,10 @@ impl RunLoop<'_> {
         if let Some(progress) = &mut self.progress {
             progress.show(now, || (self.counters.counts(), self.counters.wait()));
         }
+        if let Some(mut file) = self.metrics_file.take() {
+            file.update(now, || self.metrics());
+            self.metrics_file = Some(file);
+        }
         if let Some(manager) = &mut self.service_manager {
             manager.update(now, || self.counters.counts());
         }
@@ -320,6 +328,9 @@ impl RunLoop<'_> {
         // If the time was over before the command's pipes were, its exit entry is still counted.
         self.close_input();
         self.pipeline.abandon();
+        if let Some(mut file) = self.metrics_file.take() {
+            file.write(&self.metrics());
+        }
         let mut summary = self.summary();
         summary.faulty = self.pipeline.is_hopeless();
         if let Some(checkpoint) = self.checkpoint {
@@ -331,6 +342,16 @@ impl RunLoop<'_> {
             summary.left_is_safe = !summary.unsaved && !in_vain && self.config.connection.is_some();
         }
         summary
+    }
+
+    fn metrics(&self) -> String {
+        let last = self.counters.last_accepted().unwrap_or(self.started);
+        let waiting = Waiting {
+            bytes: self.pipeline.waiting_bytes(),
+            since_delivery: last.elapsed(),
+        };
+        let app = self.config.shape.labels.get("app").unwrap_or_default();
+        metrics::render(&self.summary().counts, waiting, app)
     }
 
     fn summary(&self) -> RunSummary {

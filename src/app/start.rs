@@ -3,8 +3,11 @@
 use std::ffi::OsString;
 use std::io::Write;
 
+use clap::error::ErrorKind;
+
 use crate::app;
 use crate::cli::args::Document;
+use crate::cli::config::forgotten_dashes;
 use crate::cli::{args, config};
 use crate::report::messages;
 use crate::report::messages::{Message, Reporter, Verbosity};
@@ -25,9 +28,15 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     } else {
         USAGE
     };
-    let parsed = match args::ParsedArgs::parse(args) {
+    let parsed = match args::ParsedArgs::parse(&args) {
         Ok(parsed) => parsed,
         Err(error) => {
+            // `loki-push make -j4`: the option is make's.
+            if error.kind() == ErrorKind::UnknownArgument
+                && let Some(why) = forgotten_dashes::hint(&args)
+            {
+                return fail(&why, usage);
+            }
             // A closed stdout or stderr is not an error of ours.
             if !error.use_stderr() {
                 let _ = error.print();
@@ -43,18 +52,27 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     }
     // `loki-push -- $JOB` with an empty variable must not wait for standard input.
     if command_words == Some(0) {
-        Reporter::new(Verbosity::Quiet).say(&Message::Failed {
-            why: "expected a COMMAND after `--`",
-        });
-        return USAGE_OF_RUNNER;
+        return fail("expected a COMMAND after `--`", USAGE_OF_RUNNER);
     }
-    let result = config::Config::new(parsed, &|name| std::env::var_os(name))
-        .and_then(|config| app::run(&config));
-    result.unwrap_or_else(|error| {
-        let text = format!("{error:#}");
-        Reporter::new(Verbosity::Quiet).say(&Message::Failed { why: &text });
-        usage
-    })
+    let input = &parsed.cli.input;
+    let reads_files = !input.files.is_empty() && input.command.is_empty();
+    let may_have_forgotten = reads_files && !input.follow && input.message.is_none();
+    if may_have_forgotten && let Some(why) = forgotten_dashes::hint(&args) {
+        return fail(&why, usage);
+    }
+    let config = config::Config::new(parsed, &|name| std::env::var_os(name));
+    let result = config.and_then(|mut config| {
+        let names = std::env::vars_os().map(|(name, _)| name);
+        config.warnings.extend(args::unknown_env_warnings(names));
+        app::run(&config)
+    });
+    result.unwrap_or_else(|error| fail(&format!("{error:#}"), usage))
+}
+
+/// Reports why nothing was read; returns the exit status.
+fn fail(why: &str, status: u8) -> u8 {
+    Reporter::new(Verbosity::Quiet).say(&Message::Failed { why });
+    status
 }
 
 /// Prints a document on standard output; returns the exit status.

@@ -243,7 +243,7 @@ fn shell_status(ended: ExitStatus) -> u8 {
 }
 
 /// Where `execvp` finds a program.
-fn find_in_path(program: &OsStr) -> Option<OsString> {
+pub fn find_in_path(program: &OsStr) -> Option<OsString> {
     if program.as_encoded_bytes().contains(&b'/') {
         return Some(program.to_owned());
     }

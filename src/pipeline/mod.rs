@@ -314,6 +314,12 @@ impl Pipeline {
         self.backlog.is_hopeless()
     }
 
+    /// The size of all batches that wait, in memory and in the spool.
+    #[cfg(feature = "cli")]
+    pub fn waiting_bytes(&self) -> u64 {
+        self.backlog.waiting_bytes()
+    }
+
     /// Whether whoever read what is printed has gone.
     #[cfg(feature = "cli")]
     pub fn is_unread(&self) -> bool {

@@ -2,9 +2,22 @@
 
 use std::time::Duration;
 
-/// `1 entry`, `2 entries`: a number with its noun.
+/// `1,234,567`: a number with thousands separators.
+pub fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 entry`, `2,000 entries`: a number with its noun.
 pub fn counted(n: u64, one: &str, more: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { more })
+    format!("{} {}", grouped(n), if n == 1 { one } else { more })
 }
 
 /// A number of bytes for people: `1.5 MiB`.
@@ -36,5 +49,19 @@ pub fn duration(time: Duration) -> String {
         format!("{}s", text.strip_suffix(".0").unwrap_or(&text))
     } else {
         format!("{}m{:02}s", time.as_secs() / 60, time.as_secs() % 60)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_thousands_separators() {
+        let numbers = [0, 7, 999, 1_000, 12_345, 123_456, 1_234_567].map(grouped);
+        let expected = ["0", "7", "999", "1,000", "12,345", "123,456", "1,234,567"];
+        assert_eq!(numbers, expected);
+        assert_eq!(counted(1, "entry", "entries"), "1 entry");
+        assert_eq!(counted(2_000, "entry", "entries"), "2,000 entries");
     }
 }

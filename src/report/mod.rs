@@ -4,5 +4,7 @@ pub mod counters;
 pub mod humanize;
 pub mod messages;
 #[cfg(feature = "cli")]
+pub mod metrics;
+#[cfg(feature = "cli")]
 pub mod progress;
 pub mod summary;

@@ -1,24 +1,23 @@
-//! The report: what became of every entry, as numbers, a summary and an exit status. Pure.
+//! The summary of a run: its counts, the exit status, and both as text or JSON. Pure.
 
-use crate::report::humanize::counted;
-use crate::report::humanize::size;
+use crate::report::humanize::{counted, grouped, size};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// Entries by fate, and what it took. The law: `read = delivered + refused + dropped + spooled +
-/// filtered + left`, where `left` is what no fate was found for.
+/// Entries by outcome, requests and bytes. Always `read = delivered + refused + dropped + spooled +
+/// filtered + left`, where `left` is every entry without another outcome.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Entries read.
     pub read: u64,
     /// Entries that Loki confirmed (with `--dry-run`: printed).
     pub delivered: u64,
-    /// Entries that Loki would not take.
+    /// Entries that Loki refused.
     pub refused: u64,
     /// Entries given up by `--on-full` or `--max-retries`.
     pub dropped: u64,
-    /// Entries that wait in the spool for the next run.
+    /// Entries in the spool, for the next run.
     pub spooled: u64,
     /// Entries left out by `--include` or `--exclude`.
     pub filtered: u64,
@@ -40,12 +39,12 @@ pub struct Counts {
     pub adopted: u64,
     /// Of those, the ones that Loki confirmed.
     pub adopted_delivered: u64,
-    /// Of those, the ones that Loki would not take.
+    /// Of those, the ones that Loki refused.
     pub adopted_refused: u64,
 }
 
 impl Counts {
-    /// Entries read whose fate is not known: neither confirmed, nor given up, nor spooled.
+    /// Entries read, but neither confirmed, nor given up, nor spooled.
     pub fn left(&self) -> u64 {
         let known = self.delivered + self.refused + self.dropped + self.spooled + self.filtered;
         self.read.saturating_sub(known)
@@ -58,7 +57,7 @@ impl Counts {
     }
 }
 
-/// What a run has to say for itself.
+/// The result of a run.
 #[derive(Debug, Clone, Default)]
 pub struct RunSummary {
     /// The counts.
@@ -69,15 +68,15 @@ pub struct RunSummary {
     pub command_exit: Option<u8>,
     /// How many inputs could not be read.
     pub unreadable: u64,
-    /// Whether what is left lies in files that a checkpoint covers: the next run goes on there.
+    /// Whether `left` entries are in files that a checkpoint covers: the next run resumes there.
     pub left_is_safe: bool,
-    /// Entries that lie in damaged files of the spool, which no run delivers.
+    /// Entries in damaged spool files, which no run delivers.
     pub set_aside: u64,
     /// Whether a configuration fault stood at the end, which only a person can fix: no later run
     /// delivers what is safe until then.
     pub faulty: bool,
-    /// Whether the checkpoint could not be written in the end: the next run would ship again what
-    /// this one shipped.
+    /// Whether the checkpoint could not be written at the end: the next run would ship these entries
+    /// again.
     pub unsaved: bool,
     /// Whether a thread of ours failed.
     pub thread_failed: bool,
@@ -115,13 +114,13 @@ impl RunSummary {
         let c = &self.counts;
         let mut text = format!(
             "read {}, delivered {}, refused {}, dropped {}, spooled {}, filtered {}, left {}",
-            c.read,
-            c.delivered,
-            c.refused,
-            c.dropped,
-            c.spooled,
-            c.filtered,
-            c.left()
+            grouped(c.read),
+            grouped(c.delivered),
+            grouped(c.refused),
+            grouped(c.dropped),
+            grouped(c.spooled),
+            grouped(c.filtered),
+            grouped(c.left())
         );
         if c.untimed > 0 {
             let _ = write!(text, "; untimed {}", c.untimed);
@@ -129,11 +128,11 @@ impl RunSummary {
         if c.adopted > 0 {
             let _ = write!(
                 text,
-                "; adopted {} (delivered {}, refused {}, left {})",
-                c.adopted,
-                c.adopted_delivered,
-                c.adopted_refused,
-                c.adopted_left()
+                "; taken over {} (delivered {}, refused {}, left {})",
+                grouped(c.adopted),
+                grouped(c.adopted_delivered),
+                grouped(c.adopted_refused),
+                grouped(c.adopted_left())
             );
         }
         let _ = write!(
@@ -146,7 +145,7 @@ impl RunSummary {
             self.took.as_secs_f64()
         );
         for (reason, entries) in &c.reasons {
-            let _ = write!(text, "; {reason}: {entries}");
+            let _ = write!(text, "; {reason}: {}", grouped(*entries));
         }
         if let Some(status) = self.command_exit {
             let _ = write!(text, "; command exit {status}");

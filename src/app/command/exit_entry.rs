@@ -89,7 +89,7 @@ mod tests {
             "--level",
             "debug",
         ];
-        let args = ParsedArgs::parse(args.map(OsString::from)).unwrap();
+        let args = ParsedArgs::parse(&args.map(OsString::from)).unwrap();
         let options = Config::new(args, &|_| None).unwrap().shape;
         let took = Duration::from_micros(5_321_900);
         let exit = |status| Exit {

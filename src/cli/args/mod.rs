@@ -8,6 +8,7 @@ mod env_errors;
 mod input;
 mod labels;
 mod output;
+mod unknown_env;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -20,6 +21,7 @@ pub use self::delivery::{Delivery, DrainArg};
 pub use self::input::{Input, Unwrap};
 pub use self::labels::Labels;
 pub use self::output::{Document, Output, Progress, Summary};
+pub use self::unknown_env::warnings as unknown_env_warnings;
 pub use crate::parse::units::{parse_bool, parse_duration, parse_size};
 
 /// Ship log lines to Grafana Loki and account for every one
@@ -183,12 +185,11 @@ impl ParsedArgs {
     ///
     /// # Errors
     /// clap's, which are also how it answers `--help`.
-    pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let args: Vec<OsString> = args.into_iter().collect();
+    pub fn parse(args: &[OsString]) -> Result<Self, clap::Error> {
         let mut command = command();
-        let matches = command.try_get_matches_from_mut(&args);
+        let matches = command.try_get_matches_from_mut(args);
         let matches =
-            matches.map_err(|error| env_errors::attribute_to_env(error, &command, &args))?;
+            matches.map_err(|error| env_errors::attribute_to_env(error, &command, args))?;
         let mut cli = Cli::from_arg_matches(&matches)?;
         for (id, values) in cli.repeatable() {
             if matches.value_source(id) == Some(ValueSource::EnvVariable) {
@@ -266,7 +267,7 @@ mod tests {
             "-v",
             "-v",
         ];
-        let typed = ParsedArgs::parse(args.map(OsString::from)).unwrap();
+        let typed = ParsedArgs::parse(&args.map(OsString::from)).unwrap();
         assert_eq!(typed.cli.labels.app.as_deref(), Some("y"));
         assert_eq!(typed.cli.labels.label, ["a=1", "b=2"]);
         assert!(typed.cli.output.verbose);
@@ -282,13 +283,13 @@ mod tests {
             "--url=http://me:s3cret@loki",
             "--proxy-url=http://me:s3cret@proxy",
         ];
-        let typed = ParsedArgs::parse(args.map(OsString::from)).unwrap();
+        let typed = ParsedArgs::parse(&args.map(OsString::from)).unwrap();
         assert!(!format!("{typed:?}").contains("s3cret"));
     }
 
     #[test]
     fn every_repeatable_option_is_split_in_the_environment() {
-        let known: Vec<_> = ParsedArgs::parse(["loki-push".into()])
+        let known: Vec<_> = ParsedArgs::parse(&["loki-push".into()])
             .unwrap()
             .cli
             .repeatable()

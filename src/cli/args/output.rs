@@ -1,5 +1,7 @@
 //! Options of the output, and what the program prints instead of shipping.
 
+use std::path::PathBuf;
+
 use clap::{ArgAction, Args, ValueEnum};
 
 /// The form of the summary.
@@ -67,6 +69,14 @@ pub struct Output {
     /// One line of text, or one JSON object.
     #[arg(long, value_enum, value_name = "FORM")]
     pub summary: Option<Summary>,
+
+    /// Write counters and gauges to this file, in Prometheus' text format
+    ///
+    /// Written every 15 s and at the end, by one rename, for node_exporter's textfile collector:
+    /// entries by outcome, bytes, requests, retries, seconds since the last delivery, and what is
+    /// waiting.
+    #[arg(long, value_name = "FILE")]
+    pub metrics_file: Option<PathBuf>,
 
     /// Show a bar with rate and time left
     ///

@@ -6,12 +6,14 @@
 mod conflicts;
 mod connection;
 mod delivery;
+pub mod forgotten_dashes;
 mod input;
 mod labels;
 mod precedence;
 mod regex;
 #[cfg(test)]
 mod tests;
+mod typos;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -63,6 +65,8 @@ pub struct Config {
     pub progress: Progress,
     /// The form of the summary at the end.
     pub summary: Option<Summary>,
+    /// The file for metrics in Prometheus' text format.
+    pub metrics_file: Option<PathBuf>,
     /// How much is printed on stderr.
     pub loudness: Verbosity,
     /// Warnings to print before the start.
@@ -80,7 +84,7 @@ impl Config {
     }
 
     fn resolve(mut typed: ParsedArgs, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Self> {
-        let mut warnings = Vec::new();
+        let mut warnings = typos::warnings(&typed.cli);
         precedence::drop_conflicting_env(&mut typed);
         let loudness = conflicts::loudness(&typed.cli.output)?;
         let sending = delivery::delivery(&typed.cli.delivery)?;
@@ -137,6 +141,7 @@ impl Config {
             check: output.check,
             progress: output.progress,
             summary: output.summary,
+            metrics_file: output.metrics_file,
             loudness,
             warnings,
         })

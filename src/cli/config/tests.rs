@@ -9,7 +9,8 @@ use crate::input::open_file::StartAt;
 
 fn config(args: &[&str]) -> Result<Config> {
     let args = std::iter::once("loki-push").chain(args.iter().copied());
-    let typed = ParsedArgs::parse(args.map(OsString::from)).map_err(|error| anyhow!("{error}"))?;
+    let args: Vec<_> = args.map(OsString::from).collect();
+    let typed = ParsedArgs::parse(&args).map_err(|error| anyhow!("{error}"))?;
     Config::new(typed, &|_| None)
 }
 

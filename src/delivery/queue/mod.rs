@@ -322,6 +322,12 @@ impl DeliveryQueue {
         self.overflow.stop_blocking();
     }
 
+    /// The size of all batches that wait, in memory and in the spool.
+    #[cfg(feature = "cli")]
+    pub fn waiting_bytes(&self) -> u64 {
+        self.resources.rooms().map(|room| room.used() as u64).sum()
+    }
+
     /// The memory of the batches that wait.
     pub fn memory(&self) -> ByteSemaphore {
         self.resources.memory.clone()

@@ -203,6 +203,8 @@ pub enum Message<'a> {
     SpoolInUse { spool: &'a str, processes: &'a str },
     /// The file for refused entries cannot be written to.
     DeadLetterFailing { file: &'a str, why: &'a str },
+    /// Everything was delivered, and how to see it.
+    Delivered { entries: u64, query: &'a str },
     /// What is missing at the end.
     Missing {
         target: &'a str,
@@ -265,6 +267,7 @@ impl Message<'_> {
             | Self::SpoolFailing { .. }
             | Self::SpoolMended { .. }
             | Self::Spooled { .. }
+            | Self::Delivered { .. }
             | Self::LeftInFiles { .. }
             | Self::OtherDestination { .. }
             | Self::SpoolInUse { .. }
@@ -422,7 +425,7 @@ mod tests {
         };
         assert_eq!(missing.loudness(), Verbosity::Quiet);
         assert!(missing.to_string().starts_with(
-            "3 entries not delivered to x: 1 refused by Loki, 2 left unsent (gone); check"
+            "3 entries not delivered to x: 1 refused by Loki, 2 not sent (gone); check"
         ));
     }
 }

@@ -1,9 +1,9 @@
-//! The words of each message. Knows nothing of when or how loud they are said.
+//! The text of each message on standard error.
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::report::humanize::{counted, duration, size};
+use crate::report::humanize::{counted, duration, grouped, size};
 use crate::report::messages::{Message, Remedy, Sanitized};
 
 impl fmt::Display for Message<'_> {
@@ -11,7 +11,7 @@ impl fmt::Display for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Terminal => f.write_str(
-                "reading from the terminal; end with Ctrl-D, or pipe a program in: app | loki-push",
+                "reading from the terminal: press Ctrl-D to finish (or pipe a program in: app | loki-push)",
             ),
             Self::TroubleBegan {
                 target,
@@ -19,12 +19,12 @@ impl fmt::Display for Message<'_> {
                 entries,
             } => write!(
                 f,
-                "cannot deliver to {target}: {}; trying on{}",
+                "cannot deliver to {target}: {}; retrying{}",
                 Sanitized(why),
                 match entries {
-                    // Only entries of earlier runs wait, or those that did were given up.
+                    // Only entries of earlier runs are waiting, or those that were have been dropped.
                     0 => String::new(),
-                    _ => format!(", {} waiting", count(*entries)),
+                    _ => format!(" ({} waiting)", count(*entries)),
                 }
             ),
             Self::TroubleEnded {
@@ -33,9 +33,9 @@ impl fmt::Display for Message<'_> {
                 entries,
             } => write!(
                 f,
-                "{target} takes entries again after {}; {} waited",
+                "{target} is accepting entries again after {} ({} waiting)",
                 duration(*after),
-                count(*entries)
+                counted(*entries, "entry was", "entries were")
             ),
             Self::Denied {
                 url,
@@ -52,7 +52,7 @@ impl fmt::Display for Message<'_> {
             }
             Self::Barred { target, why } => write!(
                 f,
-                "cannot deliver to {target}: {} (trying on slowly)",
+                "cannot deliver to {target}: {} (retrying slowly)",
                 Sanitized(why)
             ),
             Self::Dropping {
@@ -61,8 +61,7 @@ impl fmt::Display for Message<'_> {
                 which,
             } => write!(
                 f,
-                "the {place} of {} is full: dropping the {which} entries until Loki takes some \
-                 ({}--on-full)",
+                "the {} {place} is full: dropping the {which} entries until Loki accepts some ({}--on-full)",
                 size(*full),
                 if *place == "spool" {
                     "--spool-size, "
@@ -72,13 +71,13 @@ impl fmt::Display for Message<'_> {
             ),
             Self::HeldUp { place, size: full } => write!(
                 f,
-                "the {place} of {} is full: the files are read on when Loki takes entries, however \
-                 long that is; a signal ends it, {} would hold more",
+                "the {} {place} is full: reading stops until Loki accepts entries again. Interrupt to \
+                 give up; {} more",
                 size(*full),
                 if *place == "spool" {
-                    "--spool-size"
+                    "a larger --spool-size holds"
                 } else {
-                    "--spool DIR or --buffer"
+                    "--spool DIR or a larger --buffer holds"
                 }
             ),
             Self::Refused {
@@ -87,7 +86,7 @@ impl fmt::Display for Message<'_> {
                 text,
             } => {
                 write!(f, "Loki refused {} ({status})", count(*entries as u64))?;
-                behind_colon(f, text)
+                after_colon(f, text)
             }
             Self::StreamTroubleBegan { stream, url, why } => write!(
                 f,
@@ -120,15 +119,15 @@ impl fmt::Display for Message<'_> {
             }
             Self::NoPlace { stream, tried } => write!(
                 f,
-                "Loki has no place for the stream {} (its limit of active streams): trying it for \
-                 {}, the others go on",
+                "Loki's active-stream limit is reached: retrying {} for {}; other streams are not \
+                 affected",
                 Sanitized(stream),
                 duration(*tried)
             ),
             Self::TooManyStreams { most } => write!(
                 f,
-                "{} in use: from now on other values of --label-field stay fields (--max-streams)",
-                counted(*most as u64, "label set is", "label sets are")
+                "{} reached (--max-streams): new values of --label-field stay fields",
+                counted(*most as u64, "label set", "label sets")
             ),
             Self::TooManyLabels { most } => write!(
                 f,
@@ -141,18 +140,18 @@ impl fmt::Display for Message<'_> {
                 why,
             } => write!(
                 f,
-                "gave {} up after {} (--max-retries): {}; until Loki takes some, more are only \
-                 counted",
+                "gave up on {} after {} (--max-retries): {}; further ones are only counted until Loki \
+                 accepts entries",
                 count(*entries as u64),
                 counted(u64::from(*retries), "retry", "retries"),
                 Sanitized(why)
             ),
             Self::Retry { status, text, wait } => {
-                f.write_str("trying again in ")?;
+                f.write_str("retrying in ")?;
                 f.write_str(&duration(*wait))?;
                 match status {
-                    Some(status) => behind_colon(f, &format!("{status} {text}")),
-                    None => behind_colon(f, text),
+                    Some(status) => after_colon(f, &format!("{status} {text}")),
+                    None => after_colon(f, text),
                 }
             }
             Self::Settled {
@@ -177,8 +176,8 @@ impl fmt::Display for Message<'_> {
             ),
             Self::EntryFull { room } => write!(
                 f,
-                "a multi-line entry reached {} and was closed; what follows are entries of their \
-                 own (--multiline, --max-line-size)",
+                "a multi-line entry reached {} and was closed; the lines that follow become entries \
+                 of their own (--multiline, --max-line-size)",
                 size(*room as u64)
             ),
             Self::SpawnError { command, why } => {
@@ -186,7 +185,7 @@ impl fmt::Display for Message<'_> {
             }
             Self::Unwatched { command, why } => write!(
                 f,
-                "cannot learn how {} ended: {}",
+                "cannot determine how {} ended: {}",
                 Sanitized(command),
                 Sanitized(why)
             ),
@@ -308,9 +307,8 @@ impl fmt::Display for Message<'_> {
             ),
             Self::LeftInFiles { entries } => write!(
                 f,
-                "{} left where {} read from; the next run with this --checkpoint goes on there",
-                count(*entries),
-                if *entries == 1 { "it was" } else { "they were" }
+                "{} not delivered; the next run with this --checkpoint resumes there",
+                count(*entries)
             ),
             Self::OtherDestination {
                 spool,
@@ -327,10 +325,13 @@ impl fmt::Display for Message<'_> {
             ),
             Self::DeadLetterFailing { file, why } => write!(
                 f,
-                "cannot write refused entries to {file}: {}; they are only counted now \
+                "cannot write refused entries to {file}: {}; from now on they are only counted \
                  (--dead-letter)",
                 Sanitized(why)
             ),
+            Self::Delivered { entries, query } => {
+                write!(f, "{} delivered; to see them: {query}", count(*entries))
+            }
             Self::Missing {
                 target,
                 refused,
@@ -347,19 +348,19 @@ impl fmt::Display for Message<'_> {
     }
 }
 
-/// What is said of followed files and their checkpoint.
+/// The text of messages about followed files and their checkpoint.
 fn fmt_of_files(message: &Message<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match message {
         Message::CheckpointFailed { what, why } => write!(
             f,
-            "cannot write the checkpoint {}: {}; trying on, but until it can be written the \
-             next run would ship again what this one ships now",
+            "cannot write checkpoint {}: {}; retrying. Until it succeeds, the next run would ship \
+             these lines again",
             Sanitized(what),
             Sanitized(why)
         ),
         Message::Interrupted { what } => write!(
             f,
-            "stopped before the end of {}; with --checkpoint the next run would go on there",
+            "interrupted before the end of {}; use --checkpoint to resume there",
             Sanitized(what)
         ),
         Message::Awaited { what } => write!(
@@ -413,7 +414,7 @@ fn fmt_of_files(message: &Message<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Resul
             counted(*bytes, "byte", "bytes"),
             Sanitized(what)
         ),
-        // All others have their words where this is called.
+        // The caller has the text of all others.
         _ => Ok(()),
     }
 }
@@ -431,7 +432,7 @@ fn missing(
         "left"
     } else {
         write!(f, "{entries} not delivered to {target}:")?;
-        "left unsent"
+        "not sent"
     };
     let mut comma = "";
     for (n, what) in [
@@ -440,7 +441,7 @@ fn missing(
         (left, unsent),
     ] {
         if n > 0 {
-            write!(f, "{comma} {n} {what}")?;
+            write!(f, "{comma} {} {what}", grouped(n))?;
             comma = ",";
         }
     }
@@ -450,25 +451,25 @@ fn missing(
         }
         f.write_str(match remedy {
             Remedy::Reach => {
-                "; check that Loki runs and --url is right, give --flush-timeout more time, or \
-                 keep entries for the next run with --spool DIR"
+                "; check that Loki is running and --url is correct, increase --flush-timeout, or use \
+                 --spool DIR to keep entries for the next run"
             }
             Remedy::Mend => {
-                "; until that is mended, --spool DIR would keep entries for a later run"
+                "; use --spool DIR to keep entries for a later run until this is fixed"
             }
             Remedy::ByteSemaphore => {
-                "; check that Loki runs and --url is right, and give the spool more room \
-                 (--spool-size, or on its disk)"
+                "; check that Loki is running and --url is correct, and make the spool larger \
+                 (--spool-size, or free space on its disk)"
             }
-            Remedy::Output => "; see to what standard output goes to",
+            Remedy::Output => "; check where standard output goes",
         })?;
     }
     Ok(())
 }
 
-/// A reason to refuse an entry, where the request's entries that it holds for are a guess.
+/// A reason to refuse an entry, where it is a guess which entries of the request it holds for.
 pub fn guessed(reason: &str) -> String {
-    format!("{reason}, but which of the request's entries is not certain")
+    format!("{reason} (which entry of the request is not certain)")
 }
 
 /// `1 entry`, `2 entries`.
@@ -477,7 +478,7 @@ fn count(entries: u64) -> String {
 }
 
 /// `: text`, or nothing if there is none.
-fn behind_colon(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+fn after_colon(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     match Sanitized(text).to_string().as_str() {
         "" => Ok(()),
         text => write!(f, ": {text}"),

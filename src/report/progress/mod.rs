@@ -1,8 +1,5 @@
-//! Progress: a reader of the ledger's counts. A bar at the foot of a terminal, or now and then a
-//! line of text where one was asked for and there is nothing to draw on.
-//!
-//! Knows how it is told how far a run is. Knows nothing of what is read or sent; it is told the
-//! time.
+//! Progress of a run, read off the counters: a bar on a terminal's last line, or a plain line of text
+//! now and then where there is no terminal. It is told the time.
 
 mod bar;
 mod lines;
@@ -12,18 +9,18 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use crate::report::counters::Wait;
-use crate::report::humanize::{counted, duration, size};
+use crate::report::humanize::{counted, duration, grouped, size};
 use crate::report::messages::{Reporter, Sanitized};
 use crate::report::progress::bar::Bar;
 use crate::report::progress::lines::PlainProgress;
 use crate::report::progress::throughput::Throughput;
 use crate::report::summary::Counts;
 
-/// Tells how far a run is, when its time has come.
+/// Shows progress whenever it is due.
 pub enum Progress {
-    /// At the foot of the terminal.
+    /// A bar on the terminal's last line.
     Bar(Box<Bar>),
-    /// On lines of their own, without a control character.
+    /// Plain lines, without control characters.
     PlainProgress(PlainProgress),
 }
 
@@ -59,7 +56,7 @@ impl Progress {
     }
 }
 
-/// What is said of the bytes.
+/// Bytes read, rate, and time left.
 fn facts(speed: &Throughput, total: Option<u64>, bytes: u64) -> String {
     let mut text = size(bytes);
     if let Some(total) = total {
@@ -73,12 +70,12 @@ fn facts(speed: &Throughput, total: Option<u64>, bytes: u64) -> String {
     text
 }
 
-/// What is said beside the bytes.
+/// Lines read and unconfirmed, and what delivery is waiting for.
 fn message(counts: &Counts, wait: Option<&Wait>, now: Instant) -> String {
     let left = counts.left() + counts.adopted_left();
     let mut text = counted(counts.read, "line", "lines");
     if left > 0 {
-        let _ = write!(text, ", {left} under way");
+        let _ = write!(text, ", {} unconfirmed", grouped(left));
     }
     match wait {
         Some(wait) if wait.until > now => {
@@ -87,7 +84,7 @@ fn message(counts: &Counts, wait: Option<&Wait>, now: Instant) -> String {
             let why = Sanitized(&wait.why);
             format!("waiting: {why}, next try in {next} ({text})")
         }
-        Some(wait) => format!("trying again: {} ({text})", Sanitized(&wait.why)),
+        Some(wait) => format!("retrying: {} ({text})", Sanitized(&wait.why)),
         None => text,
     }
 }
@@ -104,16 +101,16 @@ mod tests {
             ..Counts::default()
         };
         let now = Instant::now();
-        assert_eq!(message(&counts, None, now), "12 lines, 2 under way");
+        assert_eq!(message(&counts, None, now), "12 lines, 2 unconfirmed");
         let wait = Wait {
             why: "503 busy\n".into(),
             until: now + Duration::from_millis(3_100),
         };
         assert_eq!(
             message(&counts, Some(&wait), now),
-            "waiting: 503 busy, next try in 4s (12 lines, 2 under way)"
+            "waiting: 503 busy, next try in 4s (12 lines, 2 unconfirmed)"
         );
         let late = now + Duration::from_secs(5);
-        assert!(message(&counts, Some(&wait), late).starts_with("trying again: 503"));
+        assert!(message(&counts, Some(&wait), late).starts_with("retrying: 503"));
     }
 }

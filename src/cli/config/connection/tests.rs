@@ -5,7 +5,7 @@ use crate::http::client::Scheme;
 
 fn found(args: &[&str], env: &[(&str, &str)]) -> Result<(ResolvedConnection, Vec<String>)> {
     let args = ["loki-push"].iter().chain(args).map(OsString::from);
-    let typed = ParsedArgs::parse(args).map_err(|error| anyhow!("{error}"))?;
+    let typed = ParsedArgs::parse(&args.collect::<Vec<_>>()).map_err(|error| anyhow!("{error}"))?;
     let env: Vec<(String, OsString)> = env
         .iter()
         .map(|(name, value)| ((*name).to_owned(), OsString::from(value)))

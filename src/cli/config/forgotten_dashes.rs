@@ -1,0 +1,126 @@
+//! The hint for a forgotten `--`: `loki-push make test` was meant to run `make test`.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{MAIN_SEPARATOR, Path};
+
+use clap::parser::ValueSource;
+
+use crate::cli::args::command_without_env;
+use crate::input::command::find_in_path;
+use crate::input::files::STDIN;
+
+/// Options whose values must not be shown.
+const SECRET: [&str; 7] = [
+    "--password",
+    "--bearer-token",
+    "--header",
+    "--url",
+    "--addr",
+    "-u",
+    "--proxy-url",
+];
+
+/// A message with the command line that was meant, if the first FILE is a program.
+pub fn hint(args: &[OsString]) -> Option<String> {
+    let at = first_file(args)?;
+    let name = Path::new(&args[at]);
+    let how = if !is_program(name)? {
+        return None;
+    } else if name.exists() {
+        format!(
+            " (to ship the file itself: loki-push <{})",
+            quoted(name.as_os_str())
+        )
+    } else {
+        String::new()
+    };
+    let own = &args[1..at];
+    let own = if own.iter().any(|arg| is_secret(arg)) {
+        String::from(" [OPTIONS]")
+    } else {
+        shell_words(own)
+    };
+    let command = &args[at..];
+    let command = if command.iter().any(|arg| is_secret(arg)) {
+        format!(" {} …", quoted(&args[at]))
+    } else {
+        shell_words(command)
+    };
+    Some(format!(
+        "{} is a program, not a file to ship; to run it and ship its output, write `--` before it: \
+         loki-push{own} --{command}{how}",
+        name.display()
+    ))
+}
+
+/// The position of the first FILE, without --follow before it.
+fn first_file(args: &[OsString]) -> Option<usize> {
+    for at in 1..args.len() {
+        if args[at] == "--" {
+            return None;
+        }
+        // Where an option's value is missing, the next word is that value.
+        let Ok(matches) = command_without_env().try_get_matches_from(&args[..=at]) else {
+            continue;
+        };
+        if matches.value_source("follow") == Some(ValueSource::CommandLine) {
+            return None;
+        }
+        if matches.contains_id("files") {
+            return Some(at);
+        }
+    }
+    None
+}
+
+/// Whether a FILE is a program: one on the PATH of which there is no file here, or a script or binary.
+fn is_program(name: &Path) -> Option<bool> {
+    if name.as_os_str() == STDIN {
+        return Some(false);
+    }
+    match File::open(name) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let is_path = name.as_os_str().to_string_lossy().contains(MAIN_SEPARATOR);
+            Some(!is_path && find_in_path(name.as_os_str()).is_some())
+        }
+        Err(_) => Some(false),
+        Ok(mut file) => {
+            let meta = file.metadata().ok()?;
+            if !meta.is_file() || meta.permissions().mode() & 0o111 == 0 {
+                return Some(false);
+            }
+            let mut head = [0; 4];
+            let read = file.read(&mut head).ok()?;
+            Some(head[..read].starts_with(b"#!") || head == *b"\x7fELF")
+        }
+    }
+}
+
+fn is_secret(arg: &OsStr) -> bool {
+    let arg = arg.to_string_lossy();
+    SECRET.iter().any(|name| arg.starts_with(name))
+}
+
+/// Words as a shell takes them, each after a space.
+fn shell_words(words: &[OsString]) -> String {
+    let mut text = String::new();
+    for word in words {
+        text.push(' ');
+        text.push_str(&quoted(word));
+    }
+    text
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &OsStr) -> String {
+    let word = word.to_string_lossy();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.into_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}

@@ -1,0 +1,83 @@
+//! The metrics file, for node_exporter's textfile collector.
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use crate::support::{Dir, Fault, Loki, LokiPush};
+
+/// The value of a metric, by its name and whatever of its labels is given.
+fn value(text: &str, name: &str, label: &str) -> f64 {
+    let start = format!("loki_push_{name}{{");
+    let mut lines = text.lines().filter(|line| line.starts_with(&start));
+    let line = lines.find(|line| line.contains(label));
+    let line = line.unwrap_or_else(|| panic!("no {name} {label} in\n{text}"));
+    line.rsplit(' ').next().unwrap().parse().expect("a number")
+}
+
+#[test]
+fn metrics_are_written_at_the_end_for_everybody_to_read() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let file = dir.join("loki.prom");
+    let run = LokiPush::new(&loki).args(["--app", "api", "--exclude", "^debug", "--metrics-file"]);
+    let run = run.arg(&file).after("umask 077");
+    run.stdin_bytes("a\nb\ndebug c\n")
+        .run()
+        .expect(0)
+        .expect_silence();
+    let text = dir.read_text("loki.prom");
+    for (name, label, expected) in [
+        ("entries_total", "app=\"api\",outcome=\"delivered\"", 2.0),
+        ("entries_total", "outcome=\"filtered\"", 1.0),
+        ("entries_total", "outcome=\"refused\"", 0.0),
+        ("entries_read_total", "", 3.0),
+        ("bytes_read_total", "", 12.0),
+        ("requests_total", "", 1.0),
+        ("retries_total", "", 0.0),
+        ("entries_waiting", "", 0.0),
+        ("bytes_waiting", "", 0.0),
+    ] {
+        assert!(
+            (value(&text, name, label) - expected).abs() < 0.5,
+            "{name} {label}\n{text}"
+        );
+    }
+    assert!(value(&text, "seconds_since_last_delivery", "") < 60.0);
+    assert!(value(&text, "bytes_sent_total", "") > 20.0);
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o644);
+    assert_eq!(dir.files().len(), 1, "nothing unfinished is left");
+}
+
+#[test]
+fn metrics_tell_what_is_waiting_while_loki_is_down() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    loki.always(Fault::Status(503));
+    let file = dir.join("loki.prom");
+    let run = LokiPush::new(&loki)
+        .impatient()
+        .args(["--flush-timeout", "300ms"]);
+    let run = run.arg("--metrics-file").arg(&file).stdin_bytes("a\nb\n");
+    run.run().expect(1);
+    let text = dir.read_text("loki.prom");
+    assert!(
+        (value(&text, "entries_waiting", "") - 2.0).abs() < 0.5,
+        "{text}"
+    );
+    assert!(value(&text, "retries_total", "") >= 1.0, "{text}");
+}
+
+#[test]
+fn a_link_is_replaced_and_not_followed_and_a_failure_is_reported_once() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let others = dir.write("others", "precious");
+    symlink(&others, dir.join("loki.prom")).unwrap();
+    let run = LokiPush::new(&loki)
+        .arg("--metrics-file")
+        .arg(dir.join("loki.prom"));
+    run.stdin_bytes("a\n").run().expect(0).expect_silence();
+    assert_eq!(dir.read_text("others"), "precious");
+    assert!(dir.read_text("loki.prom").starts_with("# HELP loki_push_"));
+    let run = LokiPush::new(&loki).args(["--metrics-file", "/nonexistent/loki.prom"]);
+    let done = run.stdin_bytes("a\n").run().expect(0);
+    let done = done.expect_stderr(["cannot write the metrics file /nonexistent/loki.prom"]);
+    assert_eq!(done.stderr.lines().count(), 1, "{}", done.report());
+}
