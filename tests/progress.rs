@@ -53,7 +53,7 @@ fn a_file_gets_a_bar_that_leaves_a_clean_line() {
         if given {
             // What was read from a file is found with the command below the bar.
             terminal.wait_for("10 entries delivered; to see them: logcli query");
-            terminal.wait_for_last("'{app=\"default\"}'\n");
+            terminal.wait_for_last("'{app=\"default\"}'\r\n");
         } else {
             terminal.wait_for_last(DRAWN);
         }

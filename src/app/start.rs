@@ -3,8 +3,6 @@
 use std::ffi::OsString;
 use std::io::Write;
 
-use clap::error::ErrorKind;
-
 use crate::app;
 use crate::cli::args::Document;
 use crate::cli::config::forgotten_dashes;
@@ -32,7 +30,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(parsed) => parsed,
         Err(error) => {
             // `loki-push make -j4`: the option is make's.
-            if error.kind() == ErrorKind::UnknownArgument
+            if args::is_unknown_option(&error)
                 && let Some(why) = forgotten_dashes::hint(&args)
             {
                 return fail(&why, usage);

@@ -173,6 +173,11 @@ fn is_number(arg: &Arg) -> bool {
     names.iter().any(|name| number(name))
 }
 
+/// Whether an error of [`ParsedArgs::parse`] is about an option that does not exist.
+pub fn is_unknown_option(error: &clap::Error) -> bool {
+    error.kind() == clap::error::ErrorKind::UnknownArgument
+}
+
 /// The options as set, and whether on the command line or in the environment.
 pub struct ParsedArgs {
     /// The values.
