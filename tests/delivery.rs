@@ -73,7 +73,9 @@ fn fifty_thousand_lines_pass_through_errors_resets_and_lost_answers() {
     let lines = numbered(50_000);
     let ended = run(&loki).stdin_bytes(lines.join("\n")).run();
     let summary = assert_all_there(&loki, ended, &lines);
-    assert_eq!((summary.requests, summary.retries), (13, 8));
+    // Three of the requests found their connection closed and went over a fresh one at once, which is
+    // no retry of the sender's.
+    assert_eq!((summary.requests, summary.retries), (10, 5));
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn three_lines_arrive_and_nothing_is_said() {
 fn lines_keep_their_bytes() {
     assert_shipped(
         &[],
-        b"crlf\r\n\r\n\n \t \nmid\rdle\nnul\0byte\nbroken \xff\xc3 utf-8\n\xf0\x9f\x98\x80\x1b[1mx\nlast",
+        b"crlf\r\n\r\n\n \t \nmid\rdle\nnul\0byte\n\xf0\x9f\x98\x80\x1b[1mx\nlast",
         &[
             "crlf",
             "",
@@ -59,11 +59,20 @@ fn lines_keep_their_bytes() {
             " \t ",
             "mid\rdle",
             "nul\0byte",
-            "broken \u{fffd}\u{fffd} utf-8",
             "\u{1f600}\u{1b}[1mx",
             "last",
         ],
     );
+    let loki = Loki::start();
+    let input = b"broken \xff\xc3 utf-8\nand \xff again\n".to_vec();
+    let ended = LokiPush::new(&loki).stdin_bytes(input).run().expect(0);
+    assert_eq!(
+        loki.lines(),
+        ["broken \u{fffd}\u{fffd} utf-8", "and \u{fffd} again"]
+    );
+    // Reported once, with a remedy.
+    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.report());
+    ended.expect_stderr(["standard input is not UTF-8", "iconv"]);
     assert_shipped(&[], b"\n", &[""]);
     assert_shipped(&[], b"two\r\r\n", &["two\r"]);
 }
@@ -91,7 +100,11 @@ fn a_message_is_one_entry_and_stdin_is_left_alone() {
             .args(["-m", text])
             .in_shell("\"$@\" && cat")
             .stdin_bytes("not ours\n");
-        let ended = run.run().expect(0).expect_silence();
+        let ended = run.run().expect(0);
+        let ended = match text {
+            "" => ended.expect_stderr(["--message is empty"]),
+            _ => ended.expect_silence(),
+        };
         assert_eq!(ended.stdout_text(), "not ours\n");
         let entries = loki.entries();
         assert_eq!(entries.len(), 1, "{text:?}");

@@ -177,7 +177,7 @@ fn memory_is_watched() {
     }
 }
 
-const SUMMARY: &str = r#"{"read":10,"delivered":4,"refused":1,"dropped":1,"spooled":1,"filtered":2,"left":1,"requests":3,"retries":1,"bytes_read":100,"bytes_sent":50,"seconds":0.5,"reasons":{"too old":1}}"#;
+const SUMMARY: &str = r#"{"read":10,"delivered":4,"refused":1,"dropped":1,"spooled":1,"filtered":2,"left":1,"untimed":0,"requests":3,"retries":1,"bytes_read":100,"bytes_sent":50,"seconds":0.5,"reasons":{"too old":1}}"#;
 
 fn said(text: &str) -> Finished {
     puppet(LokiPush::bare()).args(["say", text]).run().expect(0)

@@ -236,8 +236,9 @@ impl fmt::Debug for ParsedArgs {
 
 impl Cli {
     /// The options that may be repeated. In the environment they take one value per line.
-    fn repeatable(&mut self) -> [(&'static str, &mut Vec<String>); 7] {
+    fn repeatable(&mut self) -> [(&'static str, &mut Vec<String>); 8] {
         [
+            ("exclude_path", &mut self.input.exclude_path),
             ("include", &mut self.input.include),
             ("exclude", &mut self.input.exclude),
             ("redact", &mut self.input.redact),

@@ -401,10 +401,14 @@ fn fmt_of_files(message: &Message<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Resul
              to it after the last run are lost (with logrotate, `delaycompress` keeps them)",
             Sanitized(what)
         ),
+        Message::NotUtf8 { what: "-" } => f.write_str(
+            "standard input is not UTF-8: invalid bytes are shipped as U+FFFD; to convert it, use \
+             `iconv -f latin1 -t utf-8 | loki-push` (with its real encoding)",
+        ),
         Message::NotUtf8 { what } => write!(
             f,
-            "{} is not UTF-8: other bytes are shipped as U+FFFD; to convert it, use \
-             `iconv -f latin1 -t utf-8 {0} | loki-push` (or its real encoding)",
+            "{} is not UTF-8: invalid bytes are shipped as U+FFFD; to convert it, use \
+             `iconv -f latin1 -t utf-8 {0} | loki-push` (with its real encoding)",
             Sanitized(what)
         ),
         Message::BytesLost { what, bytes } => write!(
