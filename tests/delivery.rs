@@ -199,7 +199,7 @@ fn after_max_retries_a_batch_is_dropped_and_counted() {
         .run()
         .expect(1);
     let ended = ended.expect_stderr([
-        "2 entries up after 2 retries (--max-retries): 503",
+        "gave up on 2 entries after 2 retries (--max-retries): 503",
         "2 dropped",
     ]);
     let summary = ended.summary();
@@ -223,7 +223,7 @@ fn a_rate_limit_counts_as_a_retry_too() {
     loki.always(Fault::Answer(Answer::error(429, text)));
     let args = ["--max-retries", "1", "--batch-size", "1"];
     let ended = run(&loki).args(args).stdin_bytes("a\n").run().expect(1);
-    let ended = ended.expect_stderr(["1 entry up after 1 retry (--max-retries): 429"]);
+    let ended = ended.expect_stderr(["gave up on 1 entry after 1 retry (--max-retries): 429"]);
     let summary = ended.summary();
     assert_eq!((summary.dropped, summary.requests), (1, 2));
 }

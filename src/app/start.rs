@@ -54,7 +54,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     }
     let input = &parsed.cli.input;
     let reads_files = !input.files.is_empty() && input.command.is_empty();
-    let may_have_forgotten = reads_files && !input.follow && input.message.is_none();
+    // Options that read no file have messages of their own about one.
+    let reads_none =
+        input.message.is_some() || parsed.cli.output.check || parsed.cli.delivery.drains();
+    let may_have_forgotten = reads_files && !input.follow && !reads_none;
     if may_have_forgotten && let Some(why) = forgotten_dashes::hint(&args) {
         return fail(&why, usage);
     }
