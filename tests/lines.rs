@@ -224,6 +224,94 @@ fn every_line_gives_its_level_message_and_fields() {
     }
 }
 
+/// The characters of a text, but for those that may stand between moved fields and around their
+/// values: white space, quotes, `,`, `;` and `|`.
+fn characters(text: &str) -> Vec<char> {
+    let is_between = |c: char| c.is_whitespace() || matches!(c, '"' | '\\' | ',' | ';' | '|');
+    let mut all: Vec<char> = text.chars().filter(|c| !is_between(*c)).collect();
+    all.sort_unstable();
+    all
+}
+
+/// Whether all characters of one text are in another.
+fn are_in(own: &[char], all: &[char]) -> bool {
+    let mut all = all.iter().peekable();
+    own.iter().all(|c| {
+        while all.next_if(|other| *other < c).is_some() {}
+        all.next_if_eq(&c).is_some()
+    })
+}
+
+#[test]
+fn message_and_moved_fields_are_the_whole_line() {
+    let parts = [
+        "word",
+        "a=1",
+        "b.c=2",
+        "d-e=\"x y\"",
+        "f=[g h=3]",
+        "(i j=4)",
+        "[k",
+        "l]",
+        "m=n,",
+        "| o=p",
+        "\"q r=s\"",
+        "t=",
+        "u='v w'",
+        "a=1",
+        "x: ",
+        "INFO",
+        "y=z;",
+        "`k=v`",
+        "é=ü",
+        "'",
+        "\"",
+        "eyJhbGciOiJIUzI1NiJ9AAA=",
+    ];
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut below = |bound: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % bound as u64).unwrap()
+    };
+    let mut line = || {
+        let words: Vec<&str> = (0..=below(7)).map(|_| parts[below(parts.len())]).collect();
+        words.join(" ")
+    };
+    let random: Vec<String> = (0..3_000).map(|_| line()).collect();
+    let table = ROWS.iter().map(|row| row.0.to_owned());
+    let lines: Vec<String> = random
+        .into_iter()
+        .chain(table)
+        .filter(|line| !line.starts_with('{'))
+        .collect();
+    for layout in ["line", "metadata"] {
+        let loki = Loki::start();
+        let args = ["--layout", layout, "--parse", "logfmt", "-l", "level=x"];
+        let run = LokiPush::new(&loki).args(args).summed();
+        run.stdin_bytes(lines.join("\n")).run().expect(0);
+        let mut entries = loki.entries();
+        entries.sort_by_key(|entry| entry.time);
+        assert_eq!(entries.len(), lines.len());
+        for (line, entry) in lines.iter().zip(entries) {
+            // As Loki accepts names.
+            let whole = characters(&line.replace(['.', '-'], "_"));
+            let message = entry.line.split(" | ").next().unwrap_or_default();
+            let invented = !are_in(&characters(&message.replace(['.', '-'], "_")), &whole);
+            let fields = entry
+                .metadata
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"));
+            let shipped = format!("{}{}", entry.line, fields.collect::<String>());
+            let lost = !are_in(&whole, &characters(&shipped.replace(['.', '-'], "_")));
+            // The message of a line that is nothing but fields loses its name.
+            let lost = lost && !(layout == "metadata" && line.contains("msg="));
+            assert!(!invented && !lost, "{layout}: {line:?} became {entry:?}");
+        }
+    }
+}
+
 #[test]
 fn the_level_does_not_depend_on_the_layout() {
     let rows: Vec<&Row> = ROWS.iter().collect();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::loki::Labels;
+use crate::support::loki::{Answer, Fault, Labels};
 use crate::support::{Dir, Loki, LokiPush};
 
 fn map(pairs: &[(&str, &str)]) -> Labels {
@@ -148,4 +148,29 @@ fn more_labels_than_loki_takes_stay_fields_and_that_is_reported_once() {
     let mut lines = loki.lines();
     lines.sort();
     assert_eq!(lines, ["ERROR x | f13=1 f14=1 f15=1", "x | f14=1 f15=1"]);
+}
+
+#[test]
+fn a_limit_that_loki_names_is_kept_to_for_the_rest_of_the_run() {
+    let loki = Loki::start();
+    loki.respond_with(|push| {
+        let labels = push.labels.len();
+        let text =
+            format!("entry for stream '{{app=\"default\"}}' has {labels} label names; limit 3\n");
+        (labels > 3).then(|| Fault::Answer(Answer::error(400, text)))
+    });
+    let names = ["a", "b", "c", "d"];
+    let run = LokiPush::new(&loki).args(["--flush-interval", "10ms"]);
+    let run = names
+        .iter()
+        .fold(run, |run, name| run.args(["--label-field", name]));
+    let mut running = run.stdin_open().spawn();
+    running.write("one a=1 b=1 c=1 d=1\n");
+    running.wait_for_stderr("label names; limit 3");
+    running.write("two a=1 b=1 c=1 d=1\n");
+    running.close_stdin();
+    running.wait_to_end().expect(1).expect_stderr(["3 labels"]);
+    let labels = map(&[("app", "default"), ("a", "1"), ("b", "1")]);
+    assert_eq!(loki.streams(), [labels]);
+    assert_eq!(loki.lines(), ["two a=1 b=1 c=1 d=1"]);
 }

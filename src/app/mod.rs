@@ -77,6 +77,7 @@ pub fn run(config: &Config) -> Result<u8> {
     let stores = open_stores(config, reporter)?;
     let (spool, checkpoint) = (stores.spool.clone(), stores.checkpoint.clone());
     let (shutdown, counters) = (Arc::new(Shutdown::new()), Arc::new(Counters::new()));
+    config.shape.stream_limit.follow(&counters);
     let (sender, events) = mpsc::channel();
     let tell = move |event| drop(sender.send(event));
     let is_command = matches!(config.input, Input::Command { .. });

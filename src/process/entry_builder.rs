@@ -236,7 +236,7 @@ impl EntryBuilder {
         };
         if !piece.first {
             self.entries(&text, piece.end, now);
-        } else if self.shape.needs_fields() {
+        } else if self.shape.needs_fields() || self.envelope_may_label() {
             let inner = self.inner(&text);
             let plain =
                 crate::process::decoration::of_fields(inner, self.shape.parse, self.shape.layout);
@@ -244,9 +244,40 @@ impl EntryBuilder {
             let message = self.read_fields(&text, &plain, &mut found);
             self.entries(&message, piece.end, now);
         } else {
-            self.read_level_and_time(self.inner(&text));
+            let level = self.read_level_and_time(self.inner(&text));
+            if !self.streams.label_fields().is_empty() {
+                self.read_labels(level, self.inner(&text));
+            }
             self.entries(&text, piece.end, now);
         }
+    }
+
+    /// Whether a field of the envelope may become a label.
+    fn envelope_may_label(&self) -> bool {
+        !self.envelope.fields.is_empty() && !self.streams.label_fields().is_empty()
+    }
+
+    /// Looks up the fields that become labels, and no others.
+    fn read_labels(&mut self, level: Option<Level>, text: &str) {
+        let plain = crate::process::decoration::of_fields(text, self.shape.parse, Layout::Keep);
+        let names = self
+            .streams
+            .label_fields()
+            .iter()
+            .map(|field| &*field.field);
+        let found = fields::find_all(&plain, self.shape.parse, &names);
+        #[cfg(feature = "cli")]
+        let found = match &self.shape.redactor {
+            None => found,
+            Some(redactor) => {
+                let mut found = found;
+                let values = found.iter_mut().flatten();
+                values.for_each(|value| redact_unescaped(redactor, value));
+                found
+            }
+        };
+        let values = found.iter().map(Option::as_deref);
+        self.reading.labels = self.label_sets().of_values(level, values).0;
     }
 
     /// Whether lines are so short that what one read gave is to be handed in before it is all made:
@@ -333,7 +364,7 @@ impl EntryBuilder {
     }
 
     /// The quick way, for lines that are shipped as they came.
-    fn read_level_and_time(&mut self, text: &str) {
+    fn read_level_and_time(&mut self, text: &str) -> Option<Level> {
         let level = if self.shape.read_level {
             fields::read_level(text, self.shape.parse)
         } else {
@@ -359,6 +390,7 @@ impl EntryBuilder {
         } else if self.reading.tail != self.suffix {
             self.reading.tail.clone_from(&self.suffix);
         }
+        level
     }
 
     /// Reads everything of a line, of which `plain` is what fields are read from; gives its message,
@@ -407,7 +439,20 @@ impl EntryBuilder {
         };
         let level = self.enveloped_level(level);
         let level = self.level_for(inner, level);
-        self.reading.labels = self.label_sets().of_fields(level, found, &mut used);
+        let wanted = self.streams.label_fields();
+        let places: Vec<Option<usize>> = wanted
+            .iter()
+            .map(|wanted| {
+                let is_wanted = |field: &Field<'_>| field.name == wanted.field && !field.twin;
+                found.iter().rposition(is_wanted)
+            })
+            .collect();
+        let values = places.iter().map(|at| at.map(|at| &*found[at].value));
+        let (labels, chosen) = self.label_sets().of_values(level, values);
+        for at in chosen.iter().filter_map(|at| places[*at]) {
+            used[at] = true;
+        }
+        self.reading.labels = labels;
 
         let left = found
             .iter()

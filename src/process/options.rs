@@ -1,8 +1,8 @@
 //! How entries are built: the settings of the entry builder.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::entry::labels::Labels;
@@ -14,6 +14,7 @@ use crate::process::layout::Layout;
 use crate::process::path_labels::PathLabels;
 #[cfg(feature = "cli")]
 use crate::process::redact::Redactor;
+use crate::report::counters::Counters;
 use crate::report::messages::{Message, Reporter};
 
 /// How entries are made of lines; the same for all sources.
@@ -64,7 +65,7 @@ impl EntryOptions {
 
     /// Whether fields must be read whole, not just looked for.
     pub fn needs_fields(&self) -> bool {
-        self.layout != Layout::Keep || !self.label_fields.is_empty()
+        self.layout != Layout::Keep
     }
 
     pub fn given_fields(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -108,7 +109,7 @@ pub fn counted_labels(labels: &Labels) -> usize {
 #[derive(Debug)]
 pub struct StreamLimit {
     most: usize,
-    max_labels: AtomicUsize,
+    counters: OnceLock<Arc<Counters>>,
     sets: Mutex<HashSet<Arc<Labels>>>,
     said: AtomicBool,
     said_labels: AtomicBool,
@@ -120,7 +121,7 @@ impl StreamLimit {
     pub fn new(most: usize, reporter: Reporter) -> Self {
         Self {
             most,
-            max_labels: AtomicUsize::new(MAX_LABELS),
+            counters: OnceLock::new(),
             sets: Mutex::default(),
             said: AtomicBool::new(false),
             said_labels: AtomicBool::new(false),
@@ -128,21 +129,30 @@ impl StreamLimit {
         }
     }
 
+    /// Keeps to the limit that Loki names in this run, once it has.
+    pub fn follow(&self, counters: &Arc<Counters>) {
+        // A run has one set of counters.
+        let _ = self.counters.set(Arc::clone(counters));
+    }
+
+    /// How many labels a stream may have.
+    pub fn max_labels(&self) -> usize {
+        let named = self
+            .counters
+            .get()
+            .and_then(|counters| counters.label_limit());
+        named.unwrap_or(MAX_LABELS)
+    }
+
     /// How many labels may be added to a set.
     pub fn labels_left(&self, labels: &Labels) -> usize {
-        let most = self.max_labels.load(Ordering::Relaxed);
-        most.saturating_sub(counted_labels(labels))
+        self.max_labels().saturating_sub(counted_labels(labels))
     }
 
-    /// Loki has named its limit on the labels of a stream.
-    pub fn set_max_labels(&self, most: usize) {
-        self.max_labels.store(most, Ordering::Relaxed);
-    }
-
-    /// A label was left out because a stream may not have so many. Reported once.
+    /// Reports, once, that a label was left out because a stream may not have so many.
     pub fn report_too_many_labels(&self) {
         if !self.said_labels.swap(true, Ordering::Relaxed) {
-            let most = self.max_labels.load(Ordering::Relaxed);
+            let most = self.max_labels();
             self.reporter.say(&Message::TooManyLabels { most });
         }
     }

@@ -1,7 +1,4 @@
-//! Which stream an entry belongs to: the label sets of one source, made once each.
-//!
-//! Knows levels and label fields, and the limit on how many sets these may make. Knows nothing of
-//! lines.
+//! The label sets of one source, each made once.
 
 use crate::process::options::LabelField;
 use crate::process::options::StreamLimit;
@@ -9,7 +6,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::entry::labels::{Labels, check_value};
-use crate::parse::fields::Field;
 use crate::parse::level::Level;
 use crate::process::options::EntryOptions;
 
@@ -17,18 +13,25 @@ use crate::process::options::EntryOptions;
 pub struct LabelSets {
     base: Labels,
     by_level: [Option<Arc<Labels>>; Level::ALL.len() + 1],
-    by_fields: HashMap<(Option<Level>, String), Arc<Labels>>,
+    /// The sets that fields made, and which of the label fields are in each, by level and values.
+    by_fields: HashMap<String, (Arc<Labels>, Vec<usize>)>,
+    /// The key of the last line in `by_fields`.
+    key: String,
+    /// The limit on labels under which `by_fields` was made.
+    max_labels: usize,
     label_fields: Vec<LabelField>,
     limit: Arc<StreamLimit>,
 }
 
 impl LabelSets {
-    /// The sets of a source whose entries carry these further labels.
+    /// The sets of a source whose entries carry these extra labels.
     pub fn new(shape: &EntryOptions, origin: &[(&str, &str)]) -> Self {
         Self {
             base: shape.labels.with(origin.iter().copied()),
             by_level: Default::default(),
             by_fields: HashMap::new(),
+            key: String::new(),
+            max_labels: 0,
             // The level that is read is the label, in its one spelling.
             label_fields: shape
                 .label_fields
@@ -48,6 +51,8 @@ impl LabelSets {
             base: self.base.with([("stream", stream)]),
             by_level: Default::default(),
             by_fields: HashMap::new(),
+            key: String::new(),
+            max_labels: 0,
             label_fields: self.label_fields.clone(),
             limit: Arc::clone(&self.limit),
         }
@@ -81,56 +86,72 @@ impl LabelSets {
         })
     }
 
-    /// The stream of an entry of this level with these fields. Fields that became labels are
-    /// marked as used; one whose value Loki would not take as a label, or that would make one
-    /// stream too many, stays a field.
-    pub fn of_fields(
+    /// The fields that may become labels.
+    pub fn label_fields(&self) -> &[LabelField] {
+        &self.label_fields
+    }
+
+    /// The stream of an entry of this level whose label fields have these values, in the order of
+    /// [`LabelSets::label_fields`], and which of them became labels. A field stays a field if Loki would
+    /// not accept its value, or if it would make one label or one stream too many.
+    pub fn of_values<'v>(
         &mut self,
         level: Option<Level>,
-        fields: &[Field<'_>],
-        used: &mut [bool],
-    ) -> Arc<Labels> {
+        values: impl Iterator<Item = Option<&'v str>> + Clone,
+    ) -> (Arc<Labels>, &[usize]) {
         let by_level = Arc::clone(self.of_level(level));
-        let mut left = self.limit.labels_left(&by_level);
-        let mut key = String::new();
-        let mut chosen = Vec::new();
-        for wanted in &self.label_fields {
-            let is_wanted = |field: &Field<'_>| field.name == wanted.field && !field.twin;
-            let found = fields.iter().rposition(is_wanted);
-            let fit = found.filter(|&at| {
-                !fields[at].value.is_empty() && check_value(&fields[at].value).is_ok()
-            });
-            if let Some(at) = fit {
-                if left == 0 && by_level.get(&wanted.label).is_none() {
-                    self.limit.report_too_many_labels();
-                } else {
-                    left -= usize::from(by_level.get(&wanted.label).is_none());
-                    chosen.push((at, wanted));
-                    key.push_str(&fields[at].value);
-                }
-            }
+        let fit = values
+            .map(|value| value.filter(|value| !value.is_empty() && check_value(value).is_ok()));
+        let most = self.limit.max_labels();
+        if self.max_labels != most {
+            self.max_labels = most;
+            self.by_fields.clear();
+        }
+        self.key.clear();
+        self.key
+            .push(level.map_or('-', |level| char::from(b'a' + level as u8)));
+        let mut found = false;
+        for value in fit.clone() {
+            found |= value.is_some();
+            self.key.push_str(value.unwrap_or_default());
             // No label value that passed the check holds this character: it parts the values.
-            key.push(char::REPLACEMENT_CHARACTER);
+            self.key.push(char::REPLACEMENT_CHARACTER);
         }
-        if chosen.is_empty() {
-            return by_level;
+        if !found {
+            return (by_level, &[]);
         }
-        let key = (level, key);
-        let labels = match self.by_fields.get(&key) {
-            Some(known) => Arc::clone(known),
-            None => {
-                let pairs = chosen
-                    .iter()
-                    .map(|&(at, wanted)| (wanted.label.as_str(), fields[at].value.as_ref()));
-                let labels = Arc::new(by_level.with(pairs));
-                if !self.limit.admits(&labels) {
-                    return by_level;
-                }
-                self.by_fields.insert(key, Arc::clone(&labels));
-                labels
+        if !self.by_fields.contains_key(&self.key) {
+            let Some(set) = self.make(&by_level, fit) else {
+                return (by_level, &[]);
+            };
+            self.by_fields.insert(self.key.clone(), set);
+        }
+        let (labels, chosen) = &self.by_fields[&self.key];
+        (Arc::clone(labels), chosen)
+    }
+
+    /// The set with labels of these values, as far as they may be made, and which of them were.
+    fn make<'v>(
+        &self,
+        by_level: &Labels,
+        values: impl Iterator<Item = Option<&'v str>>,
+    ) -> Option<(Arc<Labels>, Vec<usize>)> {
+        let mut left = self.limit.labels_left(by_level);
+        let (mut chosen, mut pairs) = (Vec::new(), Vec::new());
+        for (at, (wanted, value)) in self.label_fields.iter().zip(values).enumerate() {
+            let Some(value) = value else {
+                continue;
+            };
+            let is_new = by_level.get(&wanted.label).is_none();
+            if is_new && left == 0 {
+                self.limit.report_too_many_labels();
+                continue;
             }
-        };
-        chosen.iter().for_each(|&(at, _)| used[at] = true);
-        labels
+            left -= usize::from(is_new);
+            chosen.push(at);
+            pairs.push((wanted.label.as_str(), value));
+        }
+        let labels = Arc::new(by_level.with(pairs));
+        (chosen.is_empty() || self.limit.admits(&labels)).then_some((labels, chosen))
     }
 }

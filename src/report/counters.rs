@@ -41,6 +41,8 @@ pub struct Counters {
     accepted: Mutex<Option<Instant>>,
     tries: Mutex<Option<AttemptTiming>>,
     retrying: AtomicUsize,
+    /// Loki's limit on the labels of a stream, once it has named one; else 0.
+    label_limit: AtomicUsize,
 }
 
 impl Counters {
@@ -73,6 +75,16 @@ impl Counters {
         counts.requests += 1;
         counts.retries += u64::from(again);
         counts.bytes_sent += bytes as u64;
+    }
+
+    /// Notes the limit on the labels of a stream that Loki has named.
+    pub fn set_label_limit(&self, limit: usize) {
+        self.label_limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// The limit on the labels of a stream that Loki has named, if it has.
+    pub fn label_limit(&self) -> Option<usize> {
+        Some(self.label_limit.load(Ordering::Relaxed)).filter(|limit| *limit > 0)
     }
 
     /// Notes that delivery is held up.

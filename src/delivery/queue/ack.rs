@@ -95,6 +95,11 @@ impl Ack {
         self.settle(usize::MAX, fate);
     }
 
+    /// Notes the limit on the labels of a stream that Loki has named.
+    pub fn set_label_limit(&self, limit: usize) {
+        self.0.resources.counters.set_label_limit(limit);
+    }
+
     /// Whether the entries are those of an earlier run.
     pub fn is_adopted(&self) -> bool {
         self.0.adopted

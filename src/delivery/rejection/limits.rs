@@ -31,6 +31,14 @@ pub enum Limit {
 /// How an ingester's message on one stream's rate begins (`ErrStreamRateLimit`).
 pub(super) const STREAM_RATE: &str = "Per stream rate limit exceeded (limit: ";
 
+/// The limit on the labels of a stream, if the text of a 400 names it: `… has 16 label names; limit 15`.
+#[must_use]
+pub fn label_limit(text: &str) -> Option<usize> {
+    let (_, rest) = text.split_once(" label names; limit ")?;
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    rest[..digits].parse().ok().filter(|limit| *limit > 0)
+}
+
 /// Reads the text of a 429.
 #[must_use]
 pub fn limit(text: &str) -> Limit {

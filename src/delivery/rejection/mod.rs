@@ -54,7 +54,7 @@ mod rules;
 mod tests;
 
 use crate::delivery::rejection::fit::NamedLimits;
-pub use crate::delivery::rejection::limits::{Limit, limit, too_large};
+pub use crate::delivery::rejection::limits::{Limit, label_limit, limit, too_large};
 use crate::delivery::rejection::loki_messages::{
     Rule, distributor_answer, ingester_answer, labels_refused,
 };

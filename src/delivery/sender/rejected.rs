@@ -83,6 +83,9 @@ impl RejectionRecorder {
         status: u16,
         text: &str,
     ) -> Option<PendingRequest> {
+        if let Some(limit) = rejection::label_limit(text) {
+            ack.set_label_limit(limit);
+        }
         let request = &pending.request;
         let opened = encode::open(request).ok().filter(|_| status == 400);
         let entries: Vec<Entry<'_>> = opened

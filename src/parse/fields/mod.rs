@@ -17,6 +17,8 @@ use std::borrow::Cow;
 #[cfg(test)]
 use std::ops::ControlFlow;
 
+use memchr::memchr;
+
 use crate::parse::fields::json::{Members, is_json, parse_json, trim_to_object};
 pub use crate::parse::fields::level_field::{level_of, read_level};
 use crate::parse::fields::logfmt::{Tokens, may_have_token, parse_logfmt};
@@ -204,6 +206,51 @@ pub fn json_time<'a>(
     }
     let (place, value) = best?;
     is_json(object).then(|| (place, value.text()))
+}
+
+/// The values of the fields with these names, found without building the others. Of members with
+/// one name the last counts; of a name that a text line has twice, none.
+///
+/// Of a line in braces that has no `=`, and so no other field, the members count even if what follows
+/// makes it no JSON: to ask `serde_json` of each line costs more than all else here.
+#[must_use]
+pub fn find_all<'a, 'n>(
+    line: &'a str,
+    how: Parse,
+    names: &(impl Iterator<Item = &'n str> + Clone),
+) -> Vec<Option<Cow<'a, str>>> {
+    let mut found: Vec<Option<Cow<'a, str>>> = names.clone().map(|_| None).collect();
+    if how.reads_json()
+        && let Some(object) = trim_to_object(line)
+    {
+        let mut members = Members::new(object);
+        while let Some((key, value)) = members.next() {
+            for (name, place) in names.clone().zip(&mut found) {
+                let is_it = |rest: &str| rest == key.text();
+                if name
+                    .strip_prefix(members.prefix.as_str())
+                    .is_some_and(is_it)
+                {
+                    *place = Some(value.text());
+                }
+            }
+        }
+        if memchr(b'=', object.as_bytes()).is_none() || is_json(object) {
+            return found;
+        }
+        found.fill(None);
+    }
+    if how.reads_logfmt() {
+        let mut times = vec![0; found.len()];
+        for token in Tokens::new(line) {
+            let key = token.key(line);
+            for (at, _) in names.clone().enumerate().filter(|(_, name)| *name == key) {
+                times[at] += 1;
+                found[at] = (times[at] == 1).then(|| token.value(line).text());
+            }
+        }
+    }
+    found
 }
 
 /// What `pick` makes of the first field for which it makes something, given the joined names of
