@@ -232,7 +232,7 @@ fn quiet_says_only_what_is_final() {
 }
 
 #[test]
-fn verbose_tells_retries_and_batches() {
+fn verbose_reports_requests_retries_and_batches() {
     let loki = Loki::start();
     loki.fault(Fault::Answer(Answer::error(
         503,
@@ -241,9 +241,18 @@ fn verbose_tells_retries_and_batches() {
     let run = LokiPush::new(&loki).impatient().arg("-v");
     let ended = run.stdin_bytes("a\n").run().expect(0);
     let lines: Vec<&str> = ended.stderr.lines().collect();
-    let [retry, batch] = lines[..] else {
+    let [failed, retry, delivered, batch] = lines[..] else {
         panic!("{}", ended.report());
     };
+    let url = format!("loki-push: POST {}/loki/api/v1/push: 1 entry", loki.url());
+    assert!(
+        failed.starts_with(&url) && failed.contains(": 503 busy"),
+        "{failed}"
+    );
+    assert!(
+        delivered.starts_with(&url) && delivered.contains(": delivered"),
+        "{delivered}"
+    );
     assert!(retry.starts_with("loki-push: retrying in "), "{retry}");
     assert!(retry.ends_with(": 503 busy[31m second line"), "{retry}");
     assert!(

@@ -205,7 +205,7 @@ fn print_report(
             why: pipeline.trouble().as_deref(),
             remedy: match &config.connection {
                 None => Remedy::Output,
-                Some(_) if spool.is_some() => Remedy::ByteSemaphore,
+                Some(_) if spool.is_some() => Remedy::SpoolSize,
                 Some(_) if pipeline.is_hopeless() => Remedy::Mend,
                 Some(_) => Remedy::Reach,
             },

@@ -35,9 +35,10 @@ use crate::delivery::sender::retry_timer::{RetryTimer, WaitResult};
 use crate::delivery::sender::schedule::{InFlight, RequestId};
 pub use crate::delivery::sender::settings::SenderSettings;
 use crate::delivery::sender::size_limit::BodyLimit;
+use crate::entry::request::Request;
 use crate::http::Push;
 use crate::report::counters::{Counters, Wait};
-use crate::report::messages::Reporter;
+use crate::report::messages::{Message, Reporter};
 use crate::storage::checkpoint::Checkpoint;
 use crate::storage::dead_letter::DeadLetter;
 use crate::sync::flush_deadline::AttemptTiming;
@@ -85,6 +86,7 @@ struct Sender {
     body_limit: BodyLimit,
     timer: RetryTimer,
     outage: OutageReporter,
+    reporter: Reporter,
     /// Where requests go, as messages name it.
     url: String,
     /// Rounds in a row after which everything had to wait.
@@ -132,6 +134,7 @@ impl SenderParts {
             body_limit: BodyLimit::default(),
             timer: RetryTimer::new(self.stop, Arc::clone(&self.counters), &self.delivery),
             outage: OutageReporter::new(self.reporter, self.target, url.clone(), self.trouble),
+            reporter: self.reporter,
             url,
             attempt: 0,
             down: None,
@@ -352,6 +355,7 @@ impl Sender {
                 .tried(pending.request.body.len(), pending.tries > 0);
             let sent = Instant::now();
             let outcome = outcome::classify(self.transport.push(&pending.request, timeout));
+            self.report_request(&pending.request, &outcome, sent);
             let is_down = |error: &DeliveryError| {
                 matches!(error.status, None | Some(502..=504)) && !error.permanent
             };
@@ -367,6 +371,25 @@ impl Sender {
             })
         });
         attempts.into_iter().flatten().collect()
+    }
+
+    /// Reports a request and what became of it, if every request is to be reported.
+    fn report_request(&self, request: &Request, outcome: &Outcome, sent: Instant) {
+        if !self.reporter.is_verbose() {
+            return;
+        }
+        let outcome = match outcome {
+            Outcome::Delivered => "delivered".to_owned(),
+            Outcome::Later { error, .. } | Outcome::Split { error } => error.describe(),
+            Outcome::Refused { status, text } => format!("{status} {}", text.trim()),
+        };
+        self.reporter.say(&Message::Request {
+            url: &self.url,
+            entries: request.entries,
+            bytes: request.body.len(),
+            outcome: &outcome,
+            took: sent.elapsed(),
+        });
     }
 
     fn body_size(&self, id: RequestId) -> usize {

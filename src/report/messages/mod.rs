@@ -107,7 +107,15 @@ pub enum Message<'a> {
         text: &'a str,
         wait: Duration,
     },
-    /// A shipment was settled.
+    /// A request was answered, or failed.
+    Request {
+        url: &'a str,
+        entries: usize,
+        bytes: usize,
+        outcome: &'a str,
+        took: Duration,
+    },
+    /// A batch is done.
     Settled {
         number: u64,
         requests: usize,
@@ -232,7 +240,7 @@ pub enum Remedy {
     /// An end to a trouble that only a person can mend.
     Mend,
     /// More room in the spool.
-    ByteSemaphore,
+    SpoolSize,
     /// Room where a dry run prints to.
     Output,
 }
@@ -242,6 +250,7 @@ impl Message<'_> {
         match self {
             Self::Retry { .. }
             | Self::RefusedLine { .. }
+            | Self::Request { .. }
             | Self::Settled { .. }
             | Self::AwaitedAgain { .. }
             | Self::Replaced { .. }

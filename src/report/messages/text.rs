@@ -154,6 +154,19 @@ impl fmt::Display for Message<'_> {
                     None => after_colon(f, text),
                 }
             }
+            Self::Request {
+                url,
+                entries,
+                bytes,
+                outcome,
+                took,
+            } => write!(
+                f,
+                "POST {url}: {}, {}: {outcome} after {}",
+                counted(*entries as u64, "entry", "entries"),
+                size(*bytes as u64),
+                duration(*took)
+            ),
             Self::Settled {
                 number,
                 requests,
@@ -461,7 +474,7 @@ fn missing(
             Remedy::Mend => {
                 "; use --spool DIR to keep entries for a later run until this is fixed"
             }
-            Remedy::ByteSemaphore => {
+            Remedy::SpoolSize => {
                 "; check that Loki is running and --url is correct, and make the spool larger \
                  (--spool-size, or free space on its disk)"
             }
