@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
+use crate::support::loki::Rules;
 use crate::support::{Dir, Finished, Loki, LokiPush};
 
 /// 2025-11-03T08:15:30Z.
@@ -381,5 +382,26 @@ fn no_time_is_wrong_around_a_change_of_the_clocks() {
         times.sort_unstable();
         expected.sort_unstable();
         assert!(times == expected, "{zone}");
+    }
+}
+
+#[test]
+fn entries_refused_by_whole_quarter_hours_bring_a_hint_at_the_zone() {
+    for (ahead, hints) in [(120, true), (130, false)] {
+        let (loki, dir) = (Loki::start(), Dir::new());
+        loki.validate(Rules {
+            max_ahead: Some(Duration::from_mins(10)),
+            ..Rules::default()
+        });
+        let time = jiff::Timestamp::now() + Duration::from_secs(ahead * 60);
+        let file = dir.write(
+            "a.log",
+            format!("{} x\n", time.strftime("%Y-%m-%d %H:%M:%S")),
+        );
+        let args = ["--time", "auto", "--time-zone", "utc"];
+        let ended = LokiPush::new(&loki).args(args).arg(file).run().expect(1);
+        let ended = ended.expect_stderr(["too new"]);
+        let hint = "about 2h00m ahead of the clock";
+        assert_eq!(ended.stderr.contains(hint), hints, "{}", ended.report());
     }
 }

@@ -47,8 +47,11 @@ pub fn duration(time: Duration) -> String {
     } else if seconds < 60.0 {
         let text = format!("{seconds:.1}");
         format!("{}s", text.strip_suffix(".0").unwrap_or(&text))
-    } else {
+    } else if seconds < 3_600.0 {
         format!("{}m{:02}s", time.as_secs() / 60, time.as_secs() % 60)
+    } else {
+        let minutes = time.as_secs() / 60;
+        format!("{}h{:02}m", minutes / 60, minutes % 60)
     }
 }
 

@@ -2,6 +2,12 @@
 //!
 //! An option is declared once, here; help, man page, completions and its variable follow from that.
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    rustdoc::invalid_html_tags,
+    reason = "clap prints the doc comments of options as they are: brackets in them are text"
+)]
+
 mod connection;
 mod delivery;
 mod env_errors;

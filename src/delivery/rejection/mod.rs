@@ -146,6 +146,11 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether Loki refused the entry for its timestamp.
+    pub fn is_about_time(self) -> bool {
+        matches!(self, Self::TooOld | Self::TooNew | Self::TooFarBehind)
+    }
+
     /// A short name that stays as it is: a key of the summary's `reasons`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -124,6 +124,15 @@ impl RejectionRecorder {
         if let Some((_, reason)) = found.refused.first() {
             self.report(found.refused.len(), status, text, reason.as_str());
         }
+        let now = now();
+        let off = found.refused.iter().find_map(|&(at, reason)| {
+            minutes_off(entries[at].time, now).filter(|_| reason.is_about_time())
+        });
+        if let Some(minutes) = off
+            && self.reported.insert(ZONE_HINT.to_owned())
+        {
+            self.reporter.say(&Message::RefusedTimesOff { minutes });
+        }
         ack.settle(pending.entries() - lost - to_fit.len(), Fate::Delivered);
         let certain = found.exact || found.refused.len() == entries.len();
         for (at, reason) in found.refused {
@@ -212,12 +221,28 @@ impl RejectionRecorder {
     }
 }
 
+/// The key of the hint among the reasons that were reported.
+const ZONE_HINT: &str = "times off by a time zone";
+
+/// How many minutes a time is ahead of the clock, if a wrong time zone can be why: a whole number of
+/// quarter hours, give or take a minute, and no more than zones differ.
+fn minutes_off(time: i64, now: i64) -> Option<i64> {
+    const MINUTE: i64 = 60_000_000_000;
+    let off = time.saturating_sub(now);
+    let quarters = (off as f64 / (15 * MINUTE) as f64).round() as i64;
+    let is_close = (off - quarters * 15 * MINUTE).abs() <= MINUTE;
+    (quarters != 0 && quarters.abs() <= 26 * 4 && is_close).then_some(quarters * 15)
+}
+
+/// Nanoseconds since 1970 by the clock.
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_nanos() as i64
+}
+
 fn context(text: &str) -> Context {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
     Context {
-        now: Some(now.as_nanos() as i64),
+        now: Some(now()),
         newest_before: None,
         cut: text.len() >= crate::http::client::REFUSAL_TEXT,
     }

@@ -150,6 +150,9 @@ pub enum Message<'a> {
         minutes: i64,
         zone: &'a str,
     },
+    /// Loki refused entries whose times are this many minutes ahead of the clock, which another zone
+    /// would explain.
+    RefusedTimesOff { minutes: i64 },
     /// In which form times were found, and in how many lines.
     TimesFound {
         what: &'a str,
@@ -285,6 +288,7 @@ impl Message<'_> {
             | Self::SpoolFullOfOthers { .. }
             | Self::Untimed { .. }
             | Self::ZoneOff { .. }
+            | Self::RefusedTimesOff { .. }
             | Self::TimesFound { .. }
             | Self::Dropping { .. } => Verbosity::Normal,
             _ => Verbosity::Quiet,

@@ -244,6 +244,13 @@ impl fmt::Display for Message<'_> {
                 duration(Duration::from_secs(minutes.unsigned_abs() * 60)),
                 if *minutes > 0 { "behind" } else { "ahead of" },
             ),
+            Self::RefusedTimesOff { minutes } => write!(
+                f,
+                "the times of refused entries are about {} {} the clock: if they are in another time \
+                 zone, set --time-zone",
+                duration(Duration::from_secs(minutes.unsigned_abs() * 60)),
+                if *minutes > 0 { "ahead of" } else { "behind" },
+            ),
             Self::TimesFound {
                 what,
                 form: Some(form),
