@@ -51,7 +51,7 @@ pub fn recognize(head: &[u8]) -> Option<Format> {
 /// Why a file of another format is not read, and what to do.
 pub fn refusal(name: &str, command: &str, path: &Path) -> String {
     format!(
-        "not read, because it is a {name} file; use `{command} {} | loki-push`",
+        "it is in {name} format: use `{command} {} | loki-push`",
         path.display()
     )
 }
