@@ -1,7 +1,5 @@
-//! Terminal escape sequences, and how to take them out of a line.
-//!
-//! Knows the grammar of ECMA-48 control sequences and xterm's operating system commands. Knows
-//! nothing of fields, levels or where a line came from.
+//! Removes terminal escape sequences from a line: ECMA-48 control sequences and xterm's operating
+//! system commands.
 
 use std::borrow::Cow;
 
@@ -12,13 +10,13 @@ const CAN: u8 = 0x18;
 const SUB: u8 = 0x1a;
 const ESC: u8 = 0x1b;
 
-/// The line without its terminal escape sequences, borrowed if it holds none.
+/// Returns the line without terminal escape sequences, borrowed if it has none.
 ///
-/// Taken out are control sequences (`ESC [ … m` and its kin), operating system commands and the
-/// other strings (`ESC ]`, `ESC P`, `ESC X`, `ESC ^`, `ESC _`, ended by BEL or `ESC \`), and the
-/// short sequences (`ESC c`, `ESC ( B`). A sequence that the end of the line cuts off goes too. In
-/// a broken sequence the part that is well formed goes and the byte that broke it stays, so that
-/// text is never swallowed beyond a string's own line.
+/// Removed are control sequences (`ESC [ … m` and similar), operating system commands and the other
+/// strings (`ESC ]`, `ESC P`, `ESC X`, `ESC ^`, `ESC _`, ended by BEL or `ESC \`), and the short
+/// sequences (`ESC c`, `ESC ( B`), also when the end of the line cuts them off. In a malformed
+/// sequence the well-formed part is removed and the byte that broke it stays, so that no text
+/// beyond the line of a string is lost.
 #[must_use]
 pub fn strip(line: &str) -> Cow<'_, str> {
     let bytes = line.as_bytes();
@@ -26,7 +24,7 @@ pub fn strip(line: &str) -> Cow<'_, str> {
         return Cow::Borrowed(line);
     };
     let mut plain = String::with_capacity(line.len());
-    // `kept` and every end of a sequence lie beside an ASCII byte, hence on character boundaries.
+    // `kept` and the ends of sequences are next to an ASCII byte, hence on character boundaries.
     let mut kept = 0;
     let mut escape = Some(first);
     while let Some(start) = escape {
@@ -38,8 +36,9 @@ pub fn strip(line: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
-/// The line as a terminal shows it: without escape sequences, and of what was rewritten with
-/// carriage returns, as progress bars are, the last state. Borrowed if it holds neither.
+/// Returns the text as a terminal shows it: without escape sequences, and with only the last state
+/// of what was overwritten with carriage returns, such as a progress bar. Borrowed if it has
+/// neither.
 #[must_use]
 pub fn plain(text: &str) -> Cow<'_, str> {
     let stripped = strip(text);
@@ -54,7 +53,7 @@ pub fn plain(text: &str) -> Cow<'_, str> {
     Cow::Owned(lines.join("\n"))
 }
 
-/// Where the sequence that begins with the ESC at `start` ends (one past its last byte).
+/// The end of the sequence that starts with the ESC at `start` (one past its last byte).
 pub(crate) fn sequence_end(bytes: &[u8], start: usize) -> usize {
     let at = start + 1;
     match bytes.get(at) {
@@ -71,9 +70,9 @@ pub(crate) fn sequence_end(bytes: &[u8], start: usize) -> usize {
     }
 }
 
-/// Where the string that goes on at `at` ends: behind BEL or `ESC \`, before anything that aborts
-/// it in a terminal (another escape, CAN, SUB), and before a line end, where xterm would go on but
-/// a reader of logs would lose text.
+/// The end of the string whose content starts at `at`: after BEL or `ESC \`, before anything that
+/// aborts it in a terminal (another escape, CAN, SUB), and before a line end, where xterm would
+/// continue but a reader of logs would lose text.
 fn string_end(bytes: &[u8], at: usize) -> usize {
     let stop = |byte: &u8| matches!(*byte, BEL | CAN | SUB | ESC | b'\n');
     let Some(offset) = bytes[at..].iter().position(stop) else {

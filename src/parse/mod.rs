@@ -1,4 +1,4 @@
-//! Reading a line: its time, fields and level. Pure functions over bytes.
+//! Parsing of a line: timestamp, fields, level, colour codes and stack traces. Pure functions.
 
 pub mod ansi;
 pub mod fields;

@@ -1,12 +1,14 @@
-//! Lines that show their level by a shape of their own: syslog's priority, Redis's sign, a letter.
+//! Log formats that mark the level with a letter, sign or number: syslog, Redis, glog, logcat and
+//! others.
 //!
-//! Knows these shapes, each read from the start of the text. Must not know level words elsewhere.
-//! Those that few lines come to are kept out of the code that all lines go through.
+//! Each is matched from the start of the text. Rare formats are `inline(never)` to keep them out of
+//! the code that every line runs through.
 
 use crate::parse::level::Level;
 use crate::parse::level::words::lookup;
 
-/// A syslog priority (RFC 5424, section 6.2.1; RFC 3164), as sd-daemon writes one too: `<11>`.
+/// The level of a syslog priority such as `<11>` (RFC 5424, section 6.2.1; RFC 3164), which
+/// sd-daemon uses too.
 pub(super) fn priority(text: &[u8]) -> Option<Level> {
     let end = text.iter().take(5).position(|byte| *byte == b'>')?;
     let digits = &text[1..end];
@@ -25,7 +27,8 @@ pub(super) fn is_json_start(text: &[u8]) -> bool {
     next.is_none_or(|byte| matches!(byte, b'"' | b'}'))
 }
 
-/// `1:M 01 Jan 2024 00:00:00.000 # Warning: …`: process, role, time, and a sign for the level.
+/// Redis: `1:M 01 Jan 2024 00:00:00.000 # Warning: …`, that is process, role, time, and a sign for
+/// the level.
 pub(super) fn redis(text: &[u8]) -> Option<Level> {
     let colon = text
         .iter()
@@ -51,7 +54,8 @@ pub(super) fn redis(text: &[u8]) -> Option<Level> {
     }
 }
 
-/// `=ERROR REPORT==== 2-Jan-2024::03:04:05 ===`; of OTP's own reports, the level it logs them at.
+/// Erlang: `=ERROR REPORT==== 2-Jan-2024::03:04:05 ===`. OTP's own report types map to the levels
+/// it logs them at.
 pub(super) fn erlang(text: &[u8]) -> Option<Level> {
     let end = 1 + text[1..].iter().position(|byte| *byte == b' ')?;
     if !text[end..].starts_with(b" REPORT====") {
@@ -64,7 +68,7 @@ pub(super) fn erlang(text: &[u8]) -> Option<Level> {
     }
 }
 
-/// `[I 240102 03:04:05 web:2271] …` of Tornado and Jupyter, and `[E] …`.
+/// Tornado and Jupyter: `[I 240102 03:04:05 web:2271] …`, and `[E] …`.
 pub(super) fn letter_in_brackets(text: &[u8]) -> Option<Level> {
     match text {
         [
@@ -79,11 +83,11 @@ pub(super) fn letter_in_brackets(text: &[u8]) -> Option<Level> {
     }
 }
 
-/// Android's log: `05-01 10:00:00.123  123  456 W Tag: …` (threadtime) and
-/// `05-01 10:00:00.123 W/Tag( 123): …` (time).
+/// Android's logcat: `05-01 10:00:00.123  123  456 W Tag: …` (threadtime) and `05-01 10:00:00.123
+/// W/Tag( 123): …` (time).
 #[inline(never)]
 pub(super) fn logcat(text: &[u8]) -> Option<Level> {
-    /// Process and thread, and in newer ones the user before them.
+    /// The user (in newer versions), process and thread.
     const NUMBERS: usize = 3;
     let (time, mut rest) = text.split_at_checked("05-01 10:00:00.123".len())?;
     let at = |at: usize| time[at];
@@ -107,7 +111,7 @@ pub(super) fn logcat(text: &[u8]) -> Option<Level> {
     }
 }
 
-/// `E/Tag( 123): …`
+/// Android's logcat without a time: `E/Tag( 123): …`.
 pub(super) fn logcat_brief(text: &[u8]) -> Option<Level> {
     let [letter, b'/', tag @ ..] = text else {
         return None;
@@ -118,7 +122,7 @@ pub(super) fn logcat_brief(text: &[u8]) -> Option<Level> {
     (digits > 0 && process[digits..].starts_with(b"):")).then(|| android(*letter))?
 }
 
-/// The level of a letter of Android, whose verbose is below debug.
+/// The level of an Android letter; Android's verbose is below debug.
 fn android(letter: u8) -> Option<Level> {
     match letter {
         b'V' => Some(Level::Trace),
@@ -127,7 +131,7 @@ fn android(letter: u8) -> Option<Level> {
     }
 }
 
-/// `E, [2024-01-02T03:04:05.678901 #1234] ERROR -- : …`
+/// Ruby's logger: `E, [2024-01-02T03:04:05.678901 #1234] ERROR -- : …`.
 pub(super) fn ruby(text: &[u8]) -> Option<Level> {
     match text {
         [
@@ -142,7 +146,7 @@ pub(super) fn ruby(text: &[u8]) -> Option<Level> {
     }
 }
 
-/// `In(14) hostd[1]: …` of ESXi, two letters of the severity and the priority it belongs to.
+/// ESXi: `In(14) hostd[1]: …`, two letters for the severity and the matching syslog priority.
 #[inline(never)]
 pub(super) fn esxi(text: &[u8]) -> Option<Level> {
     const SEVERITIES: [&[u8]; 8] = [b"Em", b"Al", b"Cr", b"Er", b"Wa", b"No", b"In", b"Db"];
@@ -157,7 +161,7 @@ pub(super) fn esxi(text: &[u8]) -> Option<Level> {
     (closes && priority & 7 == usize::from(severity)).then(|| Level::from_syslog(severity))
 }
 
-/// `E0102 …`, glog's letter and date without a time; gives the letter's level if `text` begins so.
+/// glog without a time: `E0102 …`. Returns the level of the letter if `text` starts this way.
 pub(super) fn glog_date(text: &[u8]) -> Option<Level> {
     match text {
         [letter @ (b'I' | b'W' | b'E' | b'F'), m, n, d, e, b' ', ..]
@@ -171,8 +175,9 @@ pub(super) fn glog_date(text: &[u8]) -> Option<Level> {
     }
 }
 
-/// `E0102 15:04:05.678901       1 file.go:12] …` of glog and klog, or newer with the year before
-/// (`E20240102`, `E240102` of CockroachDB); gives the letter's level if `text` begins so.
+/// glog and klog: `E0102 15:04:05.678901       1 file.go:12] …`, in newer versions with the year
+/// (`E20240102`, `E240102` in CockroachDB). Returns the level of the letter if `text` starts this
+/// way.
 pub(super) fn glog(text: &[u8]) -> Option<Level> {
     match text {
         [letter @ (b'I' | b'W' | b'E' | b'F'), rest @ ..] => {
@@ -185,11 +190,11 @@ pub(super) fn glog(text: &[u8]) -> Option<Level> {
     }
 }
 
-/// A letter alone behind the time: `W | etcdserver: …` of older etcd, `E! [inputs.x] …` of
-/// Telegraf, `I NETWORK  [listener] …` of older `MongoDB`, `[E] …`; behind the time and a colon
-/// `: I core/platform/x.cc:182] …` of TensorFlow. `text` begins with the byte before it.
+/// A single letter after the time: `W | etcdserver: …` (older etcd), `E! [inputs.x] …` (Telegraf),
+/// `I NETWORK  [listener] …` (older `MongoDB`), `[E] …`; after the time and a colon `: I
+/// core/platform/x.cc:182] …` (TensorFlow). `text` starts with the byte before the letter.
 #[inline(never)]
-pub(super) fn lone_letter(text: &[u8], behind_colon: bool) -> Option<Level> {
+pub(super) fn lone_letter(text: &[u8], after_colon: bool) -> Option<Level> {
     let [before, letter, rest @ ..] = text else {
         return None;
     };
@@ -200,16 +205,17 @@ pub(super) fn lone_letter(text: &[u8], behind_colon: bool) -> Option<Level> {
         return None;
     }
     let is_alone = match (before, rest) {
-        (b' ', [b' ', rest @ ..]) if behind_colon => {
+        (b' ', [b' ', rest @ ..]) if after_colon => {
             let file = &rest[..run(rest, |byte| !matches!(byte, b' ' | b':'))];
             let line = rest.get(file.len() + 1..).unwrap_or_default();
             let digits = run(line, u8::is_ascii_digit);
             digits > 0 && file.contains(&b'.') && line[digits..].starts_with(b"] ")
         }
-        _ if behind_colon => false,
+        _ if after_colon => false,
         (b'[', [b']', b' ', ..]) | (b' ', [b'!', b' ', ..] | [b' ', b'|', b' ', ..]) => true,
         (b' ', [b' ', rest @ ..]) => {
-            // The component is padded to eight letters, then comes the context in brackets.
+            // `MongoDB`: the component is padded to eight letters and followed by the context in
+            // brackets.
             let component = run(rest, |byte| byte.is_ascii_uppercase() || *byte == b'-');
             let blanks = run(&rest[component..], |byte| *byte == b' ');
             component > 0 && blanks > 0 && rest.get(component + blanks) == Some(&b'[')
@@ -219,7 +225,7 @@ pub(super) fn lone_letter(text: &[u8], behind_colon: bool) -> Option<Level> {
     is_alone.then(|| Level::from_letter(*letter)).flatten()
 }
 
-/// How many bytes `text` begins with that are such.
+/// The number of leading bytes of `text` that match.
 pub(super) fn run(text: &[u8], such: impl Fn(&u8) -> bool) -> usize {
     text.iter().take_while(|byte| such(byte)).count()
 }

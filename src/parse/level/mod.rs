@@ -1,8 +1,7 @@
-//! Levels: how programs write them, and where in a line they do.
+//! Log levels: the [`Level`] type, the level a word or number means, and the names of level fields.
 //!
-//! Knows level words, level numbers and the shapes of log lines. Knows nothing of how a line is
-//! taken apart into fields (`fields` asks here what a field's name and value mean) and nothing of
-//! labels.
+//! Detection in free text is in `detect`; splitting a line into fields is in `fields`, which asks
+//! here what a field's name and value mean.
 
 mod detect;
 mod formats;
@@ -20,12 +19,12 @@ use crate::parse::level::words::lookup;
 
 use crate::parse::ansi;
 
-/// What some programs begin a file with, and so its first line.
+/// The UTF-8 byte order mark, which some programs write at the start of a file.
 pub(crate) const BOM: &str = "\u{feff}";
 
 const ESC: u8 = 0x1b;
 
-/// How grave an entry is; the order is that of gravity.
+/// The severity of an entry, ordered from least to most severe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Level {
@@ -46,7 +45,7 @@ pub enum Level {
 }
 
 impl Level {
-    /// All levels, the least grave first.
+    /// All levels, least severe first.
     pub const ALL: [Self; 7] = [
         Self::Trace,
         Self::Debug,
@@ -83,7 +82,7 @@ impl Level {
         }
     }
 
-    /// The level of a letter, as glog, Ruby's logger, Tornado and `MongoDB` write it.
+    /// The level of a single letter, as in glog, Ruby's logger, Tornado and `MongoDB`.
     const fn from_letter(letter: u8) -> Option<Self> {
         match letter.to_ascii_uppercase() {
             b'T' => Some(Self::Trace),
@@ -109,7 +108,7 @@ impl std::str::FromStr for Level {
     }
 }
 
-/// The text is not the name of a level.
+/// The error for a text that is not a level name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseLevelError(());
 
@@ -127,21 +126,21 @@ impl std::fmt::Display for Level {
     }
 }
 
-/// What the name of a level field says of its values.
+/// How the values of a level field are to be read, which depends on the field's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LevelName {
-    /// Words, and numbers of which the framework must be known.
+    /// Level words, and numbers whose meaning depends on the framework.
     Any,
-    /// Serilog's `@l`, whose verbose is below debug, where others have it in place of debug.
+    /// Serilog's `@l`, where `verbose` is below debug; elsewhere it is a synonym for debug.
     Serilog,
-    /// Syslog's severities, 0 (emergency) to 7 (debug).
+    /// Syslog severities, 0 (emergency) to 7 (debug).
     Syslog,
-    /// OTLP's numbers, 1 to 24.
+    /// OTLP severity numbers, 1 to 24.
     Otlp,
 }
 
-/// What the other members of a JSON object say of the framework that wrote it, and so of its
-/// numbers.
+/// Which framework wrote a JSON object, judged by its other members. It decides what level numbers
+/// mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Framework {
     gelf: bool,
@@ -152,7 +151,7 @@ pub(crate) struct Framework {
 }
 
 impl Framework {
-    /// Notes a member of the outermost object.
+    /// Records a member of the outermost object.
     pub(crate) fn note(&mut self, key: &str) {
         match key {
             "short_message" => self.gelf = true,
@@ -165,17 +164,16 @@ impl Framework {
     }
 }
 
-/// The level that a word in a level field means, in any case and with white space or a comma around
-/// it; colours do not hide it. A number in tens is a word, too: it is a level to whoever writes it.
+/// The level of a word in a level field. Case, surrounding white space, a trailing comma and colour
+/// codes are ignored. Plain numbers are handled by [`from_number`] and [`from_json_number`].
 ///
-/// - The words `trace debug info warn error critical fatal` and the usual others: `trc`, `silly`,
-///   `finer` and `finest` are trace; `dbg`, `verbose`, `config` and `fine` debug; `inf`,
+/// - The words `trace debug info warn error critical fatal` and their usual synonyms: `trc`,
+///   `silly`, `finer` and `finest` are trace; `dbg`, `verbose`, `config` and `fine` debug; `inf`,
 ///   `information`, `notice`, `note`, loguru's `success` and Postgres's `log` info; `wrn` and
 ///   `warning` warn; `err`, `severe` and `fail` error; `crit` and `alert` critical; `ftl`, `panic`,
-///   `emerg` and
-///   `emergency` fatal.
-/// - slog's levels between, `WARN+2`, as the one they count from; log15's `eror`.
-/// - A single letter, as in `MongoDB`'s log; its `D1` to `D5` are debug.
+///   `emerg` and `emergency` fatal.
+/// - slog's intermediate levels, such as `WARN+2`, which count as their base level; log15's `eror`.
+/// - A single letter, as in `MongoDB`'s log, where `D1` to `D5` are debug.
 #[must_use]
 pub(crate) fn from_word(name: LevelName, value: &str) -> Option<Level> {
     if name == LevelName::Serilog && value.eq_ignore_ascii_case("verbose") {
@@ -192,16 +190,18 @@ pub(crate) fn from_word(name: LevelName, value: &str) -> Option<Level> {
     }
 }
 
-/// The level of a value that is no level word as it stands.
+/// The level of a value that is not a plain level word: coloured, quoted, shortened or with an
+/// offset.
 fn from_odd_word(name: LevelName, value: &str) -> Option<Level> {
     match value.as_bytes() {
-        // Colours, which winston puts into the JSON too. What is left holds none.
+        // Colour codes, which winston also writes into JSON. `strip` removes them all, so this
+        // recurses once.
         bytes if bytes.contains(&ESC) => from_word(name, &ansi::strip(value)),
-        // Quotes that are none to logfmt: `level='error'`.
+        // Single quotes, which logfmt does not treat as quotes: `level='error'`.
         [b'\'', word @ .., b'\''] => lookup(word).map(|(level, _)| level),
-        // log15 writes words of four letters.
+        // log15 shortens every level to four letters.
         b"eror" | b"EROR" => Some(Level::Error),
-        // `WARN+2`: a level that slog has no word for, by its distance from one that it has.
+        // `WARN+2`: slog writes a level without a name as a named one plus a distance.
         [.., b'0'..=b'9'] => {
             let word = value.trim_end_matches(|byte: char| byte.is_ascii_digit());
             match word.strip_suffix(['+', '-'])? {
@@ -216,19 +216,19 @@ fn from_odd_word(name: LevelName, value: &str) -> Option<Level> {
     }
 }
 
-/// The level that a person means: a word or a number.
+/// The level a user typed: a word or a number.
 #[must_use]
 pub fn from_value(value: &str) -> Option<Level> {
     from_word(LevelName::Any, value).or_else(|| from_number(value))
 }
 
-/// The level of a number in a logfmt line: of pino or of syslog.
+/// The level of a number in a logfmt line: pino's numbers or syslog severities.
 #[must_use]
 pub(crate) fn from_number(value: &str) -> Option<Level> {
     from_pino(value).or_else(|| from_severity(value))
 }
 
-/// The level of a number in a JSON line, by the framework that wrote it.
+/// The level of a number in a JSON line, read as the framework that wrote it does.
 pub(crate) fn from_json_number(
     name: LevelName,
     number: &str,
@@ -247,7 +247,7 @@ pub(crate) fn from_json_number(
     }
     match (framework(), number) {
         (Framework { gelf: true, .. }, _) => from_severity(number),
-        // Nextcloud's.
+        // Nextcloud.
         (
             Framework {
                 request: true,
@@ -263,7 +263,7 @@ pub(crate) fn from_json_number(
             "4" => Some(Level::Fatal),
             _ => None,
         },
-        // The numbers of Go's slog.
+        // Go's slog.
         (
             Framework {
                 time: true,
@@ -282,9 +282,9 @@ pub(crate) fn from_json_number(
     }
 }
 
-/// The level of pino's and bunyan's numbers, 10 (trace) to 60 (fatal) in tens.
+/// The level of a pino or bunyan number: 10 (trace) to 60 (fatal), in tens.
 fn from_pino(number: &str) -> Option<Level> {
-    // Some programs have only floating numbers.
+    // Some programs write all numbers as floats.
     match number.strip_suffix(".0").unwrap_or(number) {
         "10" => Some(Level::Trace),
         "20" => Some(Level::Debug),
@@ -315,15 +315,16 @@ fn from_otlp(number: &str) -> Option<Level> {
     }
 }
 
-/// Whether a field holds a level that is called `key` and stands in objects whose joined names are
-/// `prefix` (each with its `_`), and what it says of the values: `level`, `lvl`, `severity`,
-/// `log.level`, `fields.level`, `SeverityText`, `severity_text`, `levelname` (Python), `level_name`
-/// (Monolog), `record.level.name` (loguru), `@level` (hclog) and `@l` (Serilog) in any case,
-/// `LogLevel` (.NET) and `logLevel`; and with numbers `severityNumber` (OTLP), `severity_code`,
-/// `syslog.severity` and journald's `PRIORITY`.
+/// How to read the values of the field `key` as levels; `None` if it is not a level field. `prefix`
+/// holds the joined names of the objects around it, each followed by `_`.
 ///
-/// `log.level` may be nested; a flat `log_level` is no level but a setting, as `loglevel` is: of
-/// the program's log, not of this line.
+/// Level fields are `level`, `lvl`, `severity`, `log.level`, `fields.level`, `SeverityText`,
+/// `severity_text`, `levelname` (Python), `level_name` (Monolog), `record.level.name` (loguru),
+/// `@level` (hclog) and `@l` (Serilog) in any case, `LogLevel` (.NET) and `logLevel`; and with
+/// numbers `severityNumber` (OTLP), `severity_code`, `syslog.severity` and journald's `PRIORITY`.
+///
+/// `log.level` may be nested. A flat `log_level` or `loglevel` is not a level field: it is the
+/// program's log setting.
 pub(crate) fn level_name(prefix: &str, key: &str) -> Option<LevelName> {
     let (whole, nested) = (prefix.is_empty(), prefix.as_bytes());
     let is = |name: &str| {
@@ -360,7 +361,7 @@ pub(crate) fn level_name(prefix: &str, key: &str) -> Option<LevelName> {
     any.then_some(LevelName::Any)
 }
 
-/// The name of a member of a nested object, split as [`level_name`] expects it.
+/// Splits the joined name of a nested member into the prefix and key that [`level_name`] expects.
 pub(crate) fn split_joined(name: &str) -> (&str, &str) {
     const OBJECTS: [&str; 4] = ["log_", "fields_", "syslog_", "record_level_"];
     let objects = OBJECTS
@@ -372,7 +373,8 @@ pub(crate) fn split_joined(name: &str) -> (&str, &str) {
     split.next().map_or(("", name), |(split, _)| split)
 }
 
-/// Whether what ends a key may end a level field's name: a quick look that turns most names away.
+/// Whether a key may be the name of a level field, judged by its last bytes. A fast check that
+/// rules out most keys.
 pub(crate) fn ends_level_name(key: &[u8]) -> bool {
     let [.., before, last] = key else {
         return false;

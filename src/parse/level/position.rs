@@ -1,14 +1,13 @@
-//! Whether a level word stands where logs put levels.
+//! Decides whether a level word is where logs put levels, or just a word of the message.
 //!
-//! Knows brackets, colons and columns around a word, and the words of prose before it. Must not move
-//! the search on.
+//! Looks at the brackets, colons and columns around the word and the words of prose before it.
 
 use crate::parse::level::Level;
 use crate::parse::level::scanner::{ByteClass, Preceding, Scanner, class};
 use crate::parse::level::words::{WordContext, lookup};
 
 impl Scanner<'_> {
-    /// Whether the level word from `start` to `end` stands where logs put levels.
+    /// Whether the word from `start` to `end` is in a position where logs put levels.
     pub(super) fn is_level(
         &self,
         start: usize,
@@ -37,14 +36,14 @@ impl Scanner<'_> {
             b' ' | b'\t' | b'[' | b'|' | b']' => true,
             b'<' => next == b'>',
             b'(' => next == b')',
-            // `< 2024-01-02 03:04:05 UTC >LOG:  …` of Postgres at Red Hat
+            // Postgres at Red Hat: `< 2024-01-02 03:04:05 UTC >LOG:  …`
             b'>' => next == b':' && self.after == Preceding::Time,
             // `Gtk-WARNING **: …`
             b'-' => self.text[end..].starts_with(b" **"),
-            // `production.ERROR: …` of Monolog
+            // Monolog: `production.ERROR: …`
             b'.' => next == b':',
-            // `03:04:05.678:INFO::main: …` of Jetty, `…:[55]:ERROR:  …` of Postgres
-            // at RDS, `[0501/100000.123456:ERROR:gpu_init.cc(523)] …` of Chromium
+            // Jetty: `03:04:05.678:INFO::main: …`; Postgres at RDS: `…:[55]:ERROR:  …`; Chromium:
+            // `[0501/100000.123456:ERROR:gpu_init.cc(523)] …`
             b':' if next == b':' => {
                 let colon = self.before(start - 1);
                 self.after == Preceding::Time
@@ -53,7 +52,7 @@ impl Scanner<'_> {
             }
             // `[Server thread/WARN]`, `[core:ERROR]`
             b'/' | b':' => self.bracket && next == b']',
-            // `*ERROR*` of the kernel's drm, and CSV
+            // The kernel's drm (`*ERROR*`), and CSV
             b'*' | b',' | b';' => next == before,
             _ => false,
         };
@@ -62,19 +61,19 @@ impl Scanner<'_> {
             b':' => before == b':' || (then != b':' && then != b'/'),
             b'*' => next == before,
             b',' | b';' => next == before || start == 0,
-            // `[… ERROR/MainProcess]` of Celery
+            // Celery: `[… ERROR/MainProcess]`
             b'/' => self.bracket,
             _ => false,
         };
         if !in_place || !ends || self.is_counted(start, end) {
             return false;
         }
-        let behind_time = self.after == Preceding::Time && self.words == 0;
-        // `-> INFO 001` of Fabric
-        let behind_arrow =
+        let after_time = self.after == Preceding::Time && self.words == 0;
+        // Fabric: `-> INFO 001`
+        let after_arrow =
             next == b' ' && then.is_ascii_digit() && self.text[..start].ends_with(b"-> ");
         // `fail2ban.actions [1]: NOTICE  [sshd] …`
-        let behind_colon = self.after == Preceding::Colon
+        let after_colon = self.after == Preceding::Colon
             && self.words == 0
             && self.text[end..].starts_with(b"  ");
         let boxed = matches!(before, b'[' | b'<' | b'|') || matches!(next, b']' | b'|');
@@ -83,35 +82,35 @@ impl Scanner<'_> {
             WordContext::Weak => {
                 boxed
                     || next == b':'
-                    || behind_time
-                    || behind_colon
+                    || after_time
+                    || after_colon
                     || (self.columns > 1 && next == b' ')
             }
-            WordContext::Capitals => next == b':' || behind_time,
+            WordContext::Capitals => next == b':' || after_time,
             WordContext::Cut => {
-                (next == b'[' && then.is_ascii_digit()) || behind_time || behind_arrow
+                (next == b'[' && then.is_ascii_digit()) || after_time || after_arrow
             }
             WordContext::Columns => self.columns > 0 && next == b' ',
             WordContext::Column => self.after == Preceding::Column && self.is_before_bar(end),
             WordContext::Bracketed => before == b'[' && next == b']',
             WordContext::Lower | WordContext::Value => false,
         };
-        // `request.NOTICE: …` of Monolog, whose channel was counted as a word.
-        let behind_channel = before == b'.'
+        // Monolog: `request.NOTICE: …`, where the channel was counted as a word.
+        let after_channel = before == b'.'
             && self.words < 2
             && matches!(usage, WordContext::Plain | WordContext::Weak);
         fits && match self.words {
             0 => true,
-            _ if behind_channel => true,
-            _ if self.bracket || behind_arrow => true,
+            _ if after_channel => true,
+            _ if self.bracket || after_arrow => true,
             1 if usage != WordContext::Plain => self.last == b"PHP",
             1 if self.is_program() && !self.is_negated() => true,
             _ => usage == WordContext::Plain && matches!(next, b':' | b'!') && !self.is_negated(),
         }
     }
 
-    /// `0 ERROR 0 WARN`: a line that counts entries. What has one number before and one behind it
-    /// may as well be a thread's level.
+    /// Whether the word is part of a list of counts: `0 ERROR 0 WARN`. A number before and after it
+    /// is not enough, as either may be a thread next to a real level.
     fn is_counted(&self, start: usize, end: usize) -> bool {
         let [b' ', rest @ ..] = &self.text[end..] else {
             return false;
@@ -127,14 +126,15 @@ impl Scanner<'_> {
                 if !count.is_empty() && count.iter().all(u8::is_ascii_digit))
     }
 
-    /// Whether the one word before is where a program writes its name: `npm WARN`, `host app ERROR`.
+    /// Whether the only word so far is where programs write their name: `npm WARN`, `host app
+    /// ERROR`.
     fn is_program(&self) -> bool {
         matches!(self.last_after, Preceding::Start | Preceding::Time)
             && self.last.iter().all(u8::is_ascii_lowercase)
     }
 
-    /// Whether the word before says that there is no error, or speaks of another one or of errors
-    /// at large.
+    /// Whether the word before shows that this line is not an error itself: `no error`, `last
+    /// error`, `on error`.
     fn is_negated(&self) -> bool {
         const NEGATIONS: [&[u8]; 12] = [
             b"no",
@@ -156,7 +156,8 @@ impl Scanner<'_> {
                 .any(|word| word.eq_ignore_ascii_case(self.last))
     }
 
-    /// `[warn]`, `[ warn ]`, `[core:error]`, `[… 03:04:05 info]`, `<info>`, `(error)`, `|info|`
+    /// Whether the word is enclosed: `[warn]`, `[ warn ]`, `[core:error]`, `[… 03:04:05 info]`,
+    /// `<info>`, `(error)`, `|info|`.
     fn is_enclosed(&self, start: usize, end: usize, usage: WordContext) -> bool {
         if !matches!(
             usage,
@@ -174,7 +175,7 @@ impl Scanner<'_> {
                 self.bracket_time && self.bracket && usage == WordContext::Plain
             }
             (Some(b'<'), Some(b'>')) | (Some(b'|'), Some(b'|')) => usage != WordContext::Bracketed,
-            // At the start of a line it is an aside: `(info) desk`.
+            // At the start of a line, parentheses are an aside: `(info) desk`.
             (Some(b'('), Some(b')')) => {
                 self.words == 0 && self.after != Preceding::Start && usage == WordContext::Plain
             }
@@ -182,8 +183,8 @@ impl Scanner<'_> {
         }
     }
 
-    /// `error: …`, `app[1]: warning: …`, `PHP Notice: …`, `fatal error: …`, `error[E0308]: …`,
-    /// `file.cs(3,5): error CS1002: …`
+    /// Whether the word comes before a colon: `error: …`, `app[1]: warning: …`, `PHP Notice: …`,
+    /// `fatal error: …`, `error[E0308]: …`, `file.cs(3,5): error CS1002: …`.
     fn is_before_colon(&self, start: usize, end: usize, level: Level, usage: WordContext) -> bool {
         if !matches!(self.before(start), b' ' | b'\t' | b']') || self.bracket {
             return false;
@@ -195,7 +196,7 @@ impl Scanner<'_> {
             b' ' if usage != WordContext::Plain => false,
             b' ' if level >= Level::Critical => {
                 let (error, rest) = rest.split_at(rest.len().min(b" error".len()));
-                // `fatal error C1083: …` of MSVC
+                // MSVC: `fatal error C1083: …`
                 error.eq_ignore_ascii_case(b" error")
                     && (rest.starts_with(b":")
                         || rest
@@ -217,13 +218,14 @@ impl Scanner<'_> {
             (WordContext::Plain | WordContext::Weak, 0) => true,
             (WordContext::Lower, 0) => self.text[start].is_ascii_lowercase(),
             (WordContext::Weak, 1) => self.last == b"PHP",
-            // `contact info: …`, `stack trace: …`: what is not grave is not told from prose.
+            // `contact info: …`, `stack trace: …`: lower levels cannot be distinguished from prose.
             (WordContext::Plain, _) if level >= Level::Warn => !self.is_negated(),
             _ => false,
         }
     }
 
-    /// A column of its own: behind the time, between dashes or bars, or before them.
+    /// Whether the word is a column of its own: after the time, between dashes or bars, or before
+    /// them.
     fn is_column(&self, start: usize, end: usize, level: Level) -> bool {
         if !matches!(self.before(start), b' ' | b'\t' | b']') || self.bracket {
             return false;
@@ -233,54 +235,54 @@ impl Scanner<'_> {
             return false;
         }
         match (self.words, self.after) {
-            (0, Preceding::Time) => self.is_column_behind_time(start, end, level),
+            (0, Preceding::Time) => self.is_column_after_time(start, end, level),
             (0, Preceding::Colon) => {
                 self.text[start].is_ascii_lowercase()
-                    && self.is_behind_tag(start)
-                    && self.is_said_of_line(end, level)
+                    && self.is_after_tag(start)
+                    && self.describes_line(end, level)
             }
             (0, Preceding::Column) => self.is_before_bar(end),
-            (0, Preceding::Start) => self.is_before_bar(end) || self.behind_blanks(end).1 == b'[',
+            (0, Preceding::Start) => self.is_before_bar(end) || self.after_blanks(end).1 == b'[',
             // `npm error code ENOENT`
             (1, _) => self.is_npm(end),
             _ => false,
         }
     }
 
-    /// Whether npm says this, which writes no colon: `npm notice New version …`.
+    /// Whether this is npm's format, which has no colon: `npm notice New version …`.
     fn is_npm(&self, end: usize) -> bool {
         let ends = matches!(self.byte(end), b' ' | b'\t' | b'\n');
         let begins = self.words == 1 && self.last_after == Preceding::Start;
         begins && ends && self.last == b"npm"
     }
 
-    /// Whether a word in lower case, right behind the time, is no prose (`error rate is 5%`): there
-    /// is a gap, a bar or a bracket beside it, it stands alone, is short for a level, or is one that
-    /// most programs know, behind a time that only programs write.
-    fn is_column_behind_time(&self, start: usize, end: usize, level: Level) -> bool {
+    /// Whether a lower-case word right after the time is a level and not prose (`error rate is
+    /// 5%`): it is next to a gap, a bar or a bracket, it is the last word, it is an abbreviation,
+    /// or it is a common level after a time that only programs write.
+    fn is_column_after_time(&self, start: usize, end: usize, level: Level) -> bool {
         let word = &self.text[start..end];
         if word.len() < 4 || word.eq_ignore_ascii_case(b"crit") {
             return true;
         }
-        let (at, next) = self.behind_blanks(end);
+        let (at, next) = self.after_blanks(end);
         let gap = |blanks: &[u8]| blanks == b"\t" || blanks.len() > 1;
         let blanks = self.text[..start].iter().rev();
         let blanks = blanks
             .take_while(|byte| class(**byte) == ByteClass::Blank)
             .count();
         // `10:00:00 [main] error …`
-        let behind_bracket = self.before(start - blanks) == b']' && !self.bracket_time;
+        let after_bracket = self.before(start - blanks) == b']' && !self.bracket_time;
         at == self.text.len()
             || next == b'['
             || gap(&self.text[end..at])
-            || behind_bracket
+            || after_bracket
             || gap(&self.text[start - blanks..start])
             || self.is_before_bar(end)
-            || (self.dated_time && self.is_said_of_line(end, level))
+            || (self.dated_time && self.describes_line(end, level))
     }
 
-    /// Whether a syslog tag with its process ends before `start`: `hostd[123]: `.
-    fn is_behind_tag(&self, start: usize) -> bool {
+    /// Whether a syslog tag with a process ends at `start`: `hostd[123]: `.
+    fn is_after_tag(&self, start: usize) -> bool {
         let [tag @ .., b']', b':', b' '] = &self.text[..start] else {
             return false;
         };
@@ -293,11 +295,11 @@ impl Scanner<'_> {
         process > 0 && matches!(name, [.., last, b'['] if last.is_ascii_alphanumeric())
     }
 
-    /// Whether the word that ends at `end`, where a level may stand, is said of the line: not if it
-    /// begins a phrase (`error rate`, `info desk`). A word that is rare as a level must stand before
-    /// a name (`exim[8003]:`, `Server:`).
-    fn is_said_of_line(&self, end: usize, level: Level) -> bool {
-        let (at, _) = self.behind_blanks(end);
+    /// Whether the word that ends at `end` describes the line and is not the start of a phrase
+    /// (`error rate`, `info desk`). A word that is rare as a level must come before a name
+    /// (`exim[8003]:`, `Server:`).
+    fn describes_line(&self, end: usize, level: Level) -> bool {
+        let (at, _) = self.after_blanks(end);
         let rest = &self.text[at..];
         let word = &rest[..rest
             .iter()
@@ -309,8 +311,8 @@ impl Scanner<'_> {
         !PHRASES.contains(&word)
     }
 
-    /// Where the blanks at `at` end, and what byte stands there.
-    fn behind_blanks(&self, at: usize) -> (usize, u8) {
+    /// The end of the blanks at `at`, and the byte there.
+    fn after_blanks(&self, at: usize) -> (usize, u8) {
         let blanks = self.text[at..].iter();
         let end = at
             + blanks
@@ -319,14 +321,14 @@ impl Scanner<'_> {
         (end, self.byte(end))
     }
 
-    /// Whether the column ends at `end`, with a bar or a dash behind blanks.
+    /// Whether the column ends at `end`: blanks and then a bar or dash follow.
     fn is_before_bar(&self, end: usize) -> bool {
-        let (at, next) = self.behind_blanks(end);
+        let (at, next) = self.after_blanks(end);
         next == b'|' || (next == b'-' && class(self.byte(at + 1)) == ByteClass::Blank)
     }
 }
 
-/// What follows a level word that is none: `error rate`, `debug mode`.
+/// Words that follow a level word in ordinary phrases: `error rate`, `debug mode`.
 const PHRASES: [&[u8]; 21] = [
     b"budget",
     b"code",
@@ -351,7 +353,7 @@ const PHRASES: [&[u8]; 21] = [
     b"signs",
 ];
 
-/// Whether `text` begins with an error's code (`E0308`, `CS1002`, `TS2304`) and then `end`.
+/// Whether `text` starts with an error code (`E0308`, `CS1002`, `TS2304`) followed by `end`.
 fn is_code(text: &[u8], end: &[u8]) -> bool {
     let letters = text
         .iter()

@@ -1,49 +1,49 @@
-//! A glance at the head of a line: whether any of its words can be a level.
+//! A fast check whether the head of a line contains any level word.
 //!
-//! Most lines hold none, and need not be searched word by word. Knows what level words look like,
-//! not where they stand: that one is there is all it says, [`crate::parse::level::scanner`] decides.
+//! Most lines contain none and need not be searched word by word. The check ignores where the word
+//! is; [`crate::parse::level::scanner`] decides that.
 //!
-//! Sees eight bytes at once, in plain arithmetic. A search for the beginnings of all level words at
-//! once (Teddy of aho-corasick, 75 short strings) was tried: it met so many of them inside of other
-//! words that it took half as long again.
+//! It processes eight bytes at a time in plain arithmetic (SWAR). A multi-pattern search for the
+//! first letters of all level words (Teddy of aho-corasick, 75 short strings) took 1.5 times as
+//! long, because it matched inside so many other words.
 
-use crate::parse::level::words::{looks_like_one, lookup};
+use crate::parse::level::words::{lookup, may_be_level_word};
 
-/// How much of a line is searched, in bytes (colour codes not counted).
+/// Number of bytes of a line that are searched (colour codes not counted).
 pub(super) const HEAD: usize = 128;
 
-/// How many bytes have their bits in one mask.
-const PART: usize = u64::BITS as usize;
+/// Number of bytes covered by one bit mask.
+const PART_BYTES: usize = u64::BITS as usize;
 
-/// Whether the search for a level may find one in this text, of at most [`HEAD`] bytes: there is a
-/// level word in any case, or a letter before a digit as glog writes it.
+/// Whether the scanner may find a level in this text of at most [`HEAD`] bytes: it contains a level
+/// word in any case, or a letter before a digit as in glog.
 pub(super) fn may_hold_level(text: &[u8]) -> bool {
     let mut head = [0; HEAD];
     head[..text.len()].copy_from_slice(text);
-    let (parts, _) = head.as_chunks::<PART>();
+    let (parts, _) = head.as_chunks::<PART_BYTES>();
     let first = letters(&parts[0]);
-    if text.len() <= PART {
+    if text.len() <= PART_BYTES {
         return may_begin_level(&head, 0, first, false, 0);
     }
     let second = letters(&parts[1]);
     may_begin_level(&head, 0, first, false, second)
-        || may_begin_level(&head, PART, second, first >> (PART - 1) != 0, 0)
+        || may_begin_level(&head, PART_BYTES, second, first >> (PART_BYTES - 1) != 0, 0)
 }
 
-/// Whether a word may be a level that begins in the part from `from`. `letters` are its letters, a
-/// bit each, `behind` those of the part behind it; `within` says whether a word reaches into it.
+/// Whether a level word may start in the part at `from`. `letters` has a bit for each letter of the
+/// part, `following` for those of the next part; `within` is set if a word extends into this part.
 fn may_begin_level(
     head: &[u8; HEAD],
     from: usize,
     letters: u64,
     within: bool,
-    behind: u64,
+    following: u64,
 ) -> bool {
     let byte = |at: usize| head[at % HEAD];
     let starts = letters & !(letters << 1 | u64::from(within));
-    // Of each byte, whether the next is a letter, and the one after that.
-    let next = letters >> 1 | behind << 63;
-    let third = letters >> 2 | behind << 62;
+    // For each byte, whether the next one is a letter, and the one after that.
+    let next = letters >> 1 | following << 63;
+    let third = letters >> 2 | following << 62;
     let mut singles = starts & !next;
     while singles != 0 {
         let at = from + singles.trailing_zeros() as usize;
@@ -57,11 +57,11 @@ fn may_begin_level(
     while words != 0 {
         let start = words.trailing_zeros() as usize;
         let mut length = (letters >> start).trailing_ones() as usize;
-        if start + length == PART {
-            length += behind.trailing_ones() as usize;
+        if start + length == PART_BYTES {
+            length += following.trailing_ones() as usize;
         }
         let at = from + start;
-        if looks_like_one(length, byte(at), byte(at + length - 1))
+        if may_be_level_word(length, byte(at), byte(at + length - 1))
             && lookup(&head[at..at + length]).is_some()
         {
             return true;
@@ -71,27 +71,27 @@ fn may_begin_level(
     false
 }
 
-/// A bit for each byte, the first one's lowest, that says whether it is a letter.
-fn letters(part: &[u8; PART]) -> u64 {
+/// A mask of the letters in a part, with the first byte in the lowest bit.
+fn letters(part: &[u8; PART_BYTES]) -> u64 {
     let (eights, _) = part.as_chunks();
     let bits = eights.iter().enumerate();
     bits.fold(0, |bits, (n, eight)| bits | letters_of(*eight) << (8 * n))
 }
 
-/// The bits of eight bytes.
+/// The same mask for eight bytes.
 fn letters_of(eight: [u8; 8]) -> u64 {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     const HIGH: u64 = ONES << 7;
-    // What takes `a`, and what comes behind `z`, over the high bit.
+    // Added to a byte, they set the high bit from `a` on, and from the byte after `z` on.
     const FROM_A: u64 = ONES * (0x80 - 0x61);
-    const BEHIND_Z: u64 = ONES * (0x80 - 0x7b);
+    const AFTER_Z: u64 = ONES * (0x80 - 0x7b);
     let bytes = u64::from_le_bytes(eight);
-    // Of seven bits each, so that no sum runs over into the next byte; capitals made small.
+    // Clear the high bits so that no sum carries into the next byte, and convert to lower case.
     let small = (bytes | (ONES * 0x20)) & !HIGH;
     let from_a = small + FROM_A;
-    let behind_z = small + BEHIND_Z;
-    let letters = from_a & !behind_z & !bytes & HIGH;
-    // Gathers the high bits: each lands in the top byte, at its own place.
+    let after_z = small + AFTER_Z;
+    let letters = from_a & !after_z & !bytes & HIGH;
+    // Collect the high bits in the top byte, in order.
     (letters >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
 

@@ -1,19 +1,20 @@
-//! The search for a level word in the head of a line.
+//! Searches the head of a line for a level word.
 //!
-//! Knows what gives a line structure (times, colons, columns, brackets) and what is prose. Whether a
-//! level word stands where logs put levels is [`crate::parse::level::position`]'s to say.
+//! Tracks what gives the line structure (times, colons, columns, brackets) and how much prose was
+//! passed. Whether a word is in the position of a level is decided in
+//! [`crate::parse::level::position`].
 
 use crate::parse::level::Level;
 use crate::parse::level::formats::{esxi, glog, glog_date, lone_letter};
 use crate::parse::level::words::lookup;
 
-/// What a byte means to the search.
+/// The class of a byte in the search.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum ByteClass {
     Blank,
     Letter,
     Digit,
-    /// Neither, but part of a word: `_` and all of other scripts, so that no level is seen in
+    /// Another part of a word: `_` and every non-ASCII byte, so that no level is found in
     /// `error_log` or `fêteinfo`.
     WordPart,
     Quote,
@@ -43,10 +44,10 @@ pub(super) fn class(byte: u8) -> ByteClass {
     CLASSES[usize::from(byte)]
 }
 
-/// What the last token that gave the line structure was.
+/// The last token that gave the line structure.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Preceding {
-    /// None yet.
+    /// No such token yet.
     Start,
     /// A time.
     Time,
@@ -65,31 +66,33 @@ fn ends_in_level(text: &[u8]) -> bool {
     tail.is_some_and(|tail| tail.eq_ignore_ascii_case(LEVEL))
 }
 
-/// The search for a level word in the head of a line.
+/// The state of the search in one line.
 pub(super) struct Scanner<'a> {
     pub(super) text: &'a [u8],
-    /// What stands behind `text`: a line end, or more of a word if the head was cut.
+    /// The byte after `text`: a line end, or a word byte if the head was cut.
     beyond: u8,
-    /// The words of prose since the line last showed structure.
+    /// Number of words of prose since the line last showed structure.
     pub(super) words: u32,
-    /// The last of them, and what it stood behind.
+    /// The last word of prose.
     pub(super) last: &'a [u8],
+    /// The structure before that word.
     pub(super) last_after: Preceding,
     pub(super) after: Preceding,
-    /// Whether a square bracket is open, and whether a time stands in it.
+    /// Whether a square bracket is open.
     pub(super) bracket: bool,
+    /// Whether the bracket contains a time.
     pub(super) bracket_time: bool,
-    /// Whether the last time had its date with it, as only programs write it:
-    /// `2024-01-02T03:04:05Z`, `2024-01-02 03:04:05`.
+    /// Whether the last time included its date, as only programs write it: `2024-01-02T03:04:05Z`,
+    /// `2024-01-02 03:04:05`.
     pub(super) dated_time: bool,
-    /// Where the last date ended.
+    /// End of the last date.
     date_end: usize,
-    /// Words in capitals since the line last showed structure: columns, not prose.
+    /// Number of words in capitals since the line last showed structure: columns, not prose.
     pub(super) columns: u32,
 }
 
-/// Words that are prose in capitals, too.
-const SHOUTED: [&[u8]; 41] = [
+/// Words that count as prose even in capitals.
+const PROSE_IN_CAPITALS: [&[u8]; 41] = [
     b"ALL",
     b"AN",
     b"AND",
@@ -133,7 +136,7 @@ const SHOUTED: [&[u8]; 41] = [
     b"ZERO",
 ];
 
-/// Whether a token is a date in numbers: `2024-01-02`, `02/01/2024`, `24/01/02`.
+/// Whether a token is a numeric date: `2024-01-02`, `02/01/2024`, `24/01/02`.
 fn is_date(token: &[u8]) -> bool {
     let mark = |at: usize| matches!(token[at], b'-' | b'/' | b'.');
     let digits = token.iter().filter(|byte| byte.is_ascii_digit()).count();
@@ -144,7 +147,7 @@ fn is_date(token: &[u8]) -> bool {
     }
 }
 
-/// More words of prose than this, and the message has begun.
+/// Maximum number of words of prose before the message is considered to have started.
 const MAX_WORDS: u32 = 2;
 
 impl<'a> Scanner<'a> {
@@ -187,12 +190,13 @@ impl<'a> Scanner<'a> {
                         return None;
                     }
                     at = self.end_of_word(end);
-                    // What follows a word nearly always.
+                    // A word is nearly always followed by a space.
                     at += usize::from(self.text.get(at) == Some(&b' '));
                 }
                 ByteClass::Digit => at = self.number(at),
                 ByteClass::WordPart => at = self.end_of_word(at),
-                // Of an apostrophe (`can't`) the text goes on; in quotes stands what was logged.
+                // An apostrophe (`can't`) does not end the search, but quotes do: they contain
+                // logged data.
                 ByteClass::Quote
                     if *byte == b'\'' && class(self.before(at)) == ByteClass::Letter =>
                 {
@@ -224,7 +228,7 @@ impl<'a> Scanner<'a> {
         start + self.text[start..].iter().take_while(part).count()
     }
 
-    /// Takes a token that begins with a digit, as far as it can be a time; gives its end.
+    /// Consumes a token that starts with a digit, as far as it can be a time. Returns its end.
     fn number(&mut self, start: usize) -> usize {
         let digits = self.end_of(start, ByteClass::Digit) - start;
         let mut colons = 0;
@@ -236,8 +240,8 @@ impl<'a> Scanner<'a> {
                 _ => match byte {
                     b'\n' | b'|' | b'[' | b']' | b')' | b'"' | b';' => break,
                     b':' | b',' => {
-                        // `03:04:05:INFO:` of Jetty, and the colon that ends a token; the comma of
-                        // a table, not the one of `05,678`.
+                        // A colon followed by no digit ends the token (Jetty's `03:04:05:INFO:`),
+                        // and so does a comma in a table, unlike the one in `05,678`.
                         if !self.byte(end + 1).is_ascii_digit() {
                             break;
                         }
@@ -250,18 +254,18 @@ impl<'a> Scanner<'a> {
         }
         let token = &self.text[start..end];
         let is_time = match colons {
-            // Epoch seconds, or what zap makes of them: `1.7000000001234e+09`.
+            // Epoch seconds, which zap writes as `1.7000000001234e+09`.
             0 if digits == 1 => token.ends_with(b"e+09"),
             0 => digits >= 10,
-            // `3:04PM` of zerolog.
+            // zerolog: `3:04PM`.
             1 => token.ends_with(b"M"),
             _ => true,
         };
         if is_time {
             self.structure(Preceding::Time);
             self.bracket_time |= self.bracket;
-            let behind_date = self.date_end != 0 && self.date_end + 1 == start;
-            self.dated_time = behind_date || token.get(10) == Some(&b'T');
+            let after_date = self.date_end != 0 && self.date_end + 1 == start;
+            self.dated_time = after_date || token.get(10) == Some(&b'T');
         } else if is_date(token) {
             self.date_end = end;
         }
@@ -285,7 +289,7 @@ impl<'a> Scanner<'a> {
             b':' if blank_next && !self.bracket => {
                 let setting = self.words > 0 && ends_in_level(&self.text[..at]);
                 self.structure(Preceding::Colon);
-                // `Log level: INFO` says what is logged, and is prose as is what follows.
+                // `Log level: INFO` reports a setting: treat it and the rest as prose.
                 if setting {
                     self.words = MAX_WORDS + 1;
                     self.last = &self.text[at - LEVEL.len()..at];
@@ -308,16 +312,17 @@ impl<'a> Scanner<'a> {
         self.columns = 0;
     }
 
-    /// The level that the letters from `start` to `end` show; if they show none, they are counted.
+    /// The level of the word from `start` to `end`. If it is not a level, it is counted as prose or
+    /// structure.
     fn word(&mut self, start: usize, end: usize) -> Option<Level> {
         let word = &self.text[start..end];
         let before = self.before(start);
         let next = self.byte(end);
-        let stands_free = class(before) == ByteClass::Blank;
+        let after_blank = class(before) == ByteClass::Blank;
         match class(next) {
             ByteClass::Digit | ByteClass::WordPart => {
                 // `I0102 15:04:05`; Postgres's `DEBUG1:`
-                if stands_free && word.len() == 1 && self.words < MAX_WORDS {
+                if after_blank && word.len() == 1 && self.words < MAX_WORDS {
                     let begins =
                         self.words == 0 && matches!(self.after, Preceding::Start | Preceding::Time);
                     let text = &self.text[start..];
@@ -330,7 +335,7 @@ impl<'a> Scanner<'a> {
                     && before == b':'
                     && self.byte(end + 1) == b']'
                 {
-                    // `[rewrite:trace3]` of Apache
+                    // Apache: `[rewrite:trace3]`
                     return Some(Level::Trace);
                 } else if word == b"DEBUG"
                     && matches!(next, b'1'..=b'5')
@@ -338,18 +343,18 @@ impl<'a> Scanner<'a> {
                 {
                     return Some(Level::Debug);
                 }
-                self.name(stands_free);
+                self.name(after_blank);
                 return None;
             }
             _ => {}
         }
-        if word.len() == 2 && next == b'(' && self.words == 0 && self.is_behind_time(start) {
+        if word.len() == 2 && next == b'(' && self.words == 0 && self.is_after_time(start) {
             let level = esxi(&self.text[start..]);
             if level.is_some() {
                 return level;
             }
         }
-        if word.len() == 1 && self.words == 0 && self.is_behind_time(start) {
+        if word.len() == 1 && self.words == 0 && self.is_after_time(start) {
             let level = lone_letter(&self.text[start - 1..], self.after == Preceding::Colon);
             if level.is_some() {
                 return level;
@@ -367,16 +372,16 @@ impl<'a> Scanner<'a> {
             next,
             b' ' | b'\t' | b'\n' | b',' | b'.' | b';' | b'!' | b'?'
         );
-        if stands_free && ends {
+        if after_blank && ends {
             self.prose(word);
         } else {
-            self.name(stands_free);
+            self.name(after_blank);
         }
         None
     }
 
-    /// Whether a time stands before `start`, with a colon behind it or not.
-    fn is_behind_time(&self, start: usize) -> bool {
+    /// Whether a time comes right before `start`, with or without a colon after it.
+    fn is_after_time(&self, start: usize) -> bool {
         match self.after {
             Preceding::Time => true,
             Preceding::Colon => matches!(&self.text[..start], [.., b'0'..=b'9', b':', b' ']),
@@ -384,10 +389,10 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Counts a word of prose.
+    /// Counts a word of prose, unless it belongs to the time or is a column in capitals.
     fn prose(&mut self, word: &'a [u8]) {
         let neutral = match word {
-            // A container runtime's `stderr F` behind the time, and the zone of a time.
+            // A container runtime's `stderr F` after the time, and the zone of a time.
             b"stdout" | b"stderr" | b"P" | b"F" | b"AM" | b"PM" | b"UTC" | b"MSK" => true,
             [.., b'T'] => word.len() <= 4 && word.iter().all(u8::is_ascii_uppercase),
             _ => false,
@@ -395,8 +400,8 @@ impl<'a> Scanner<'a> {
         if neutral && self.after == Preceding::Time {
             return;
         }
-        let shouted = word.len() > 1 && word.iter().all(u8::is_ascii_uppercase);
-        if shouted && !SHOUTED.contains(&word) && lookup(word).is_none() {
+        let in_capitals = word.len() > 1 && word.iter().all(u8::is_ascii_uppercase);
+        if in_capitals && !PROSE_IN_CAPITALS.contains(&word) && lookup(word).is_none() {
             self.columns += 1;
             return;
         }
@@ -406,9 +411,9 @@ impl<'a> Scanner<'a> {
         self.after = Preceding::Word;
     }
 
-    /// Notes a token that is neither prose nor time: `com.foo.Bar`, `app-1`.
-    fn name(&mut self, stands_free: bool) {
-        if stands_free && !self.bracket {
+    /// Records a token that is neither prose nor time: `com.foo.Bar`, `app-1`.
+    fn name(&mut self, after_blank: bool) {
+        if after_blank && !self.bracket {
             self.after = Preceding::Word;
         }
     }

@@ -1,18 +1,17 @@
-//! Lines in which tools complain, told by how they begin: `make: *** …`, `CMake Error at …`,
-//! `E: Unable to …`.
+//! Error and warning formats of build tools and other programs, recognized by how the line starts:
+//! `make: *** …`, `CMake Error at …`, `E: Unable to …`.
 //!
-//! Knows the first words of such lines, each read from the start of the text. Must not know level
-//! words elsewhere. Few lines come here, and what these need is kept out of the code for all.
+//! Few lines get here, so the code is kept out of the path of all other lines.
 
 use crate::parse::level::Level;
 use crate::parse::level::formats::{logcat_brief, ruby, run};
 use crate::parse::level::words::lookup;
 
-/// What begins with a capital: `E: Unable to …` of apt, `Error response from daemon: …`,
-/// `CMake Warning at …`, `E/Tag( 123): …`, Ruby's, `E [02/Jan/2024:…` of CUPS, `EROR[01-02|…` of
-/// log15, `OpenJDK 64-Bit Server VM warning: …`.
+/// Formats that start with a capital: `E: Unable to …` (apt), `Error response from daemon: …`
+/// (Docker), `CMake Warning at …`, `E/Tag( 123): …` (logcat), Ruby's logger, `E [02/Jan/2024:…`
+/// (CUPS), `EROR[01-02|…` (log15), `OpenJDK 64-Bit Server VM warning: …`.
 #[inline(never)]
-pub(super) fn capital(text: &[u8]) -> Option<Level> {
+pub(super) fn starts_uppercase(text: &[u8]) -> Option<Level> {
     match text {
         [b'E' | b'W', b':', b' ', ..] => Level::from_letter(text[0]),
         [
@@ -51,10 +50,11 @@ pub(super) fn capital(text: &[u8]) -> Option<Level> {
 
 const VM_WARNING: &[u8] = b" VM warning: ";
 
-/// The same in lower case: `make: *** [x] Error 1`, `dpkg: error processing …`, `e: file:///…` of
-/// kotlinc, `error Command failed` of yarn, `log4j:WARN …`, `kern  :warn  : …` of `dmesg -x`.
+/// Formats that start with a lower-case letter: `make: *** [x] Error 1`, `dpkg: error processing
+/// …`, `e: file:///…` (kotlinc), `error Command failed` (yarn), `log4j:WARN …`, `kern  :warn  : …`
+/// (`dmesg -x`).
 #[inline(never)]
-pub(super) fn lower(text: &[u8]) -> Option<Level> {
+pub(super) fn starts_lowercase(text: &[u8]) -> Option<Level> {
     let starts = |start: &[u8]| text.starts_with(start);
     match text[0] {
         b'e' if starts(b"e: /") || starts(b"e: file:") => Some(Level::Error),
@@ -82,8 +82,8 @@ pub(super) fn lower(text: &[u8]) -> Option<Level> {
     }
 }
 
-/// Whether what stands behind `error ` is what yarn says: a sentence that begins with a capital, or
-/// a package (`x@1.2.3`, `package.json: …`). Prose goes on in lower case.
+/// Whether the text after `error ` looks like yarn's: a sentence that starts with a capital, or a
+/// package (`x@1.2.3`, `package.json: …`). Prose would continue in lower case.
 fn is_yarn(text: &[u8]) -> bool {
     let (word, rest) = text.split_at(run(text, |byte| *byte != b' '));
     !rest.is_empty()
@@ -92,7 +92,7 @@ fn is_yarn(text: &[u8]) -> bool {
             || word == b"package.json:")
 }
 
-/// `::error file=x.js,line=1::…` of GitHub's workflows.
+/// GitHub workflow commands: `::error file=x.js,line=1::…`.
 #[inline(never)]
 pub(super) fn workflow(text: &[u8]) -> Option<Level> {
     let word = text.strip_prefix(b"::")?;

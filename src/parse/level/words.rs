@@ -1,30 +1,28 @@
-//! The words that mean a level, and how far their look alone says so.
-//!
-//! Knows words. Must not know lines or fields.
+//! The table of level words, with the contexts in which each one counts as a level.
 
 use crate::parse::level::Level;
 
-/// How far a word's look alone says that a level is meant.
+/// The context in which a word counts as a level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WordContext {
-    /// Means a level wherever logs put levels.
+    /// Anywhere logs put levels.
     Plain,
-    /// Also a word of prose (`notice`, `panic`): counts only in brackets, before a colon, or in
-    /// capitals right behind the time.
+    /// Only in brackets, before a colon, or in capitals right after the time, because it is also a
+    /// word of prose (`notice`, `panic`).
     Weak,
-    /// Counts only in square brackets: `[Reporter]`, `[System]` of `MySQL`.
+    /// Only in square brackets: `[Reporter]`, `[System]` of `MySQL`.
     Bracketed,
-    /// Counts only in capitals, before a colon or right behind the time: `LOG:` of Postgres.
+    /// Only in capitals, before a colon or right after the time: Postgres's `LOG:`.
     Capitals,
-    /// Counts only in capitals, before `[` or right behind the time: `ERRO[0000]` of logrus.
+    /// Only in capitals, before `[` or right after the time: logrus's `ERRO[0000]`.
     Cut,
-    /// Counts only in capitals in a column between bars: `| SUCCESS  |` of loguru.
+    /// Only in capitals, in a column between bars: loguru's `| SUCCESS  |`.
     Column,
-    /// Counts only in capitals behind other words in capitals: `BGLMASTER FAILURE`.
+    /// Only in capitals, after other words in capitals: `BGLMASTER FAILURE`.
     Columns,
-    /// Counts only in lower case, before a colon that no prose precedes: `fail:` of .NET.
+    /// Only in lower case, before a colon and with no prose before it: .NET's `fail:`.
     Lower,
-    /// Counts only as the value of a field.
+    /// Only as the value of a field.
     Value,
 }
 
@@ -79,40 +77,41 @@ pub(super) const WORDS: &[(&str, Level, WordContext)] = &[
 
 const LONGEST_WORD: usize = 13;
 
-/// Which lengths, first and last letters go together in level words, a bit each.
+/// The combinations of length, first and last letter that occur in level words, one bit each.
 static SHAPE_FILTER: [u64; (LONGEST_WORD + 1) << 4] = {
-    let mut looks = [0; (LONGEST_WORD + 1) << 4];
+    let mut shapes = [0; (LONGEST_WORD + 1) << 4];
     let mut at = 0;
     while at < WORDS.len() {
         let word = WORDS[at].0.as_bytes();
-        let look = look(word.len(), word[0], word[word.len() - 1]);
-        looks[look >> 6] |= 1 << (look & 63);
+        let bit = shape(word.len(), word[0], word[word.len() - 1]);
+        shapes[bit >> 6] |= 1 << (bit & 63);
         at += 1;
     }
-    looks
+    shapes
 };
 
-/// The number of a look: of a letter in either case, the low five bits are its own.
-const fn look(length: usize, first: u8, last: u8) -> usize {
+/// The index of a combination. A letter contributes its low five bits, which are the same in either
+/// case.
+const fn shape(length: usize, first: u8, last: u8) -> usize {
     length << 10 | (first as usize & 31) << 5 | (last as usize & 31)
 }
 
-/// Whether there are level words of this length with such a first and last letter: nearly all words
-/// of a line are turned away by this one look.
+/// Whether any level word has this length, first and last letter. Rules out nearly all words of a
+/// line at once.
 #[inline]
-pub(super) fn looks_like_one(length: usize, first: u8, last: u8) -> bool {
-    let look = look(length, first, last);
+pub(super) fn may_be_level_word(length: usize, first: u8, last: u8) -> bool {
+    let bit = shape(length, first, last);
     SHAPE_FILTER
-        .get(look >> 6)
-        .is_some_and(|looks| looks >> (look & 63) & 1 != 0)
+        .get(bit >> 6)
+        .is_some_and(|shapes| shapes >> (bit & 63) & 1 != 0)
 }
 
-/// The level that a word of letters means, and where it means it.
+/// The level of a word in any case, and the context in which it counts.
 pub(super) fn lookup(word: &[u8]) -> Option<(Level, WordContext)> {
     let [first, .., last] = word else {
         return None;
     };
-    if !looks_like_one(word.len(), *first, *last) {
+    if !may_be_level_word(word.len(), *first, *last) {
         return None;
     }
     let key = key(word);
@@ -121,7 +120,7 @@ pub(super) fn lookup(word: &[u8]) -> Option<(Level, WordContext)> {
     Some((level, usage))
 }
 
-/// The words of [`WORDS`] as numbers.
+/// The words of [`WORDS`] as [`key`]s.
 static KEYS: [u128; WORDS.len()] = {
     let mut keys = [0; WORDS.len()];
     let mut at = 0;
@@ -132,7 +131,8 @@ static KEYS: [u128; WORDS.len()] = {
     keys
 };
 
-/// A word as a number, the same in either case; of bytes that are no letters, that of no word.
+/// A word as a number for comparison, the same in either case. A text with other bytes than letters
+/// matches no word.
 const fn key(word: &[u8]) -> u128 {
     let mut bytes = [0; 16];
     let mut at = 0;
