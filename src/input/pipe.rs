@@ -281,10 +281,16 @@ impl Turns {
     }
 }
 
+/// The other end of a socket is closed for writing; only Linux reports it apart from a hangup.
+#[cfg(target_os = "linux")]
+const PEER_CLOSED: PollFlags = PollFlags::RDHUP;
+#[cfg(not(target_os = "linux"))]
+const PEER_CLOSED: PollFlags = PollFlags::empty();
+
 /// Whether nobody writes into `input` any more: what is in it is all that comes.
 pub fn is_hung_up(input: &impl AsFd) -> bool {
-    let mut fds = [PollFd::new(input, PollFlags::RDHUP)];
-    let gone = PollFlags::HUP | PollFlags::RDHUP | PollFlags::ERR;
+    let mut fds = [PollFd::new(input, PEER_CLOSED)];
+    let gone = PollFlags::HUP | PEER_CLOSED | PollFlags::ERR;
     poll(&mut fds, Some(&Timespec::default())).is_ok() && fds[0].revents().intersects(gone)
 }
 
@@ -312,10 +318,17 @@ fn sleep<R: AsFd>(pipes: &[Pipe<'_, R>], open: &[usize], resting: usize, pause: 
 
 /// Makes the pipe larger, so that its writer is not held up while we rest; returns its size, 0 if it
 /// is not a pipe.
+#[cfg(target_os = "linux")]
 fn enlarge_pipe(input: &impl AsFd) -> usize {
     // Not everybody may have that much; the size it has afterwards counts.
     let _ = rustix::pipe::fcntl_setpipe_size(input, MAX_PIPE);
     rustix::pipe::fcntl_getpipe_size(input).unwrap_or(0)
+}
+
+/// Elsewhere the size of a pipe can neither be asked for nor changed.
+#[cfg(not(target_os = "linux"))]
+fn enlarge_pipe(_: &impl AsFd) -> usize {
+    0
 }
 
 /// Copies bytes out; false when nobody takes them any more, which is reported unless the reader is

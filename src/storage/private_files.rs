@@ -13,8 +13,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Stat, fchmod, fstat, mkdirat, openat,
-    renameat, renameat_with, statat, unlinkat,
+    AtFlags, CWD, FileType, Mode, OFlags, RawMode, RenameFlags, Stat, fchmod, fstat, mkdirat,
+    openat, renameat, renameat_with, statat, unlinkat,
 };
 use rustix::process::geteuid;
 
@@ -47,7 +47,7 @@ pub struct Access {
     /// The user id of the owner.
     pub owner: u32,
     /// The permission bits.
-    pub mode: u32,
+    pub mode: RawMode,
     /// Whether it is a directory.
     pub is_dir: bool,
 }
