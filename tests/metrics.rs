@@ -32,6 +32,7 @@ fn metrics_are_written_at_the_end_for_everybody_to_read() {
         ("bytes_read_total", "", 12.0),
         ("requests_total", "", 1.0),
         ("retries_total", "", 0.0),
+        ("untimed_entries_total", "", 0.0),
         ("entries_waiting", "", 0.0),
         ("bytes_waiting", "", 0.0),
     ] {
@@ -63,6 +64,66 @@ fn metrics_tell_what_is_waiting_while_loki_is_down() {
         "{text}"
     );
     assert!(value(&text, "retries_total", "") >= 1.0, "{text}");
+}
+
+/// What `examples/` watches a run by.
+const WATCHING: [&str; 3] = [
+    "grafana-dashboard.json",
+    "prometheus-alerts.yaml",
+    "loki-alerts.yaml",
+];
+
+#[test]
+fn the_dashboard_and_the_alert_rules_use_what_the_program_writes() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let run = LokiPush::new(&loki)
+        .arg("--metrics-file")
+        .arg(dir.join("x.prom"));
+    run.args(["--", "sh", "-c", "exit 3"]).run().expect(3);
+    let text = dir.read_text("x.prom");
+    let mut metrics = 0;
+    for name in WATCHING {
+        let path = format!("{}/examples/{name}", env!("CARGO_MANIFEST_DIR"));
+        let file = std::fs::read_to_string(path).expect(name);
+        if name.ends_with(".json") {
+            serde_json::from_str::<serde_json::Value>(&file).expect("JSON");
+        }
+        for used in after(&file, "loki_push_") {
+            let written = format!("# TYPE loki_push_{used} ");
+            assert!(text.contains(&written), "{name} uses loki_push_{used}");
+            metrics += 1;
+        }
+        // Outcomes, which may be alternatives of an expression.
+        let quoted = file.replace('\\', "");
+        for outcome in quoted.split("outcome=").skip(1) {
+            let value = outcome.split('"').nth(1).expect("a value in quotes");
+            for outcome in value.split('|') {
+                let written = format!("outcome=\"{outcome}\"");
+                assert!(text.contains(&written), "{name} has outcome={outcome}");
+            }
+        }
+    }
+    assert!(metrics > 8, "{metrics} metrics");
+    // The rules for Loki select the exit entry and read its fields.
+    let exit = loki.entries().pop().expect("the exit entry");
+    assert_eq!(exit.labels["stream"], "exit");
+    let rules = std::fs::read_to_string(format!(
+        "{}/examples/loki-alerts.yaml",
+        env!("CARGO_MANIFEST_DIR")
+    ));
+    let rules = rules.expect("the rules for Loki");
+    assert!(rules.contains("stream=\"exit\"") && rules.contains("| exit_code != 0"));
+    assert!(exit.line.contains(" exit_code=3"), "{}", exit.line);
+}
+
+/// The names in a text that begin with `prefix`, without it.
+fn after<'a>(text: &'a str, prefix: &str) -> Vec<&'a str> {
+    let rest = text.split(prefix).skip(1);
+    rest.map(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_lowercase() && c != '_');
+        &rest[..end.unwrap_or(rest.len())]
+    })
+    .collect()
 }
 
 #[test]

@@ -65,6 +65,11 @@ pub fn render(counts: &Counts, waiting: Waiting, app: &str) -> String {
     for (name, help, value) in [
         ("entries_read_total", "Entries read.", counts.read),
         (
+            "untimed_entries_total",
+            "Entries that got the time of arrival although --time asked for another.",
+            counts.untimed,
+        ),
+        (
             "bytes_read_total",
             "Bytes of input read.",
             counts.bytes_read,
