@@ -417,7 +417,7 @@ impl EntryBuilder {
         let around = self.envelope.fields.iter().map(|(name, value)| Field {
             name: Cow::Owned(name.clone()),
             value: Cow::Owned(value.clone()),
-            twin: false,
+            duplicate: false,
         });
         found.extend(around);
         let inner = self.inner(text);
@@ -443,7 +443,7 @@ impl EntryBuilder {
         let places: Vec<Option<usize>> = wanted
             .iter()
             .map(|wanted| {
-                let is_wanted = |field: &Field<'_>| field.name == wanted.field && !field.twin;
+                let is_wanted = |field: &Field<'_>| field.name == wanted.field && !field.duplicate;
                 found.iter().rposition(is_wanted)
             })
             .collect();
@@ -457,7 +457,7 @@ impl EntryBuilder {
         let left = found
             .iter()
             .zip(&used)
-            .filter(|(field, used)| !**used && !field.twin)
+            .filter(|(field, used)| !**used && !field.duplicate)
             .map(|(field, _)| field);
         let pairs = left.map(|field| (field.name.as_ref(), field.value.as_ref()));
         let laid = match shape.layout {

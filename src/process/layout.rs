@@ -91,10 +91,10 @@ fn write_metadata<'a>(
             continue;
         };
         // Of equal names Loki keeps one; the later one wins, as in JSON.
-        if let Some(twin) = safe.iter_mut().find(|known| known.safe == safe_name) {
-            bytes = bytes + value.len() - twin.value.len();
-            rest.push((twin.name, twin.value));
-            (twin.name, twin.value) = (name, value);
+        if let Some(duplicate) = safe.iter_mut().find(|known| known.safe == safe_name) {
+            bytes = bytes + value.len() - duplicate.value.len();
+            rest.push((duplicate.name, duplicate.value));
+            (duplicate.name, duplicate.value) = (name, value);
             continue;
         }
         let size = safe_name.len() + value.len();

@@ -1,6 +1,7 @@
-//! The members of a JSON object, nested ones included.
+//! Iterates over the members of a JSON object, including nested ones.
 //!
-//! Knows the grammar so far as to walk it. Whether a text is JSON is `serde_json`'s word.
+//! Follows the grammar only as far as needed for that; `serde_json` decides whether a text is
+//! valid.
 
 use std::borrow::Cow;
 
@@ -9,11 +10,11 @@ use serde::de::IgnoredAny;
 use crate::parse::fields::Field;
 use crate::parse::fields::quoted::{QuotedText, quoted};
 
-/// The line without white space around it, if it begins and ends as a JSON object does.
+/// The line without surrounding white space if it starts and ends like a JSON object.
 pub(super) fn trim_to_object(line: &str) -> Option<&str> {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
     let start = line.bytes().position(|byte| !is_space(&byte))?;
-    // Most lines are turned away here.
+    // Most lines fail here.
     if line.as_bytes()[start] != b'{' {
         return None;
     }
@@ -21,13 +22,13 @@ pub(super) fn trim_to_object(line: &str) -> Option<&str> {
     (start < end && line.as_bytes()[end] == b'}').then(|| &line[start..=end])
 }
 
-/// Whether the text is one JSON value. `serde_json` skips values without recursing, so no depth of
-/// nesting is too deep.
+/// Whether the text is one JSON value. `serde_json` skips values without recursion, so any depth of
+/// nesting is fine.
 pub(super) fn is_json(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
-/// The members that may hold the line's message, the likeliest first, in any case.
+/// The names, in any case, of members that may hold the message, most likely first.
 const MESSAGES: [&str; 13] = [
     "msg",
     "message",
@@ -44,24 +45,24 @@ const MESSAGES: [&str; 13] = [
     "fields.message",
 ];
 
-/// The most bytes that the joined names of nested objects may take. Without a bound a long name
-/// around many members would be copied for each of them.
+/// Maximum length of the joined names of nested objects, in bytes. Without a limit a long name
+/// would be copied for each of many members.
 const PREFIX_MAX: usize = 256;
 
-/// Walks over the members of a JSON object, nested ones included, in order of appearance.
+/// Iterates over the members of a JSON object, including nested ones, in order of appearance.
 ///
-/// On a text that is no JSON it ends somewhere, without harm: what it gave is then worth nothing.
+/// On invalid JSON it stops at some point, and the members returned so far must be discarded.
 pub(super) struct Members<'a> {
     text: &'a str,
     at: usize,
-    /// The keys of the open objects but the outermost, each followed by `_`.
+    /// The keys of the open objects except the outermost, each followed by `_`.
     pub(super) prefix: String,
-    /// For each of them, how long `prefix` was before it.
+    /// For each of them, the length of `prefix` before it.
     open: Vec<usize>,
 }
 
 impl<'a> Members<'a> {
-    /// `text` begins with `{`.
+    /// Starts at the first member; `text` must start with `{`.
     pub(super) fn new(text: &'a str) -> Self {
         Self {
             text,
@@ -71,7 +72,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// The key and the value of the next member that is not null.
+    /// Returns the key and value of the next member that is not null.
     pub(super) fn next(&mut self) -> Option<(QuotedText<'a>, QuotedText<'a>)> {
         loop {
             match self.peek()? {
@@ -95,7 +96,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// The full name of the member that [`Self::next`] just gave under `key`.
+    /// The full name of the member that [`Self::next`] returned with `key`.
     pub(super) fn name(&self, key: QuotedText<'a>) -> Cow<'a, str> {
         if self.prefix.is_empty() {
             return key.text();
@@ -107,20 +108,20 @@ impl<'a> Members<'a> {
         Cow::Owned(name)
     }
 
-    /// The place of a member among those that may be the line's message; the least one is.
+    /// The rank of a member as the line's message; the lowest rank wins.
     fn message_rank(&self, key: QuotedText<'a>) -> Option<usize> {
         let key = key.text();
         let is = |name: &str| name.eq_ignore_ascii_case(&key);
         match (self.open.len(), self.prefix.as_str()) {
             (0, _) => MESSAGES.iter().position(|name| is(name)),
             (1, "log_" | "fields_") if is("message") => Some(MESSAGES.len()),
-            // OTLP's, in place of a plain `body`.
+            // OTLP writes this in place of a plain `body`.
             (1, "body_") if is("stringValue") => Some(MESSAGES.len()),
             _ => None,
         }
     }
 
-    /// The next byte that is no white space.
+    /// Skips white space and returns the next byte.
     fn peek(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
         loop {
@@ -138,8 +139,8 @@ impl<'a> Members<'a> {
         Some(text)
     }
 
-    /// The value that comes next; `Some(None)` if it was null or an object that is now open.
-    #[expect(clippy::option_option, reason = "no value here, and no value any more")]
+    /// Reads the next value; `Some(None)` if it was null or an object that is now open.
+    #[expect(clippy::option_option, reason = "a skipped value differs from the end")]
     fn value(&mut self, key: QuotedText<'a>) -> Option<Option<QuotedText<'a>>> {
         let start = {
             self.peek()?;
@@ -150,7 +151,7 @@ impl<'a> Members<'a> {
             b'{' => {
                 self.at += 1;
                 let empty = self.peek()? == b'}';
-                // Unescaping never makes a text longer, so the raw length will do.
+                // Unescaping never makes a text longer, so the raw length is an upper bound.
                 if !empty && self.prefix.len() + key.raw.len() < PREFIX_MAX {
                     self.open.push(self.prefix.len());
                     self.prefix.push_str(&key.text());
@@ -171,7 +172,7 @@ impl<'a> Members<'a> {
         Some((text != "null").then_some(QuotedText::plain(text)))
     }
 
-    /// Passes over the array or object that begins here.
+    /// Skips the array or object that starts here.
     fn skip_nested(&mut self) -> Option<()> {
         let mut depth = 0_usize;
         loop {
@@ -193,8 +194,8 @@ impl<'a> Members<'a> {
 }
 
 impl QuotedText<'_> {
-    /// The rank as the line's message of a value under a name of this rank: any string, after all
-    /// strings also a number under one of the first names.
+    /// The rank of this value as the line's message, under a name of rank `rank`: any string, and
+    /// after all strings also a number under one of the first two names.
     fn rank_as_message(self, rank: usize) -> Option<usize> {
         let is_list = self.raw.starts_with(['[', '{']);
         match rank {
@@ -205,8 +206,8 @@ impl QuotedText<'_> {
     }
 }
 
-/// Reads the members of an object into `fields`. Returns its message, which is not among them;
-/// empty if it has none.
+/// Puts the members of an object into `fields`. Returns its message, which is not among them; empty
+/// if it has none.
 pub(super) fn parse_json<'a>(object: &'a str, fields: &mut Vec<Field<'a>>) -> Cow<'a, str> {
     let mut message: Option<(usize, usize)> = None;
     let mut members = Members::new(object);
@@ -222,13 +223,13 @@ pub(super) fn parse_json<'a>(object: &'a str, fields: &mut Vec<Field<'a>>) -> Co
         fields.push(Field {
             name,
             value: value.text(),
-            twin: false,
+            duplicate: false,
         });
     }
     let Some((_, at)) = message else {
         return Cow::Borrowed("");
     };
-    // Docker's and others' keep the line's end.
+    // Docker and others keep the line end.
     match fields.remove(at).value {
         Cow::Borrowed(text) => Cow::Borrowed(text.trim_end_matches(['\n', '\r'])),
         Cow::Owned(mut text) => {

@@ -1,4 +1,4 @@
-//! The level of a line: from its level field, or from its text.
+//! Reads the level of a line, from its level field or its text.
 
 use std::borrow::Cow;
 
@@ -14,11 +14,11 @@ const BOM_START: u8 = level::BOM.as_bytes()[0];
 
 const ESC: u8 = 0x1b;
 
-/// The level of a line. It comes from the first there is of: a level field of a JSON or logfmt line;
-/// what the text shows ([`level::from_text`]: a syslog priority, then a level word); a level field in
-/// the text. With [`Parse::None`] no level is read.
+/// The level of a line, from the first source that has one: the level field of a JSON or logfmt
+/// line; the text ([`level::from_text`]: a syslog priority, then a level word); a level field
+/// within the text. With [`Parse::None`] no level is read.
 ///
-/// Neither colours nor a byte order mark hide it, nor what a container runtime puts around a line.
+/// Colour codes, a byte order mark and the prefix of a container runtime are ignored.
 #[must_use]
 pub fn read_level(line: &str, how: Parse) -> Option<Level> {
     if how == Parse::None {
@@ -30,7 +30,7 @@ pub fn read_level(line: &str, how: Parse) -> Option<Level> {
     read_plain(line, how)
 }
 
-/// Apart, so that the code that all lines go through is in one piece.
+/// Cold, to keep it out of the code that every line runs through.
 #[cold]
 fn read_coloured(line: &str, how: Parse) -> Option<Level> {
     read_plain(&ansi::strip(line), how)
@@ -40,7 +40,7 @@ fn read_coloured(line: &str, how: Parse) -> Option<Level> {
 fn read_plain(line: &str, how: Parse) -> Option<Level> {
     let line = match line.as_bytes() {
         [BOM_START, ..] => line.strip_prefix(level::BOM).unwrap_or(line),
-        // The last byte turns nearly all away.
+        // The last byte rules out nearly all lines.
         [b'0'..=b'9', .., b'}'] if how.reads_json() => cri_json(line),
         _ => line,
     };
@@ -75,8 +75,8 @@ fn text_level(line: &str, how: Parse) -> Option<Level> {
     })
 }
 
-/// The level in the first `key=val` token that holds one. A bare number is a level only where all of
-/// the line is fields.
+/// The level in the first `key=val` token that has one. A bare number counts only if the whole line
+/// consists of fields.
 fn field_level(line: &str) -> Option<Level> {
     if !may_have_token(line, level::ends_level_name) {
         return None;
@@ -93,11 +93,11 @@ fn field_level(line: &str) -> Option<Level> {
     })
 }
 
-/// The level that the first level member with a readable value holds.
+/// The level in the first level member with a valid value.
 ///
-/// A line in braces that has no `=`, and so no other field, gives the level among its members even if
-/// what follows makes it no JSON (`{"level":"error","user":None}`): to ask `serde_json` of each line
-/// took a quarter of the time that levels cost.
+/// A line in braces without `=`, which therefore has no logfmt fields, is accepted even if it is
+/// malformed further on (`{"level":"error","user":None}`): validating every line with `serde_json`
+/// took a quarter of the time spent on levels.
 fn json_level(object: &str) -> Option<Level> {
     let mut levels = LevelMembers::default();
     let mut members = Members::new(object);
@@ -113,7 +113,7 @@ fn json_level(object: &str) -> Option<Level> {
     is_sound.then_some(level)
 }
 
-/// Which frameworks may have written an object, told by its members.
+/// The framework that may have written an object, judged by its members.
 fn frameworks_of(object: &str) -> Framework {
     let mut members = Members::new(object);
     let mut framework = Framework::default();
@@ -125,12 +125,12 @@ fn frameworks_of(object: &str) -> Framework {
     framework
 }
 
-/// Which of `fields`, as [`parse`](super::parse) read them from this line of this form, is the line's
-/// level field, and its level.
+/// The index of the level field in `fields`, as read from this line by [`parse`](super::parse), and
+/// its level.
 #[must_use]
 pub fn level_index(line: &str, fields: &[Field<'_>], form: Form) -> Option<(usize, Level)> {
     let mut levels = LevelMembers::default();
-    // The message, which may tell, is not among the fields.
+    // The message also shows the framework, but is not among the fields.
     let frameworks = || trim_to_object(line).map_or(Framework::default(), frameworks_of);
     fields.iter().enumerate().find_map(|(index, field)| {
         if form != Form::Json {
@@ -140,7 +140,7 @@ pub fn level_index(line: &str, fields: &[Field<'_>], form: Form) -> Option<(usiz
             return Some((index, level));
         }
         let (prefix, key) = match &field.name {
-            // An owned name was joined.
+            // A joined name is always owned.
             Cow::Owned(name) => level::split_joined(name),
             Cow::Borrowed(name) => ("", *name),
         };
@@ -150,8 +150,8 @@ pub fn level_index(line: &str, fields: &[Field<'_>], form: Form) -> Option<(usiz
     })
 }
 
-/// The level of a line whose fields were read, and which of them it comes from, if from one.
-/// The same level as [`read_level`] returns.
+/// The level of a parsed line, and the index of the field that it comes from, if any. The level is
+/// the same as [`read_level`] returns.
 #[must_use]
 pub fn level_of(
     line: &str,
@@ -162,7 +162,7 @@ pub fn level_of(
     if how == Parse::None {
         return (None, None);
     }
-    let field = level_index(line, fields, form).filter(|(at, _)| !fields[*at].twin);
+    let field = level_index(line, fields, form).filter(|(at, _)| !fields[*at].duplicate);
     let level = match field {
         Some((_, level)) if form != Form::Text => Some(level),
         _ => read_level(line, how),
@@ -173,10 +173,10 @@ pub fn level_of(
     (level, at.map(|(at, _)| at))
 }
 
-/// The object in a line that ends as one, if a container runtime (CRI) wrote it down:
-/// `2024-05-01T10:00:00.0Z stdout F {…}`. Any other line as it is.
+/// The JSON object in a line of a container runtime (CRI), such as `2024-05-01T10:00:00.0Z stdout F
+/// {…}`; any other line is returned unchanged.
 fn cri_json(line: &str) -> &str {
-    /// The longest time there is: nanoseconds and an offset.
+    /// The longest possible time: nanoseconds and an offset.
     const TIME: usize = "2024-05-01T10:00:00.000000000+00:00".len();
     let bytes = line.as_bytes();
     let Some(end) = memchr(b' ', &bytes[..bytes.len().min(TIME + 1)]) else {
@@ -190,7 +190,7 @@ fn cri_json(line: &str) -> &str {
     }
 }
 
-/// The line in an object of docker's json-file log, which has no level of its own.
+/// The inner line of a Docker json-file object, which has no level of its own.
 fn docker_line(object: &str) -> Option<String> {
     if !object.starts_with(r#"{"log":""#) {
         return None;
@@ -208,27 +208,27 @@ fn docker_line(object: &str) -> Option<String> {
     (streams == 1 && is_json(object)).then(|| line.text().into_owned())
 }
 
-/// The level of the object that ends a line of text: of `web-1  | {…}`, `Jan  1 h app[1]: {…}`,
+/// The level of a JSON object at the end of a text line: `web-1  | {…}`, `Jan  1 h app[1]: {…}`,
 /// `@cee: {…}`.
 fn prefixed_json(line: &str) -> Option<Level> {
-    /// How much may stand before it.
+    /// Maximum length of the text before it.
     const PREFIX: usize = 256;
     let head = &line.as_bytes()[..line.len().min(PREFIX)];
     let object = &line[memmem::find(head, b" {\"")? + 1..];
     json_level(object).filter(|_| is_json(object))
 }
 
-/// Tells level members from others while the members of one object go by.
+/// Recognizes the level members of one object, called with each member in turn.
 #[derive(Default)]
 struct LevelMembers {
-    /// Whether the line's time is written as `MongoDB` does: `{"t":{"$date":"…"},"s":"I",…}`. Only
-    /// there is `s` the severity.
+    /// Whether the line's time is in `MongoDB`'s format: `{"t":{"$date":"…"},"s":"I",…}`. Only then
+    /// is `s` the severity.
     mongodb: bool,
     frameworks: Option<Framework>,
 }
 
 impl LevelMembers {
-    /// The level, if the member called `prefix` + `key` is one that holds a level.
+    /// The level of the member `prefix` + `key`, if it is a level member with a valid value.
     fn read<'v>(
         &mut self,
         prefix: &str,

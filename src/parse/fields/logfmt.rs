@@ -1,6 +1,4 @@
-//! The `key=val` tokens of a text line, and the message beside them.
-//!
-//! Must not know what a field means.
+//! Finds the `key=val` tokens of a text line, and the message that is left without them.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,7 +8,7 @@ use memchr::{memchr, memchr_iter};
 use crate::parse::fields::Field;
 use crate::parse::fields::quoted::{QuotedText, quoted};
 
-/// The longest key, in bytes. What is longer is not a name, but a blob that happens to end in `=`.
+/// Maximum length of a key in bytes. Anything longer is data that happens to end in `=`.
 const KEY_MAX: usize = 64;
 
 const ESC: u8 = 0x1b;
@@ -23,7 +21,7 @@ pub(super) fn is_key_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
 }
 
-/// What a byte means to the search for tokens.
+/// The class of a byte in the search for tokens.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
     Plain,
@@ -52,7 +50,7 @@ fn class(byte: u8) -> Class {
     CLASSES[usize::from(byte)]
 }
 
-/// Whether the byte ends a word in quotes: nothing follows it but white space or punctuation.
+/// Whether a quoted word may end before this byte, which must be white space or punctuation.
 fn ends_quoted(next: Option<&u8>) -> bool {
     next.is_none_or(|byte| is_space(*byte) || matches!(byte, b',' | b';' | b')' | b']' | b'}'))
 }
@@ -74,41 +72,42 @@ impl Token {
     pub(super) fn value(self, line: &str) -> QuotedText<'_> {
         let start = self.equals + 1;
         if self.quoted {
-            // It was found to be closed.
+            // `Tokens` has found the closing quote.
             return quoted(line, start).map_or(QuotedText::plain(""), |(text, _)| text);
         }
         QuotedText::plain(&line[start..self.end])
     }
 }
 
-/// A bracket that is not closed yet.
+/// An open bracket.
 #[derive(Clone, Copy)]
 struct Bracket {
     kind: u8,
     at: usize,
-    /// How many tokens stand before it.
+    /// Number of tokens before it.
     tokens: usize,
 }
 
-/// The `key=val` tokens of a line, in order.
+/// Iterates over the `key=val` tokens of a line, in order.
 ///
-/// A token in quotes or in brackets is text, so that nobody whose words are logged can add a field.
-/// A quote or bracket that is never closed opens nothing: which it is, is known when a bracket
-/// closes, and then the tokens inside are dropped again. A bare value that opens a bracket or quote
-/// reaches to where that is closed (`args=[a b]`).
+/// A token inside quotes or brackets is text, so that logged user input cannot add a field. A quote
+/// or bracket that is never closed is ignored. This is known only when a bracket closes; the tokens
+/// inside it are then dropped. A bare value that contains an opening bracket or quote extends to
+/// the closing one (`args=[a b]`).
 ///
-/// Linear: a key has a bounded length, each bracket is opened and closed once, a quote that closes
-/// is passed over, and once a search for a closing quote has failed there is no other.
+/// Linear in the length of the line: the length of a key is limited, each bracket is opened and
+/// closed once, a closed quote is skipped, and after one failed search for a closing quote there
+/// are no more.
 pub(super) struct Tokens<'a> {
     line: &'a str,
     at: usize,
     found: Vec<Token>,
-    /// How many of them were handed out.
-    given: usize,
+    /// Number of tokens already returned.
+    returned: usize,
     open: Vec<Bracket>,
-    /// How many of each kind are open, to pass over a closing bracket without an opening one.
+    /// Number of open brackets of each kind, to skip a closing bracket without an opening one.
     open_kinds: [usize; 3],
-    /// Of which quotes no other closes: `"`, a backquote and `'`.
+    /// Which kinds of quote have no closing one in the rest of the line: `"`, a backquote and `'`.
     unclosed: [bool; 3],
 }
 
@@ -118,14 +117,14 @@ impl<'a> Tokens<'a> {
             line,
             at: 0,
             found: Vec::new(),
-            given: 0,
+            returned: 0,
             open: Vec::new(),
             open_kinds: [0; 3],
             unclosed: [false; 3],
         }
     }
 
-    /// Moves on to the next byte that means something; `false` at the end of the line.
+    /// Processes the next byte that is not plain; `false` at the end of the line.
     fn step(&mut self) -> bool {
         let bytes = self.line.as_bytes();
         let rest = &bytes[self.at..];
@@ -160,7 +159,7 @@ impl<'a> Tokens<'a> {
         true
     }
 
-    /// Adds the token whose `=` this is, if it is one. Returns where to look further.
+    /// Adds the token around this `=`, if there is one. Returns the offset at which to continue.
     fn equals(&mut self, equals: usize) -> usize {
         let bytes = self.line.as_bytes();
         let Some(start) = self.key_start(equals) else {
@@ -194,7 +193,7 @@ impl<'a> Tokens<'a> {
         equals + 1
     }
 
-    /// Where the key that ends at `equals` begins, if it is one.
+    /// The start of the key that ends at `equals`, if there is a valid one.
     fn key_start(&self, equals: usize) -> Option<usize> {
         let bytes = &self.line.as_bytes()[..equals];
         let key = bytes.iter().rev().take(KEY_MAX + 1);
@@ -211,12 +210,12 @@ impl<'a> Tokens<'a> {
         length.map_or(bytes.len(), |length| start + length)
     }
 
-    /// The offset after the quote that closes the one at `open`, if that opens anything.
+    /// The offset after the closing quote for the one at `open`, if that is an opening quote.
     fn quote(&mut self, open: usize) -> Option<usize> {
         let bytes = self.line.as_bytes();
         let before = open.checked_sub(1).map_or(b' ', |at| bytes[at]);
         let (kind, close): (_, fn(&str, usize) -> Option<usize>) = match bytes[open] {
-            // Inches, and a quote within quotes of which only one end is seen.
+            // Inches, or an escaped quote within quotes.
             b'"' if before.is_ascii_digit() || before == b'\\' => return None,
             b'"' => (0, |line, open| quoted(line, open).map(|(_, end)| end)),
             b'`' => (1, |line, open| {
@@ -244,7 +243,7 @@ impl<'a> Tokens<'a> {
         end
     }
 
-    /// Closes a bracket: the tokens in it were text.
+    /// Closes a bracket and drops the tokens inside it, which are text.
     fn close(&mut self, at: usize) {
         let kind = match self.line.as_bytes()[at] {
             b')' => b'(',
@@ -264,7 +263,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// A bare value that opens what stands from `start` to `end` reaches behind it.
+    /// Extends a bare value that contains the start of a bracket or quote to the end of that.
     fn extend(&mut self, start: usize, end: usize) {
         if let Some(last) = self.found.last()
             && !last.quoted
@@ -294,11 +293,11 @@ impl Iterator for Tokens<'_> {
     fn next(&mut self) -> Option<Token> {
         let mut more = true;
         loop {
-            if let Some(token) = self.found.get(self.given)
+            if let Some(token) = self.found.get(self.returned)
                 && (!more || self.open.is_empty() && self.at >= token.end)
             {
                 let mut token = *token;
-                self.given += 1;
+                self.returned += 1;
                 // The comma or semicolon belongs to the sentence.
                 if !token.quoted && token.end > token.equals + 1 {
                     let last = self.line.as_bytes()[token.end - 1];
@@ -314,8 +313,8 @@ impl Iterator for Tokens<'_> {
     }
 }
 
-/// Whether the text before a `=` that has no value is the last piece of base64 (`eyJhb…30=`): its
-/// length is right for that, and its letters and digits are mixed as in no name.
+/// Whether the text before a `=` without a value is the end of base64 data (`eyJhb…30=`): its
+/// length fits, and it mixes letters and digits as no name does.
 fn is_base64_tail(key: &[u8]) -> bool {
     let mixed = |pair: &[u8]| {
         pair[0].is_ascii_digit() != pair[1].is_ascii_digit()
@@ -326,7 +325,7 @@ fn is_base64_tail(key: &[u8]) -> bool {
         && key.windows(2).filter(|pair| mixed(pair)).count() > key.len() / 4
 }
 
-/// Whether a line may be logfmt: it begins with a key and its `=`.
+/// Whether a line may be logfmt: it starts with a key and `=`.
 pub(super) fn begins_with_key(line: &str) -> bool {
     let text = line.trim_ascii_start().as_bytes();
     let key = text.iter().take(KEY_MAX + 1);
@@ -334,19 +333,20 @@ pub(super) fn begins_with_key(line: &str) -> bool {
     length > 0 && text.get(length) == Some(&b'=')
 }
 
-/// Whether the line has a `=` after what `ending` accepts: most lines are turned away here.
+/// Whether the line has a `=` after text that `ending` accepts. A fast check that rules out most
+/// lines.
 pub(super) fn may_have_token(line: &str, ending: impl Fn(&[u8]) -> bool) -> bool {
     let bytes = line.as_bytes();
     memchr_iter(b'=', bytes).any(|equals| ending(&bytes[..equals]))
 }
 
-/// Whether nothing stands between two fields: white space, or what people part fields with.
+/// Whether the text between two fields is only white space or separators.
 fn is_gap(text: &str) -> bool {
     text.bytes()
         .all(|byte| is_space(byte) || matches!(byte, b',' | b';' | b'|'))
 }
 
-/// Whether all of the line's text is in its tokens, and there are some.
+/// Whether the line consists only of tokens, with at least one.
 pub(super) fn is_logfmt(line: &str) -> bool {
     let mut end = 0;
     for token in Tokens::new(line) {
@@ -358,11 +358,11 @@ pub(super) fn is_logfmt(line: &str) -> bool {
     end > 0 && is_gap(&line[end..])
 }
 
-/// Reads the tokens of a text line into `fields`. Returns the message, and whether the line is
-/// logfmt: whether it is nothing but fields.
+/// Puts the tokens of a text line into `fields`. Returns the message, and whether the line is
+/// logfmt, that is, consists only of fields.
 pub(super) fn parse_logfmt<'a>(line: &'a str, fields: &mut Vec<Field<'a>>) -> (Cow<'a, str>, bool) {
     let mut end = 0;
-    // The fields that end the line, as far as is known.
+    // The tokens that may be the trailing fields.
     let mut run: Vec<Token> = Vec::new();
     let mut first = 0;
     for token in Tokens::new(line) {
@@ -374,11 +374,11 @@ pub(super) fn parse_logfmt<'a>(line: &'a str, fields: &mut Vec<Field<'a>>) -> (C
         fields.push(Field {
             name: Cow::Borrowed(token.key(line)),
             value: token.value(line).text(),
-            twin: false,
+            duplicate: false,
         });
         run.push(token);
     }
-    mark_twins(fields);
+    mark_duplicates(fields);
     let Some(start) = run.first().map(|token| token.start) else {
         return (Cow::Borrowed(line), false);
     };
@@ -391,11 +391,11 @@ pub(super) fn parse_logfmt<'a>(line: &'a str, fields: &mut Vec<Field<'a>>) -> (C
     }
     let is_logfmt = first == 0 && is_gap(text);
     let mut message = Cow::Borrowed(without_separator(text));
-    let twins = run
+    let duplicates = run
         .iter()
         .zip(&fields[first..])
-        .filter(|(_, field)| field.twin);
-    for (token, _) in twins {
+        .filter(|(_, field)| field.duplicate);
+    for (token, _) in duplicates {
         let message = message.to_mut();
         if !message.is_empty() {
             message.push(' ');
@@ -405,15 +405,15 @@ pub(super) fn parse_logfmt<'a>(line: &'a str, fields: &mut Vec<Field<'a>>) -> (C
     (message, is_logfmt)
 }
 
-/// Marks the fields whose key the line has twice.
-fn mark_twins(fields: &mut [Field<'_>]) {
-    /// Up to here comparing all with all is faster than a table.
+/// Marks the fields whose key the line contains more than once.
+fn mark_duplicates(fields: &mut [Field<'_>]) {
+    /// Up to this number of fields, comparing all pairs is faster than a hash table.
     const FEW: usize = 16;
     if fields.len() <= FEW {
         for at in 1..fields.len() {
             let (before, rest) = fields.split_at_mut(at);
-            if let Some(twin) = before.iter_mut().find(|field| field.name == rest[0].name) {
-                (twin.twin, rest[0].twin) = (true, true);
+            if let Some(duplicate) = before.iter_mut().find(|field| field.name == rest[0].name) {
+                (duplicate.duplicate, rest[0].duplicate) = (true, true);
             }
         }
         return;
@@ -422,17 +422,17 @@ fn mark_twins(fields: &mut [Field<'_>]) {
     for field in &*fields {
         *counts.entry(&field.name).or_default() += 1;
     }
-    let twins: Vec<bool> = fields
+    let duplicates: Vec<bool> = fields
         .iter()
         .map(|field| counts[&*field.name] > 1)
         .collect();
-    for (field, twin) in fields.iter_mut().zip(twins) {
-        field.twin = twin;
+    for (field, duplicate) in fields.iter_mut().zip(duplicates) {
+        field.duplicate = duplicate;
     }
 }
 
-/// Whether what follows this text is a condition or an assignment of a language (`WHERE id=5`,
-/// `export A=b`): part of a sentence, though it may be read as a field.
+/// Whether the text ends in a keyword, so that the field after it is part of a sentence: a
+/// condition or assignment in some language (`WHERE id=5`, `export A=b`).
 fn is_code(text: &str) -> bool {
     const WORDS: [&str; 10] = [
         "where", "and", "or", "set", "having", "export", "let", "var", "const", "declare",
@@ -441,7 +441,7 @@ fn is_code(text: &str) -> bool {
     word.is_some_and(|last| WORDS.iter().any(|word| word.eq_ignore_ascii_case(last)))
 }
 
-/// A message without the lone `|` between it and the fields after it.
+/// The message without the separating `|` between it and the fields.
 fn without_separator(message: &str) -> &str {
     let Some(before) = message.strip_suffix('|') else {
         return message;

@@ -1,18 +1,16 @@
-//! Names that Loki takes, for metadata and for labels.
-//!
-//! Knows what Loki does to a name. Must not know values.
+//! Turns field names into names that Loki accepts for structured metadata and labels.
 
 use std::borrow::Cow;
 
 use crate::parse::fields::logfmt::is_key_byte;
 
-/// A name for Loki's structured metadata, made safe as Loki itself would make it, or `None` for a
-/// name that would turn the whole request into a 500.
+/// Sanitizes a name for structured metadata as Loki itself does. `None` for a name that would make
+/// Loki answer the whole request with 500.
 ///
-/// Each character outside of `[A-Za-z0-9]` becomes `_`, and neighbouring ones become a single `_`;
-/// a leading digit gets `key_` before it; in `__x__` the outer underscores stay. A name of which
-/// only underscores would be left, or the empty name, is refused by Loki together with everything
-/// that is in the same request. Two names may come out equal: of those Loki keeps one value.
+/// Each character outside of `[A-Za-z0-9]` becomes `_`, and consecutive ones become a single `_`; a
+/// leading digit is prefixed with `key_`; in `__x__` the outer underscores stay. Loki rejects an
+/// empty name, or one that would consist only of underscores, together with the rest of its
+/// request. If two names become equal, Loki keeps one of the values.
 ///
 /// Source: Loki's `vendor/github.com/prometheus/otlptranslator`, `label_namer.go` (`Build`) and
 /// `strconv.go` (`sanitizeLabelName`), as called in `pkg/distributor/distributor.go`.
@@ -49,14 +47,14 @@ pub fn metadata_name(name: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(safe))
 }
 
-/// The longest label name that Loki takes, in bytes (`max_label_name_length`).
+/// Maximum length of a label name in bytes (Loki's `max_label_name_length`).
 const LABEL_NAME_MAX: usize = 1024;
 
-/// A field's name as the name of a label: dots and dashes become `_`. `None` if that is no name
-/// that Loki takes (`^[a-zA-Z_][a-zA-Z0-9_]*$`, at most 1024 bytes) or begins with `__`, which is
-/// kept for Loki's own labels.
+/// Turns a field name into a label name: dots and dashes become `_`. `None` if Loki would not
+/// accept it (`^[a-zA-Z_][a-zA-Z0-9_]*$`, at most 1024 bytes) or it starts with `__`, which is
+/// reserved for Loki's internal labels.
 ///
-/// Source: Loki's `pkg/logql/syntax/parser.go` (labels are read as a Prometheus metric) and
+/// Source: Loki's `pkg/logql/syntax/parser.go` (labels are parsed as a Prometheus metric) and
 /// `pkg/validation/limits.go`.
 #[must_use]
 pub fn label_name(name: &str) -> Option<Cow<'_, str>> {
@@ -122,7 +120,7 @@ mod tests {
                 );
                 continue;
             };
-            // Loki changes nothing more, and can read it.
+            // Loki would not change it again, and can parse it.
             assert_eq!(metadata_name(&safe).as_deref(), Some(&*safe), "{name}");
             assert!(
                 safe.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')

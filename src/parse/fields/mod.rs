@@ -1,7 +1,7 @@
-//! The fields of a line: the `key=val` tokens of text (logfmt) and the members of a JSON object; and
-//! how fields are written.
+//! Reads and writes the fields of a line: the `key=val` tokens of text (logfmt) and the members of
+//! a JSON object.
 //!
-//! Every function here is total (any text, any depth of nesting; nothing recurses) and linear in
+//! Every function accepts any text and any depth of nesting without recursion, in time linear in
 //! the length of the line.
 
 mod json;
@@ -53,61 +53,61 @@ impl Parse {
     }
 }
 
-/// One field of a line, borrowed from it where nothing had to be unescaped or joined.
+/// One field of a line, borrowed from the line unless it had to be unescaped or joined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
-    /// The key; for a member of a nested object, the joined keys of the objects around it and its
-    /// own.
+    /// The key. For a member of a nested object it is joined with the keys of the objects around
+    /// it.
     pub name: Cow<'a, str>,
-    /// The value; of a JSON array or number the JSON text exactly as it stood in the line.
+    /// The value. JSON arrays and numbers keep their exact text.
     pub value: Cow<'a, str>,
-    /// Whether a text line has the key twice. Which one is meant nobody knows: both stay in the
-    /// message, and neither is laid out or made a label.
-    pub twin: bool,
+    /// Whether a text line contains the key more than once. As it is unclear which one is meant,
+    /// all of them stay in the message and none becomes metadata or a label.
+    pub duplicate: bool,
 }
 
-/// How a line was read.
+/// The format in which a line was parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// As one JSON object.
+    /// One JSON object.
     Json,
-    /// As nothing but `key=val` tokens.
+    /// Only `key=val` tokens.
     Logfmt,
-    /// As text, which may have `key=val` tokens in it.
+    /// Text, which may contain `key=val` tokens.
     Text,
 }
 
-/// A line apart from its fields.
+/// The message and format of a parsed line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parsed<'a> {
-    /// The text without the fields that end it; of a JSON line the member that holds the message.
-    /// Empty if there is none.
+    /// The text without its trailing fields; in a JSON line the value of its message member. Empty
+    /// if there is none.
     pub message: Cow<'a, str>,
-    /// How the line was read.
+    /// The line's format.
     pub form: Form,
 }
 
-/// Reads a line's fields into `fields`, in order of appearance, and returns its message.
+/// Parses a line: puts its fields into `fields`, in order of appearance, and returns its message.
 ///
-/// `fields` is emptied first, so that one vector serves all lines of a chunk.
+/// `fields` is cleared first, so that one vector serves all lines of a chunk.
 ///
-/// **JSON.** A line that is, but for white space around it, exactly one JSON object gives its
-/// members. Nested objects are joined by `_`; arrays, numbers and empty objects are given as their
-/// JSON text, `null` is left out. An object nested so deep that the joined names would pass 256
-/// bytes is given as its JSON text, which keeps the cost linear. A lone surrogate (`\ud800`)
-/// becomes U+FFFD. The message is the first non-blank string there is of the members that usually
-/// hold one (`msg`, `message`, `event`, `log`, …).
+/// **JSON.** A line that is exactly one JSON object, apart from white space around it, yields its
+/// members. The names of nested objects are joined with `_`; arrays, numbers and empty objects keep
+/// their JSON text; `null` is omitted. An object nested so deep that the joined names would exceed
+/// 256 bytes also keeps its JSON text, so that the cost stays linear. A lone surrogate (`\ud800`)
+/// becomes U+FFFD. The message is the first non-blank string among the members that usually hold
+/// one (`msg`, `message`, `event`, `log`, …).
 ///
-/// **Text.** A field is `key=value` with a key `[A-Za-z_][A-Za-z0-9_.-]*` of at most 64 bytes that
-/// begins the line or follows white space, outside of quotes and brackets that close. The value is
-/// quoted (`"`, with the escapes of JSON; anything else after a backslash stands for itself,
-/// backslash and all) or bare, up to white space and without a `,` or `;` at its end; `key=` has an
-/// empty value. Where go-logfmt refuses a line we read on: a bare value may hold `"` and `=`
-/// (`token=YWJj==`), but not begin with `=` (`a==b` is a comparison). A quote that is never closed,
-/// or closed right before more text, makes no field.
+/// **Text.** A field is `key=value` with a key `[A-Za-z_][A-Za-z0-9_.-]*` of at most 64 bytes at
+/// the start of the line or after white space, outside of closed quotes and brackets. The value is
+/// quoted (`"`, with JSON's escapes; any other backslash is kept literally) or bare, up to white
+/// space and without a trailing `,` or `;`; `key=` has an empty value. Some lines that go-logfmt
+/// rejects are accepted: a bare value may contain `"` and `=` (`token=YWJj==`), but not start with
+/// `=` (`a==b` is a comparison). A quote that is never closed, or closed right before more text, is
+/// not a field.
 ///
-/// The fields that end the line are taken out of it, with the ` | ` before them, which the layout
-/// `line` puts there. Those before other text are copied: the message keeps its text.
+/// Trailing fields are removed from the message, together with the ` | ` before them that `--layout
+/// line` writes. Fields before other text also stay in the message.
 pub fn parse<'a>(line: &'a str, how: Parse, fields: &mut Vec<Field<'a>>) -> Parsed<'a> {
     fields.clear();
     if how.reads_json()
@@ -127,8 +127,9 @@ pub fn parse<'a>(line: &'a str, how: Parse, fields: &mut Vec<Field<'a>>) -> Pars
     Parsed { message, form }
 }
 
-/// Shows `visit` the fields of a line in order of appearance, the message member of a JSON line
-/// among them, until it breaks: what [`field`] and [`level_field`] are measured against.
+/// Calls `visit` with each field of a line in order of appearance, including the message member of
+/// a JSON line, until it breaks. The reference that tests compare [`field`] and [`read_level`]
+/// with.
 #[cfg(test)]
 pub fn scan<'a, B>(
     line: &'a str,
@@ -144,7 +145,7 @@ pub fn scan<'a, B>(
             visit(Field {
                 name: members.name(key),
                 value: value.text(),
-                twin: false,
+                duplicate: false,
             })?;
         }
     } else if how.reads_logfmt() {
@@ -152,7 +153,7 @@ pub fn scan<'a, B>(
             visit(Field {
                 name: Cow::Borrowed(token.key(line)),
                 value: token.value(line).text(),
-                twin: false,
+                duplicate: false,
             })?;
         }
     }
@@ -161,7 +162,7 @@ pub fn scan<'a, B>(
 
 /// The value of the first field called `name`, found without building the others.
 ///
-/// A member of a nested JSON object is called by its joined name, as [`parse`] gives it.
+/// A member of a nested JSON object has its joined name, as in [`parse`].
 #[must_use]
 pub fn field<'a>(line: &'a str, how: Parse, name: &str) -> Option<Cow<'a, str>> {
     let last = name.as_bytes().last().copied();
@@ -177,9 +178,10 @@ pub fn field<'a>(line: &'a str, how: Parse, name: &str) -> Option<Cow<'a, str>> 
     )
 }
 
-/// The member of a JSON line that names its time, by the place of its name among `names`, which
-/// count in any case and in this order; after them `t.$date`. Its place and its value. The walk ends
-/// at a member whose place is `enough` or before.
+/// Finds the timestamp member of a JSON line. Returns its index in `names` and its value.
+///
+/// Names match in any case, and earlier ones are preferred; `t.$date` counts as the last one. The
+/// search stops at a member whose index is at most `enough`.
 #[must_use]
 pub fn json_time<'a>(
     line: &'a str,
@@ -208,11 +210,13 @@ pub fn json_time<'a>(
     is_json(object).then(|| (place, value.text()))
 }
 
-/// The values of the fields with these names, found without building the others. Of members with
-/// one name the last counts; of a name that a text line has twice, none.
+/// The values of the fields with these names, found without building the others. The last of
+/// several JSON members with the same name counts; a name that a text line contains more than once
+/// has no value.
 ///
-/// Of a line in braces that has no `=`, and so no other field, the members count even if what follows
-/// makes it no JSON: to ask `serde_json` of each line costs more than all else here.
+/// A line in braces without `=`, which therefore has no logfmt fields, is read as JSON even if it
+/// is malformed further on: validating every line with `serde_json` costs more than everything else
+/// here.
 #[must_use]
 pub fn find_all<'a, 'n>(
     line: &'a str,
@@ -253,12 +257,12 @@ pub fn find_all<'a, 'n>(
     found
 }
 
-/// What `pick` makes of the first field for which it makes something, given the joined names of
-/// the objects around it (each with its `_`), its key and its value. `ending` says of the
-/// line up to the end of a name whether `pick` may accept it.
+/// Returns the first result of `pick`, which is called with the joined names of the objects around
+/// a field (each followed by `_`), its key and its value. `ending` is a fast check whether the line
+/// up to the end of a key may be of interest.
 ///
-/// JSON members are read before it is known that the line is JSON, and only of a find is it asked
-/// whether its object `is_sound`: most lines are thus decided by one short walk.
+/// JSON members are read before the line is known to be valid JSON, and `is_sound` is called only
+/// after a match, so that most lines need just one short pass.
 fn find_first<'a, T>(
     line: &'a str,
     how: Parse,
@@ -289,7 +293,7 @@ fn find_first<'a, T>(
         let key = QuotedText::plain(token.key(line));
         pick("", key, token.value(line))
     })?;
-    // A string in a JSON line may hold `key=val`: that is no field of the line.
+    // A `key=val` in a string of a JSON line is not a field of the line.
     match object {
         Some(object) if is_json(object) => None,
         _ => Some(found),

@@ -1,15 +1,14 @@
-//! Strings in quotes, with the escapes of JSON, which logfmt shares.
+//! Quoted strings with JSON's escapes, which logfmt shares.
 
 use std::borrow::Cow;
 
 use memchr::{memchr, memchr2};
 
-/// A value as it stands in the line.
+/// A value as written in the line, quoted or not.
 #[derive(Clone, Copy)]
 pub(super) struct QuotedText<'a> {
-    /// Without its quotes, and not unescaped.
+    /// The text without its quotes, still escaped.
     pub(super) raw: &'a str,
-    /// Whether it stands in quotes.
     pub(super) is_quoted: bool,
     escaped: bool,
 }
@@ -23,6 +22,7 @@ impl<'a> QuotedText<'a> {
         }
     }
 
+    /// The unescaped text.
     pub(super) fn text(self) -> Cow<'a, str> {
         if self.escaped {
             Cow::Owned(unescape(self.raw))
@@ -32,10 +32,9 @@ impl<'a> QuotedText<'a> {
     }
 }
 
-/// The text in quotes at `open` (the offset of the opening quote), and the offset after the closing
-/// one.
+/// The quoted text whose opening quote is at `open`, and the offset after its closing quote.
 pub(super) fn quoted(line: &str, open: usize) -> Option<(QuotedText<'_>, usize)> {
-    // Most strings are shorter than a vector search is worth.
+    // Most strings are too short for a vectorized search to pay off.
     const SHORT: usize = 16;
     let bytes = line.as_bytes();
     let start = open + 1;
@@ -63,8 +62,8 @@ pub(super) fn quoted(line: &str, open: usize) -> Option<(QuotedText<'_>, usize)>
     }
 }
 
-/// Resolves the escapes of JSON strings and of logfmt's, which are the same and `\'`. What is no
-/// escape stays as it is; half a surrogate pair becomes U+FFFD.
+/// Resolves JSON's escapes, and `\'` for logfmt. Invalid escapes are kept as they are; half a
+/// surrogate pair becomes U+FFFD.
 fn unescape(raw: &str) -> String {
     let mut text = String::with_capacity(raw.len());
     let mut rest = raw;
@@ -99,7 +98,7 @@ fn unescape(raw: &str) -> String {
     text
 }
 
-/// The character of a `\u` escape, given what follows the `\u`, and the length of what was read.
+/// The character of a `\u` escape and the length that was read, given the text after the `\u`.
 fn unescape_unicode(digits: &[u8]) -> Option<(char, usize)> {
     let unit = |at: usize| {
         let four = digits.get(at..at + 4)?;

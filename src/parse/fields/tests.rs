@@ -217,13 +217,13 @@ fn a_key_that_occurs_twice_stays_in_the_message() {
         let mut fields = Vec::new();
         assert_eq!(parse(line, Parse::Auto, &mut fields).message, message);
         for field in fields {
-            assert_eq!(field.twin, field.name == "a", "{line}");
+            assert_eq!(field.duplicate, field.name == "a", "{line}");
         }
     }
     let many: Vec<String> = (0..50).map(|n| format!("k{}={n}", n % 49)).collect();
     let (line, mut fields) = (many.join(" "), Vec::new());
     parse(&line, Parse::Auto, &mut fields);
-    assert_eq!(fields.iter().filter(|field| field.twin).count(), 2);
+    assert_eq!(fields.iter().filter(|field| field.duplicate).count(), 2);
 }
 
 #[test]
@@ -659,12 +659,12 @@ fn rebuild(line: &str, message: &str, fields: &[Field<'_>]) {
     if message == line {
         return;
     }
-    let twin = |field: &&Field<'_>| field.twin;
+    let duplicate = |field: &&Field<'_>| field.duplicate;
     // Twins of the fields that end the line stand behind the message in their order.
     let moved: String = (0..=fields.len())
         .map(|at| {
             let run = &fields[at..];
-            let own = run.iter().filter(|field| !twin(field));
+            let own = run.iter().filter(|field| !duplicate(field));
             let rest = own.map(|field| format!("{}={}", field.name, field.value));
             rest.collect::<String>()
         })

@@ -1,4 +1,4 @@
-//! How fields are written: `message | key=val key=val`.
+//! Writes fields in the layout `message | key=val key=val`.
 
 use std::fmt::Write as _;
 
@@ -6,11 +6,12 @@ use crate::parse::fields::logfmt::is_key_byte;
 
 /// Appends `key=val` as `--layout line` writes it.
 ///
-/// The value is quoted if it would not be read as it stands: if it is empty, holds white space, a
-/// quote, `|`, `=` or a control character, opens a bracket that it does not close (or the other way
-/// round), or ends in `,` or `;`. In quotes `"` and `\` are escaped by a backslash, control characters as `\n`, `\t`, `\r` or
-/// `\u00XX`. In the name each character that cannot stand in a key becomes `_`, and one that cannot
-/// begin a key gets a `_` before it, so that what is written is always read as a field again.
+/// The value is quoted if it could not be read back otherwise: if it is empty, contains white
+/// space, a quote, `|`, `=`, a control character or unbalanced brackets, or ends in `,` or `;`.
+/// Inside quotes, `"` and `\` are escaped with a backslash and control characters as `\n`, `\t`,
+/// `\r` or `\u00XX`. In the name each invalid character becomes `_`, and a name that starts with a
+/// character that cannot start a key is prefixed with `_`, so that the output always parses as a
+/// field again.
 pub fn write_field(out: &mut String, name: &str, value: &str) {
     write_key(out, name);
     out.push('=');
@@ -24,7 +25,7 @@ pub fn write_field(out: &mut String, name: &str, value: &str) {
 }
 
 fn needs_quotes(value: &str) -> bool {
-    /// More brackets within brackets are not worth counting.
+    /// Deeper nesting is not tracked: the value is quoted.
     const DEEP: usize = 8;
     let (mut open, mut depth) = ([0; DEEP], 0);
     for byte in value.bytes() {
@@ -36,7 +37,7 @@ fn needs_quotes(value: &str) -> bool {
                 depth += 1;
             }
             b')' | b']' | b'}' => {
-                // In ASCII each closing bracket comes one or two after its opening one.
+                // In ASCII each closing bracket is one or two after its opening one.
                 if depth == 0 || !matches!(byte.wrapping_sub(open[depth - 1]), 1 | 2) {
                     return true;
                 }
@@ -49,7 +50,7 @@ fn needs_quotes(value: &str) -> bool {
 }
 
 /// Appends the message, ` | ` and the fields; without a message only the fields, without fields
-/// only the message: the whole written form, which reading must give back.
+/// only the message. The complete layout, for round-trip tests.
 #[cfg(test)]
 pub fn write_line<'f>(
     out: &mut String,
@@ -98,7 +99,7 @@ fn write_escaped(out: &mut String, value: &str) {
         out.push_str(&value[written..at]);
         written = at + 1;
         if escape.is_empty() {
-            // Writing to a `String` does not fail.
+            // Writing to a `String` cannot fail.
             let _ = write!(out, "\\u{byte:04x}");
         } else {
             out.push_str(escape);
