@@ -19,7 +19,7 @@ use crate::support::{Dir, Finished, Loki, LokiPush};
 const ELSEWHERE: &[&str] = &["https://"];
 
 /// Programs the examples call.
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 7] = [
     (
         "myapp",
         "printf 'INFO  listening port=8080\\n2026-08-24 ERROR no route to=db\\nGET /health\\n'\n\
@@ -32,7 +32,30 @@ const PROGRAMS: [(&str, &str); 6] = [
     ("make", "echo building; echo 'main.c: ERROR: no such file'"),
     ("poll.sh", "echo nothing new"),
     ("hostname", "echo web-1"),
-    ("journalctl", "echo 'started worker 1'"),
+    (
+        "journalctl",
+        "case $* in *json*) printf '{\"MESSAGE\":\"started worker 1\",\"PRIORITY\":\"3\",' &&\n\
+         printf '\"_SYSTEMD_UNIT\":\"nginx.service\",\"__REALTIME_TIMESTAMP\":\"%s000000\"}\\n' \"$(date +%s)\" ;;\n\
+         *) echo 'started worker 1' ;; esac",
+    ),
+    ("chronic", "exec \"$@\""),
+];
+
+/// The files that examples follow, each with the form of its lines.
+const FOLLOWED: [(&str, &str); 4] = [
+    ("var/log/app/app.log", "INFO another line\n"),
+    (
+        "var/log/nginx/access.log",
+        "10.0.0.7 - - [%d/%b/%Y:%H:%M:%S %z] \"GET / HTTP/1.1\" 502 157 \"-\" \"curl\"\n",
+    ),
+    (
+        "var/log/pods/shop_api-7d9f_0a1b2c/api/0.log",
+        "%Y-%m-%dT%H:%M:%S.%fZ stderr F ERROR another line\n",
+    ),
+    (
+        "var/lib/docker/containers/0a1b2c3d4e5f60718293/0a1b2c3d4e5f60718293-json.log",
+        "{\"log\":\"another line\\n\",\"stream\":\"stderr\",\"time\":\"%Y-%m-%dT%H:%M:%S.%fZ\"}\n",
+    ),
 ];
 
 #[test]
@@ -194,7 +217,9 @@ fn runs(example: &str, query: Option<&str>) {
     gz.write_all(format!("{earlier} INFO the older of two\n").as_bytes())
         .expect("gzip in memory");
     dir.write("app.log.2.gz", gz.finish().expect("gzip in memory"));
-    for made in ["var/log/app", "var/lib/loki-push", "var/spool/loki-push"] {
+    let folders = FOLLOWED.map(|(file, _)| Path::new(file).parent().expect("a folder"));
+    let others = ["var/lib/loki-push", "var/spool/loki-push"].map(Path::new);
+    for made in folders.into_iter().chain(others) {
         fs::create_dir_all(dir.join(made)).expect("a directory");
     }
 
@@ -243,7 +268,10 @@ fn follows(run: LokiPush, dir: &Dir, loki: &Loki, example: &str) {
     // A file that is there at the start is followed from its end: until it was found, all that is
     // in it is old. So lines come until one of them arrives.
     for _ in 0..600 {
-        dir.append("var/log/app/app.log", "INFO another line\n");
+        for (file, form) in FOLLOWED {
+            let line = jiff::Timestamp::now().strftime(form);
+            dir.append(file, line.to_string());
+        }
         if !loki.entries().is_empty() {
             break;
         }
