@@ -179,7 +179,6 @@ fn pure_files_use_no_clock_no_file_and_no_thread() {
         "process/filter.rs",
         "process/layout.rs",
         "process/multiline.rs",
-        "process/stamp.rs",
         "process/throttle.rs",
         "report/humanize.rs",
         "report/summary.rs",

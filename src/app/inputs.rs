@@ -66,9 +66,9 @@ pub(super) fn start_sources(
                     first: true,
                     end: text.len() as u64,
                 };
-                processor.line(line, Instant::now());
+                processor.push(line, Instant::now());
                 processor.end();
-                processor.hand_in(&context.sender, text.len());
+                processor.flush(&context.sender, text.len());
                 0
             })?;
         }
@@ -138,7 +138,7 @@ fn source_options(
         portion: config
             .settings
             .limit_rate
-            .map_or(usize::MAX, Throttle::portion),
+            .map_or(usize::MAX, Throttle::read_size),
         labelled,
         begin,
         checkpoint,

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::entry::UNSTAMPED;
 use crate::parse::fields;
 use crate::parse::level::Level;
-use crate::process::entry_builder::{Layout, lay_out};
+use crate::process::entry_builder::{Layout, render_fields};
 
 /// An entry with everything it can have, for [`Loki::log`](crate::Loki::log).
 ///
@@ -90,9 +90,9 @@ impl Record {
         let pairs = metadata
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()));
-        let laid = lay_out(Layout::Metadata, pairs).unwrap_or_default();
-        self.line.append(&laid.tail);
-        laid.metadata
+        let rendered = render_fields(Layout::Metadata, pairs).unwrap_or_default();
+        self.line.append(&rendered.suffix);
+        rendered.metadata
     }
 }
 
@@ -131,7 +131,7 @@ impl Line {
         fields::write_field(&mut self.text, name, &self.value);
     }
 
-    /// Appends what is laid out as fields already, with its ` | `.
+    /// Appends rendered fields, including the ` | ` before them.
     fn append(&mut self, tail: &str) {
         if let Some(tail) = tail.strip_prefix(" | ") {
             self.part();

@@ -21,7 +21,7 @@ use crate::input::rotation::history::{History, Identity};
 use crate::input::rotation::resume::{Question, earlier_files};
 use crate::input::time_check::{self, ReadAhead, Verdict};
 use crate::input::{SourceOptions, file_names, glob};
-use crate::parse::timestamp::Pace;
+use crate::parse::timestamp::InputKind;
 use crate::process::clock;
 use crate::process::line_time::LineTimes;
 use crate::report::messages::Message;
@@ -369,13 +369,13 @@ impl FileReader {
         let mut processor = self.options.processor_with(path, id, times);
         let mut lines = self.options.lines().without_padding();
         lines.go_on(offset, false);
-        processor.begin_at(offset);
+        processor.set_offset(offset);
         let (mut at, mut fingerprinted) = (offset, None);
         let result = loop {
             // A file stays where it is.
             if self.options.stop.state().phase > Phase::Running || self.options.is_over() {
                 processor.end();
-                processor.hand_in(&self.options.intake, 0);
+                processor.flush(&self.options.intake, 0);
                 break Ok(ReadEnd::Interrupted);
             }
             let mut reader = RangeReader::new(&mut file, at, u64::MAX);
@@ -387,18 +387,18 @@ impl FileReader {
                 .take_if(|out| !pipe::copy(lines.fresh(), &mut **out, reporter));
             let now = Instant::now();
             while let Some(piece) = lines.next_piece() {
-                processor.line(piece, now);
+                processor.push(piece, now);
                 if processor.is_full() {
-                    processor.hand_in(&self.options.intake, 0);
+                    processor.flush(&self.options.intake, 0);
                 }
             }
             if bytes == 0 {
                 if let Some(piece) = lines.rest().filter(|_| !keep_rest) {
-                    processor.line(piece, now);
+                    processor.push(piece, now);
                 }
                 processor.end();
             }
-            processor.hand_in(&self.options.intake, bytes);
+            processor.flush(&self.options.intake, bytes);
             if bytes == 0 {
                 break read.map(|_| ReadEnd::Whole);
             }
@@ -431,7 +431,7 @@ impl FileReader {
         let mut file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
         let meta = file.metadata()?;
         if !meta.is_file() {
-            let times = LineTimes::new(&self.options.shape, Pace::Live, clock::now(), name);
+            let times = LineTimes::new(&self.options.shape, InputKind::Live, clock::now(), name);
             return Ok(times.map(Verdict::Readable));
         }
         let Some(unknown) = time_check::times_of(&self.options, name, &meta) else {

@@ -26,11 +26,11 @@ use std::sync::Arc;
 
 use crate::entry::FileId;
 use crate::input::line_splitter::LineSplitter;
-use crate::parse::timestamp::Pace;
+use crate::parse::timestamp::InputKind;
 use crate::process::clock;
 use crate::process::entry_builder::EntryBuilder;
 use crate::process::entry_sender::EntrySender;
-use crate::process::line_processor::{LineOptions, LineProcessor, reach};
+use crate::process::line_processor::{LineOptions, LineProcessor, max_line_read};
 use crate::process::line_time::LineTimes;
 use crate::process::options::EntryOptions;
 use crate::report::messages::Reporter;
@@ -81,14 +81,14 @@ impl SourceOptions {
 
     /// Cuts what is read into lines.
     fn lines(&self) -> LineSplitter {
-        let room = EntryBuilder::new(&self.shape, &[], None).room();
-        LineSplitter::new(self.delimiter, reach(room)).in_portions(self.portion)
+        let room = EntryBuilder::new(&self.shape, &[], None).max_fragment();
+        LineSplitter::new(self.delimiter, max_line_read(room)).in_portions(self.portion)
     }
 
     /// Makes entries of the lines of a live input.
     fn processor(&self, name: &Path, file: Option<FileId>) -> LineProcessor {
         let shown = name.to_string_lossy();
-        let times = LineTimes::new(&self.shape, Pace::Live, clock::now(), &shown);
+        let times = LineTimes::new(&self.shape, InputKind::Live, clock::now(), &shown);
         self.processor_with(name, file, times)
     }
 

@@ -127,9 +127,9 @@ impl<'a, R: Read + AsFd> Pipe<'a, R> {
         }
         let now = Instant::now();
         while let Some(fragment) = self.splitter.next_piece() {
-            self.processor.line(fragment, now);
+            self.processor.push(fragment, now);
             if self.processor.is_full() {
-                self.processor.hand_in(self.sender, 0);
+                self.processor.flush(self.sender, 0);
             }
         }
         if bytes == 0 {
@@ -137,24 +137,24 @@ impl<'a, R: Read + AsFd> Pipe<'a, R> {
             self.end = Some(read.map(drop));
         } else {
             // Whether or not anybody takes them.
-            self.processor.hand_in(self.sender, bytes);
+            self.processor.flush(self.sender, bytes);
         }
         Some(bytes)
     }
 
     /// Hands in what was held back for more.
     fn flush(&mut self) {
-        self.processor.pause();
-        self.processor.hand_in(self.sender, 0);
+        self.processor.flush_pending();
+        self.processor.flush(self.sender, 0);
     }
 
     /// Hands in everything, a last line without its end too.
     fn finish(&mut self) {
         if let Some(fragment) = self.splitter.rest() {
-            self.processor.line(fragment, Instant::now());
+            self.processor.push(fragment, Instant::now());
         }
         self.processor.end();
-        self.processor.hand_in(self.sender, 0);
+        self.processor.flush(self.sender, 0);
     }
 
     /// How long to rest after a read, if the next one will take more at once for that.
@@ -179,7 +179,7 @@ pub fn read_pipes<R: Read + AsFd>(pipes: &mut [Pipe<'_, R>], cancel: &mut Cancel
         let asked = Instant::now();
         let due = open
             .iter()
-            .filter_map(|&index| pipes[index].processor.due());
+            .filter_map(|&index| pipes[index].processor.next_deadline());
         let due = due.min();
         let awaited: Vec<Awaited<'_>> = open.iter().map(|&at| pipes[at].awaited()).collect();
         let ready = cancel.wait(&awaited, due);
@@ -197,7 +197,7 @@ pub fn read_pipes<R: Read + AsFd>(pipes: &mut [Pipe<'_, R>], cancel: &mut Cancel
             if !ready.has(bit) {
                 // Others may keep us awake for as long as they like.
                 let now = Instant::now();
-                let is_due = pipe.processor.due().is_some_and(|due| due <= now);
+                let is_due = pipe.processor.next_deadline().is_some_and(|due| due <= now);
                 if is_due || ready == Ready::Quiet && is_draining {
                     pipe.flush();
                 }

@@ -7,7 +7,7 @@ use std::time::{Instant, UNIX_EPOCH};
 
 use crate::entry::line::LineFragment;
 use crate::input::SourceOptions;
-use crate::parse::timestamp::Pace;
+use crate::parse::timestamp::InputKind;
 use crate::process::line_time::LineTimes;
 use crate::process::unwrap::{Unwrap, Unwrapped, Unwrapper};
 
@@ -29,7 +29,7 @@ pub(super) fn times_of(options: &SourceOptions, name: &str, meta: &Metadata) -> 
     let modified = meta.modified().ok();
     let written = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let written = written.unwrap_or_default().as_nanos() as i64;
-    LineTimes::new(&options.shape, Pace::File, written, name)
+    LineTimes::new(&options.shape, InputKind::File, written, name)
 }
 
 /// Reads the first lines of `input`, the last one even `unterminated`, and keeps the form of their

@@ -1,6 +1,4 @@
-//! What is read of a line: its text without what programs put there for the eye.
-//!
-//! Knows byte order marks and terminal escape sequences. Must not know what is shipped.
+//! Removes byte order marks and colour codes from lines before fields and times are parsed.
 
 use std::borrow::Cow;
 
@@ -12,12 +10,12 @@ use crate::process::entry_builder::Layout;
 
 const ESC: u8 = 0x1b;
 
-/// The text in which fields and times are looked for, and in which messages are: without a byte
-/// order mark at its start and, where they hide fields, without colours.
+/// Returns the text to parse for fields, times and the message: without a byte order mark and,
+/// where they hide fields, without colour codes.
 ///
-/// A layout that takes the fields out makes a message of the rest. Colours hide nothing of a line
-/// whose fields they stand outside of: there they stay, for Grafana shows them.
-pub fn of_fields(text: &str, parse: Parse, layout: Layout) -> Cow<'_, str> {
+/// In a layout that moves fields out of the line, the rest is shipped as the message. Colour codes
+/// that hide no fields stay there, as Grafana renders them.
+pub fn without_decoration(text: &str, parse: Parse, layout: Layout) -> Cow<'_, str> {
     let text = text.strip_prefix(BOM).unwrap_or(text);
     if memchr::memchr(ESC, text.as_bytes()).is_none() {
         return Cow::Borrowed(text);
@@ -44,14 +42,14 @@ mod tests {
 
     #[test]
     fn colours_go_only_where_they_hide_fields() {
-        let of = |text, layout| of_fields(text, Parse::Auto, layout).into_owned();
+        let of = |text, layout| without_decoration(text, Parse::Auto, layout).into_owned();
         let painted = "\x1b[36mlevel\x1b[0m=info x";
-        let around = "\x1b[32mstarted\x1b[0m a=1";
+        let from_envelope = "\x1b[32mstarted\x1b[0m a=1";
         for layout in [Layout::Keep, Layout::Line, Layout::Metadata] {
             assert_eq!(of("\u{feff}a=1", layout), "a=1");
             assert_eq!(of(painted, layout), "level=info x");
         }
-        assert_eq!(of(around, Layout::Keep), "started a=1");
-        assert_eq!(of(around, Layout::Line), around);
+        assert_eq!(of(from_envelope, Layout::Keep), "started a=1");
+        assert_eq!(of(from_envelope, Layout::Line), from_envelope);
     }
 }

@@ -1,8 +1,7 @@
-//! Shaping: a line becomes an entry.
+//! Builds entries from lines: determines the text, stream and time of each entry, and passes them
+//! to the sender in chunks.
 //!
-//! Decides text, stream and time of an entry, and hands entries in by the chunk. Pure but for that
-//! hand-off: told the time, reads nothing. What a field, a level or a time looks like is known by
-//! `fields`, `level` and `time`.
+//! The formats of fields, levels and times are in `parse`.
 
 use crate::process::options::EntryOptions;
 use crate::process::options::TimeSource;
@@ -21,7 +20,7 @@ use crate::parse::fields;
 use crate::parse::fields::{Field, Form};
 use crate::parse::level::Level;
 use crate::parse::stack_trace::{TraceLine, TraceReader};
-use crate::parse::timestamp::Pace;
+use crate::parse::timestamp::InputKind;
 use crate::process::clock;
 use crate::process::entry_sender::EntrySender;
 use crate::process::line_envelope::Envelope;
@@ -29,72 +28,72 @@ use crate::process::line_time::LineTimes;
 #[cfg(feature = "cli")]
 use crate::process::redact::Redactor;
 
-pub use crate::process::layout::{Layout, lay_out};
+pub use crate::process::layout::{Layout, render_fields};
 pub use crate::process::options::{LabelField, StreamLimit};
 use crate::process::stream_labels::LabelSets;
 
-/// At most this many lines are held back while none has a time that can be read.
+/// Maximum number of lines held until the first one with a readable time.
 const HELD_LINES: usize = 1_000;
-/// At most this many bytes of lines are held back so.
+/// Maximum number of bytes of such lines.
 const HELD_BYTES: usize = 1024 * 1024;
 
-/// How many entries of one read are made before they are handed in.
+/// Number of entries after which a chunk is flushed even if the read has more.
 const FULL: usize = 8 * 1024;
 
-/// And how many bytes of what is appended to them.
+/// Maximum bytes of suffixes (`-k`) in one chunk.
 const FULL_BYTES: usize = 512 * 1024;
 
-/// What all pieces of one line share.
+/// The properties shared by all entries made from one line.
 struct LineContext {
     labels: Arc<Labels>,
     time: i64,
-    /// What is appended to the text of each piece.
-    tail: String,
-    /// Structured metadata of each piece, as a JSON object or empty.
+    /// Text appended to each entry.
+    suffix: String,
+    /// Structured metadata of each entry, as a JSON object or empty.
     metadata: String,
 }
 
-/// Shapes the lines of one source.
+/// Builds entries from the lines of one source.
 pub struct EntryBuilder {
     shape: Arc<EntryOptions>,
     streams: LabelSets,
     suffix: String,
-    /// The label sets of the streams that envelopes name.
+    /// Label sets of the streams named by envelopes.
     by_stream: Vec<(String, LabelSets)>,
-    /// Which of them is that of the current line.
+    /// Index in `by_stream` for the current line.
     stream: Option<usize>,
-    /// What stood around the current line.
+    /// Envelope of the current line.
     envelope: Envelope,
     file: Option<FileId>,
-    reading: LineContext,
+    context: LineContext,
     last_level: Option<Level>,
     trace: TraceReader,
-    /// Reads times, unless they are those of arrival.
+    /// Reads timestamps, unless entries have their arrival times.
     times: Option<LineTimes>,
     last_time: Option<i64>,
-    /// Whether lines without a time no longer wait for the first one.
-    hurried: bool,
+    /// Whether lines without a time are no longer held until the first one that has one.
+    no_longer_holds: bool,
     chunk: Option<Chunk>,
-    /// What the last chunk held.
+    /// Size of the last chunk, as a hint for the next.
     usual: SizeHint,
     filtered: usize,
     bytes: usize,
     read_to: u64,
-    /// The file that is read, until it is reported that its text is not UTF-8.
+    /// Name of the file, until it is reported that its text is not valid UTF-8.
     reported_as: Option<String>,
     is_invalid: bool,
 }
 
 impl EntryBuilder {
-    /// A shaper for a source whose entries carry these further labels (`stream`, `filename`), and
-    /// marks if it can be read again.
+    /// Creates a builder for a source whose entries have these extra labels (`stream`, `filename`).
+    /// Entries have positions if the source is a `file` that can be read again.
     pub fn new(shape: &Arc<EntryOptions>, origin: &[(&str, &str)], file: Option<FileId>) -> Self {
         let mut streams = LabelSets::new(shape, origin);
-        let labels = Arc::clone(streams.of_level(shape.level));
-        let reading = LineContext {
+        let labels = Arc::clone(streams.for_level(shape.level));
+        let context = LineContext {
             labels,
             time: UNSTAMPED,
-            tail: String::new(),
+            suffix: String::new(),
             metadata: String::new(),
         };
         Self {
@@ -105,12 +104,12 @@ impl EntryBuilder {
             envelope: Envelope::default(),
             suffix: shape.suffix(),
             file,
-            reading,
+            context,
             last_level: shape.level,
             trace: TraceReader::default(),
-            times: LineTimes::new(shape, Pace::Live, clock::now(), "the input"),
+            times: LineTimes::new(shape, InputKind::Live, clock::now(), "the input"),
             last_time: None,
-            hurried: shape.time == TimeSource::Arrival,
+            no_longer_holds: shape.time == TimeSource::Arrival,
             chunk: None,
             usual: SizeHint::default(),
             filtered: 0,
@@ -121,18 +120,19 @@ impl EntryBuilder {
         }
     }
 
-    /// The same, with the labels that the path of its file gives.
+    /// Adds the labels derived from the file's path.
     #[cfg(feature = "cli")]
     #[must_use]
     pub fn with_path(mut self, path: &std::path::Path) -> Self {
         if let Some(labels) = &self.shape.path_labels {
             self.streams.add_path_labels(&labels.of(path));
-            self.reading.labels = Arc::clone(self.streams.of_level(self.shape.level));
+            self.context.labels = Arc::clone(self.streams.for_level(self.shape.level));
         }
         self
     }
 
-    /// Reads times as was found out before, from a file that is read to its end, or resumes.
+    /// Uses a timestamp reader whose format was detected before, for a file that is read to its end
+    /// or resumed.
     #[must_use]
     pub fn with_times(self, times: Option<LineTimes>) -> Self {
         let last_time = times.as_ref().and_then(LineTimes::last);
@@ -143,13 +143,13 @@ impl EntryBuilder {
         }
     }
 
-    /// Whether lines are shipped as they came.
+    /// Whether lines are shipped unchanged.
     #[cfg(feature = "cli")]
     pub fn keeps_lines(&self) -> bool {
         self.shape.layout == Layout::Keep
     }
 
-    /// What stood around the next line.
+    /// Sets the envelope of the next line.
     #[cfg(feature = "cli")]
     pub fn set_envelope(&mut self, envelope: Option<&Envelope>) {
         self.envelope = envelope.cloned().unwrap_or_default();
@@ -164,7 +164,7 @@ impl EntryBuilder {
         };
         let known = self.by_stream.iter().position(|(own, _)| own == stream);
         let at = known.unwrap_or_else(|| {
-            let sets = self.streams.of_stream(stream);
+            let sets = self.streams.for_stream(stream);
             self.by_stream.push((stream.clone(), sets));
             self.by_stream.len() - 1
         });
@@ -178,13 +178,13 @@ impl EntryBuilder {
         }
     }
 
-    /// The text of a line without what stands before it in the same text.
+    /// The text of a line without the prefix that its envelope left in it.
     fn inner<'a>(&self, text: &'a str) -> &'a str {
         text.get(self.envelope.inner..).unwrap_or(text)
     }
 
-    /// The level of a line in which `found` was read. The journal's default is info: what the line
-    /// says itself is then better.
+    /// The level of a line with the detected level `found` and that of its envelope. Info is
+    /// journald's default, so the level of the line itself is preferred to it.
     fn enveloped_level(&self, found: Option<Level>) -> Option<Level> {
         match self.envelope.level.filter(|_| self.shape.read_level) {
             Some(Level::Info) => found.or(Some(Level::Info)),
@@ -193,19 +193,22 @@ impl EntryBuilder {
         }
     }
 
-    /// What is appended to a line that is kept as it came.
-    fn kept_tail(&self) -> Option<String> {
+    /// The text appended to a line in the `keep` layout if its envelope has fields.
+    fn kept_suffix(&self) -> Option<String> {
         if self.envelope.fields.is_empty() || self.shape.layout != Layout::Keep {
             return None;
         }
         let fields = self.envelope.fields.iter();
         let fields = fields.map(|(name, value)| (name.as_str(), value.as_str()));
-        let mut tail = String::new();
-        crate::process::layout::append_fields(&mut tail, self.shape.given_fields().chain(fields));
-        (tail.len() <= self.shape.max_line / 2).then_some(tail)
+        let mut suffix = String::new();
+        crate::process::layout::append_fields(
+            &mut suffix,
+            self.shape.option_fields().chain(fields),
+        );
+        (suffix.len() <= self.shape.max_line / 2).then_some(suffix)
     }
 
-    /// Reports it once if the text of this file is not UTF-8.
+    /// Sets the file name for the report, made once, that its text is not valid UTF-8.
     #[must_use]
     pub fn named(self, file: &str) -> Self {
         Self {
@@ -214,41 +217,44 @@ impl EntryBuilder {
         }
     }
 
-    /// How long a piece of a line may be so that it fits into an entry with what is appended.
-    pub fn room(&self) -> usize {
+    /// Maximum length of a line fragment that fits into an entry together with the suffix.
+    pub fn max_fragment(&self) -> usize {
         self.shape.max_line - self.suffix.len()
     }
 
-    /// Makes an entry of a line, or of a part of one.
-    pub fn line(&mut self, piece: LineFragment<'_>, now: Instant) {
-        self.read_to = piece.end;
-        self.look_at_clock();
-        // The line's end came right behind the cut: there is nothing left of it.
-        if !piece.first && piece.bytes.is_empty() {
+    /// Builds an entry from a line, or from a fragment of one.
+    pub fn push(&mut self, fragment: LineFragment<'_>, now: Instant) {
+        self.read_to = fragment.end;
+        self.update_time();
+        // Only the line end is left after the cut.
+        if !fragment.first && fragment.bytes.is_empty() {
             return;
         }
-        let text = read_text(piece.bytes);
+        let text = read_text(fragment.bytes);
         self.is_invalid |= matches!(text, Cow::Owned(_));
         #[cfg(feature = "cli")]
         let text = match &self.shape.redactor {
             Some(redactor) => Cow::Owned(redactor.redact(&text).into_owned()),
             None => text,
         };
-        if !piece.first {
-            self.entries(&text, piece.end, now);
+        if !fragment.first {
+            self.push_entries(&text, fragment.end, now);
         } else if self.shape.needs_fields() || self.envelope_may_label() {
             let inner = self.inner(&text);
-            let plain =
-                crate::process::decoration::of_fields(inner, self.shape.parse, self.shape.layout);
+            let plain = crate::process::decoration::without_decoration(
+                inner,
+                self.shape.parse,
+                self.shape.layout,
+            );
             let mut found = Vec::new();
             let message = self.read_fields(&text, &plain, &mut found);
-            self.entries(&message, piece.end, now);
+            self.push_entries(&message, fragment.end, now);
         } else {
             let level = self.read_level_and_time(self.inner(&text));
             if !self.streams.label_fields().is_empty() {
                 self.read_labels(level, self.inner(&text));
             }
-            self.entries(&text, piece.end, now);
+            self.push_entries(&text, fragment.end, now);
         }
     }
 
@@ -257,9 +263,10 @@ impl EntryBuilder {
         !self.envelope.fields.is_empty() && !self.streams.label_fields().is_empty()
     }
 
-    /// Looks up the fields that become labels, and no others.
+    /// Looks up only the fields that become labels.
     fn read_labels(&mut self, level: Option<Level>, text: &str) {
-        let plain = crate::process::decoration::of_fields(text, self.shape.parse, Layout::Keep);
+        let plain =
+            crate::process::decoration::without_decoration(text, self.shape.parse, Layout::Keep);
         let names = self
             .streams
             .label_fields()
@@ -277,73 +284,75 @@ impl EntryBuilder {
             }
         };
         let values = found.iter().map(Option::as_deref);
-        self.reading.labels = self.label_sets().of_values(level, values).0;
+        self.context.labels = self.label_sets().for_fields(level, values).0;
     }
 
-    /// Whether lines are so short that what one read gave is to be handed in before it is all made:
-    /// an entry takes some memory however short it is.
+    /// Whether to flush before all lines of a read are processed. With very short lines a single
+    /// read makes many entries, and each has a memory overhead.
     pub fn is_full(&self) -> bool {
-        // What -k appends to each may be many times as long.
+        // The suffix (`-k`) may be much longer than the lines.
         let full = FULL.min(FULL_BYTES / self.suffix.len().max(1));
         self.chunk.as_ref().is_some_and(|chunk| chunk.len() >= full)
     }
 
-    /// Counts a line, or a part of one, that is not to be shipped. The next one goes with its level
-    /// and its time all the same.
-    pub fn leave_out(&mut self, piece: LineFragment<'_>, now: Instant) {
-        self.read_to = piece.end;
-        self.look_at_clock();
-        if piece.first {
-            self.read_level_and_time(&read_text(piece.bytes));
+    /// Counts a filtered line, or a fragment of one. Its level and time still apply to continuation
+    /// lines.
+    pub fn count_filtered(&mut self, fragment: LineFragment<'_>, now: Instant) {
+        self.read_to = fragment.end;
+        self.update_time();
+        if fragment.first {
+            self.read_level_and_time(&read_text(fragment.bytes));
         }
-        if piece.first || !piece.bytes.is_empty() {
-            // As many entries as would have been made of it.
-            self.filtered += piece.bytes.len().div_ceil(self.room()).max(1);
+        if fragment.first || !fragment.bytes.is_empty() {
+            // The number of entries that it would have become.
+            self.filtered += fragment.bytes.len().div_ceil(self.max_fragment()).max(1);
         }
-        // A file's mark moves over it all the same: a chunk, be it empty, bears it.
+        // Advance the file's position past it, with an empty chunk if need be.
         if self.file.is_some() {
             let file = self.file;
             self.chunk.get_or_insert_with(|| Chunk::new(file, now));
         }
     }
 
-    /// When lines that are held back for want of a time go on without one, if there are any.
-    pub fn due(&self) -> Option<Instant> {
-        if self.hurried || self.last_time.is_some() {
+    /// The time at which held lines are shipped without a time, if there are any.
+    pub fn held_until(&self) -> Option<Instant> {
+        if self.no_longer_holds || self.last_time.is_some() {
             return None;
         }
         let chunk = self.chunk.as_ref()?;
         Some(chunk.read_at + self.shape.hold_time)
     }
 
-    /// The input is over: nothing is held back any longer.
+    /// Stops holding lines at the end of the input, and lets the timestamp summary be reported.
     pub fn end(&mut self) {
-        self.pause();
+        self.release_held();
         if let Some(times) = &mut self.times {
             times.end();
         }
     }
 
-    /// Nothing came for long enough: nothing is held back any longer.
-    pub fn pause(&mut self) {
-        self.hurried = true;
+    /// Stops holding lines that wait for a first time.
+    pub fn release_held(&mut self) {
+        self.no_longer_holds = true;
     }
 
-    /// Hands in what was made since the last time, of `bytes` of input. What nobody takes any more
-    /// is left, and counted so.
-    pub fn hand_in(&mut self, intake: &EntrySender, bytes: usize) {
+    /// Passes the entries built since the last call to the sender, for `bytes` of input. If the
+    /// queue is closed, they are counted as left.
+    pub fn flush(&mut self, sender: &EntrySender, bytes: usize) {
         if self.is_invalid
             && let Some(what) = self.reported_as.take()
         {
-            intake.reporter().say(&Message::NotUtf8 { what: &what });
+            sender.reporter().say(&Message::NotUtf8 { what: &what });
         }
         self.bytes += bytes;
-        let is_held = self.is_held();
+        let waits_for_timestamp = self.waits_for_timestamp();
         if let Some(times) = &mut self.times {
-            let reporter = intake.reporter();
-            times.report(&self.shape, is_held, |message| reporter.say(message));
+            let reporter = sender.reporter();
+            times.report(&self.shape, waits_for_timestamp, |message| {
+                reporter.say(message);
+            });
         }
-        if is_held {
+        if waits_for_timestamp {
             return;
         }
         let (filtered, bytes) = (
@@ -351,19 +360,19 @@ impl EntryBuilder {
             std::mem::take(&mut self.bytes),
         );
         let Some(mut chunk) = self.chunk.take() else {
-            intake.count(filtered, bytes);
+            sender.count(filtered, bytes);
             return;
         };
         chunk.read_to(self.read_to);
         if self.times.is_some() {
-            intake.count_untimed(chunk.unstamped());
+            sender.count_untimed(chunk.unstamped());
         }
-        // The next one will be much like it.
+        // The next chunk will be similar.
         self.usual = chunk.fill();
-        intake.push(chunk, filtered, bytes);
+        sender.push(chunk, filtered, bytes);
     }
 
-    /// The quick way, for lines that are shipped as they came.
+    /// Reads only the level and time, for lines that are shipped unchanged.
     fn read_level_and_time(&mut self, text: &str) -> Option<Level> {
         let level = if self.shape.read_level {
             fields::read_level(text, self.shape.parse)
@@ -377,24 +386,24 @@ impl EntryBuilder {
         let level = self.enveloped_level(level);
         let level = self.level_for(text, level);
         let labels = match self.stream {
-            None => self.streams.of_level(level),
-            Some(at) => self.by_stream[at].1.of_level(level),
+            None => self.streams.for_level(level),
+            Some(at) => self.by_stream[at].1.for_level(level),
         };
-        // Lines of one level mostly follow one another: counting owners is not for free.
-        if !Arc::ptr_eq(&self.reading.labels, labels) {
-            self.reading.labels = Arc::clone(labels);
+        // Consecutive lines mostly have the same level; avoid needless reference counting.
+        if !Arc::ptr_eq(&self.context.labels, labels) {
+            self.context.labels = Arc::clone(labels);
         }
-        self.reading.time = self.time_for(time);
-        if let Some(tail) = self.kept_tail() {
-            self.reading.tail = tail;
-        } else if self.reading.tail != self.suffix {
-            self.reading.tail.clone_from(&self.suffix);
+        self.context.time = self.time_for(time);
+        if let Some(suffix) = self.kept_suffix() {
+            self.context.suffix = suffix;
+        } else if self.context.suffix != self.suffix {
+            self.context.suffix.clone_from(&self.suffix);
         }
         level
     }
 
-    /// Reads everything of a line, of which `plain` is what fields are read from; gives its message,
-    /// and leaves what goes beside it in `reading`.
+    /// Parses all of a line; fields are read from `plain`. Returns the message, and stores
+    /// everything else in `context`.
     fn read_fields<'a>(
         &mut self,
         text: &'a str,
@@ -414,18 +423,18 @@ impl EntryBuilder {
             let is_label = |name: &str| shape.label_fields.iter().any(|label| label.field == name);
             parsed.message = crate::process::layout::take_message(found, is_label);
         }
-        let around = self.envelope.fields.iter().map(|(name, value)| Field {
+        let from_envelope = self.envelope.fields.iter().map(|(name, value)| Field {
             name: Cow::Owned(name.clone()),
             value: Cow::Owned(value.clone()),
             duplicate: false,
         });
-        found.extend(around);
+        found.extend(from_envelope);
         let inner = self.inner(text);
         let time = match &mut self.times {
             None => None,
             Some(times) => times.read_found(&shape, inner, found),
         };
-        self.reading.time = self.time_for(time);
+        self.context.time = self.time_for(time);
 
         let mut used = vec![false; found.len()];
         let level = if shape.read_level {
@@ -440,19 +449,19 @@ impl EntryBuilder {
         let level = self.enveloped_level(level);
         let level = self.level_for(inner, level);
         let wanted = self.streams.label_fields();
-        let places: Vec<Option<usize>> = wanted
+        let indices: Vec<Option<usize>> = wanted
             .iter()
             .map(|wanted| {
                 let is_wanted = |field: &Field<'_>| field.name == wanted.field && !field.duplicate;
                 found.iter().rposition(is_wanted)
             })
             .collect();
-        let values = places.iter().map(|at| at.map(|at| &*found[at].value));
-        let (labels, chosen) = self.label_sets().of_values(level, values);
-        for at in chosen.iter().filter_map(|at| places[*at]) {
+        let values = indices.iter().map(|at| at.map(|at| &*found[at].value));
+        let (labels, chosen) = self.label_sets().for_fields(level, values);
+        for at in chosen.iter().filter_map(|at| indices[*at]) {
             used[at] = true;
         }
-        self.reading.labels = labels;
+        self.context.labels = labels;
 
         let left = found
             .iter()
@@ -460,37 +469,40 @@ impl EntryBuilder {
             .filter(|(field, used)| !**used && !field.duplicate)
             .map(|(field, _)| field);
         let pairs = left.map(|field| (field.name.as_ref(), field.value.as_ref()));
-        let laid = match shape.layout {
+        let rendered = match shape.layout {
             Layout::Keep => None,
-            layout => crate::process::layout::lay_out(layout, pairs.chain(shape.given_fields())),
+            layout => {
+                crate::process::layout::render_fields(layout, pairs.chain(shape.option_fields()))
+            }
         };
-        // Fields that would fill most of an entry leave no room to cut a message in: such a line
-        // is shipped as it came.
-        match laid.filter(|laid| laid.tail.len() <= shape.max_line / 2) {
-            Some(laid) => {
-                self.reading.tail = laid.tail;
-                self.reading.metadata = laid.metadata;
+        // Fields that would fill most of an entry leave no space for the message: such a line is
+        // shipped unchanged.
+        match rendered.filter(|rendered| rendered.suffix.len() <= shape.max_line / 2) {
+            Some(rendered) => {
+                self.context.suffix = rendered.suffix;
+                self.context.metadata = rendered.metadata;
                 let no_text = match shape.layout {
                     Layout::Metadata => parsed.message.is_empty(),
-                    _ => parsed.message.is_empty() && self.reading.tail.is_empty(),
+                    _ => parsed.message.is_empty() && self.context.suffix.is_empty(),
                 };
                 if no_text {
-                    // Nobody could read it: the line goes as it came, its fields beside it.
-                    self.reading.tail.clear();
+                    // An entry without text would be useless: keep the line as the text, with its
+                    // fields as metadata.
+                    self.context.suffix.clear();
                     return Cow::Borrowed(text);
                 }
                 parsed.message
             }
             None => {
-                self.reading.tail = self.kept_tail().unwrap_or_else(|| self.suffix.clone());
-                self.reading.metadata.clear();
+                self.context.suffix = self.kept_suffix().unwrap_or_else(|| self.suffix.clone());
+                self.context.metadata.clear();
                 Cow::Borrowed(text)
             }
         }
     }
 
-    /// The level of a line in which `found` was read. One that has none and continues what stands
-    /// before it has the level of that, so that a stack trace stays with its error.
+    /// The level of a line with the detected level `found`. A line without a level that continues
+    /// the previous one inherits its level, so that a stack trace stays with its error.
     fn level_for(&mut self, text: &str, found: Option<Level>) -> Option<Level> {
         if let Some(level) = found {
             self.trace = TraceReader::default();
@@ -499,7 +511,7 @@ impl EntryBuilder {
         }
         match self.trace.read(text.as_bytes()) {
             TraceLine::Continuation | TraceLine::Exception => self.last_level,
-            // A trace may go on after it.
+            // A trace may continue after it.
             TraceLine::Blank => self.shape.level,
             TraceLine::Other => {
                 self.last_level = self.shape.level;
@@ -508,27 +520,27 @@ impl EntryBuilder {
         }
     }
 
-    /// The time of a line in which `found` was read: else that of the line before.
+    /// The time of a line with the time `found`, or else that of the previous line.
     fn time_for(&mut self, found: Option<i64>) -> i64 {
         if let (Some(first), None) = (found, self.last_time)
-            && !self.hurried
+            && !self.no_longer_holds
             && let Some(held) = &mut self.chunk
         {
             held.stamp(|| first);
         }
         self.last_time = found.or(self.last_time);
-        let around = self.envelope.time.filter(|_| self.times.is_none());
-        around.or(self.last_time).unwrap_or(UNSTAMPED)
+        let from_envelope = self.envelope.time.filter(|_| self.times.is_none());
+        from_envelope.or(self.last_time).unwrap_or(UNSTAMPED)
     }
 
-    /// Adds a message, cut to what fits into an entry with its tail.
-    fn entries(&mut self, message: &str, end: u64, now: Instant) {
+    /// Adds a message, split into entries that fit together with their suffix.
+    fn push_entries(&mut self, message: &str, end: u64, now: Instant) {
         let LineContext {
             labels,
             time,
-            tail,
+            suffix,
             metadata,
-        } = &self.reading;
+        } = &self.context;
         let file = self.file;
         let usual = &self.usual;
         let chunk = self.chunk.get_or_insert_with(|| {
@@ -537,28 +549,28 @@ impl EntryBuilder {
             chunk
         });
         let stream = chunk.stream(labels);
-        let room = self.shape.max_line - tail.len();
-        // Fields that were taken out of a line and leave no message stand alone, with no bar before
-        // them. A blank line that is kept as it came gets the given ones like any other.
+        let room = self.shape.max_line - suffix.len();
+        // Fields without a message have no bar before them. In the `keep` layout a blank line gets
+        // the suffix like any other.
         let alone = message.is_empty() && self.shape.layout != Layout::Keep;
-        let tail = if alone {
-            tail.trim_start_matches(" | ")
+        let suffix = if alone {
+            suffix.trim_start_matches(" | ")
         } else {
-            tail
+            suffix
         };
         let mut rest = message;
         loop {
-            let (piece, behind) = rest.split_at(rest.floor_char_boundary(room));
-            chunk.push(stream, *time, end, &[piece, tail], metadata);
-            if behind.is_empty() {
+            let (fragment, following) = rest.split_at(rest.floor_char_boundary(room));
+            chunk.push(stream, *time, end, &[fragment, suffix], metadata);
+            if following.is_empty() {
                 return;
             }
-            rest = behind;
+            rest = following;
         }
     }
 
-    /// Tells the reader of times what the time is, once for what one read gave.
-    fn look_at_clock(&mut self) {
+    /// Updates the timestamp reader's current time, once per read.
+    fn update_time(&mut self) {
         if self.chunk.is_none()
             && let Some(times) = &mut self.times
         {
@@ -566,9 +578,9 @@ impl EntryBuilder {
         }
     }
 
-    /// Whether lines wait for the first time that can be read; in bounds.
-    fn is_held(&mut self) -> bool {
-        if self.hurried || self.last_time.is_some() {
+    /// Whether lines are held until the first one with a readable time, within limits.
+    fn waits_for_timestamp(&mut self) -> bool {
+        if self.no_longer_holds || self.last_time.is_some() {
             return false;
         }
         let Some(chunk) = &self.chunk else {
@@ -577,12 +589,12 @@ impl EntryBuilder {
         let full = chunk.len() >= HELD_LINES
             || chunk.bytes() >= HELD_BYTES
             || chunk.read_at.elapsed() >= self.shape.hold_time;
-        self.hurried |= full;
+        self.no_longer_holds |= full;
         !full
     }
 }
 
-/// Redacts what may match only now that it is unescaped (`s3\u0063ret`).
+/// Redacts text that matches only after unescaping (`s3\u0063ret`).
 #[cfg(feature = "cli")]
 fn redact_unescaped(redactor: &Redactor, text: &mut Cow<'_, str>) {
     if let Cow::Owned(own) = text
@@ -592,7 +604,7 @@ fn redact_unescaped(redactor: &Redactor, text: &mut Cow<'_, str>) {
     }
 }
 
-/// The text of a line; what is no UTF-8 becomes U+FFFD. The check comes first because it looks at
+/// The text of a line, with U+FFFD for invalid UTF-8. The check comes first because it processes
 /// whole words of ASCII, which `from_utf8_lossy` does not.
 fn read_text(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {

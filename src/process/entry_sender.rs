@@ -173,7 +173,7 @@ impl EntrySender {
         let due = rate
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .due(Instant::now(), bytes);
+            .ready_at(Instant::now(), bytes);
         if !self.waits {
             return;
         }

@@ -1,11 +1,9 @@
-//! The filter: which entries are shipped by `--include` and `--exclude`.
-//!
-//! Pure. Knows patterns and text; knows nothing of lines, files or counts.
+//! Selects the entries to ship (`--include`, `--exclude`).
 
 use regex::bytes::RegexSet;
 
-/// What passes: text that matches one of the `include` patterns, if there are any, and none of the
-/// `exclude` ones.
+/// A filter that passes text matching any of the `include` patterns, if there are any, and none of
+/// the `exclude` patterns.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     include: Option<RegexSet>,
@@ -13,7 +11,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// A filter of two sets of patterns; one that is not there decides nothing.
+    /// Creates a filter. A set that is `None` has no effect.
     pub fn new(include: Option<RegexSet>, exclude: Option<RegexSet>) -> Self {
         Self { include, exclude }
     }

@@ -1,6 +1,4 @@
-//! Layout: where the fields of a line go, into its text or into structured metadata. Pure.
-//!
-//! Knows Loki's limits on structured metadata. Knows nothing of labels, times or chunks.
+//! Renders the fields of a line, into its text or into structured metadata, within Loki's limits.
 
 use std::borrow::Cow;
 
@@ -8,13 +6,13 @@ use crate::entry::json::write_escaped;
 use crate::parse::fields;
 use crate::parse::fields::Field;
 
-/// The most names and values Loki takes as structured metadata of an entry
-/// (`max_structured_metadata_entries_count`), …
+/// Maximum number of structured metadata fields per entry (Loki's
+/// `max_structured_metadata_entries_count`).
 const MAX_METADATA: usize = 128;
-/// … and their most bytes (`max_structured_metadata_size`).
+/// Maximum size of an entry's structured metadata in bytes (Loki's `max_structured_metadata_size`).
 const MAX_METADATA_BYTES: usize = 64 * 1024;
 
-/// How an entry is laid out.
+/// How an entry is rendered out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Layout {
@@ -26,35 +24,35 @@ pub enum Layout {
     Metadata,
 }
 
-/// What goes beside a message.
+/// The fields of an entry, rendered.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Rendered {
-    /// What is appended to the text.
-    pub tail: String,
-    /// The structured metadata, as a JSON object; empty if there is none.
+    /// Text to append to the message.
+    pub suffix: String,
+    /// Structured metadata as a JSON object; empty if there is none.
     pub metadata: String,
 }
 
-/// Lays fields out beside a message; None where the line is kept as it came.
-pub fn lay_out<'a>(
+/// Renders fields in the given layout; `None` if the line is kept unchanged.
+pub fn render_fields<'a>(
     layout: Layout,
     fields: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Option<Rendered> {
-    let mut laid = Rendered::default();
+    let mut rendered = Rendered::default();
     match layout {
         Layout::Keep => return None,
-        Layout::Line => append_fields(&mut laid.tail, fields),
+        Layout::Line => append_fields(&mut rendered.suffix, fields),
         Layout::Metadata => {
             let (metadata, rest) = write_metadata(fields);
-            laid.metadata = metadata;
-            append_fields(&mut laid.tail, rest.into_iter());
+            rendered.metadata = metadata;
+            append_fields(&mut rendered.suffix, rest.into_iter());
         }
     }
-    Some(laid)
+    Some(rendered)
 }
 
-/// The message of a logfmt line that is nothing but fields: its `msg` or else its `message`, as of a
-/// JSON line. Taken out of `fields`; empty if there is none, or if it `is_taken` for something else.
+/// Removes the message of a logfmt line from its fields and returns it: `msg`, or else `message`,
+/// as in JSON lines. Empty if there is none, or if it `is_taken` as a label.
 pub fn take_message<'a>(
     fields: &mut Vec<Field<'a>>,
     is_taken: impl Fn(&str) -> bool,
@@ -66,7 +64,7 @@ pub fn take_message<'a>(
     found.map_or(Cow::Borrowed(""), |at| fields.remove(at).value)
 }
 
-/// Appends ` | key=val key=val`; nothing without fields.
+/// Appends ` | key=val key=val`, or nothing if there are no fields.
 pub fn append_fields<'a>(out: &mut String, fields: impl Iterator<Item = (&'a str, &'a str)>) {
     let mut separator = " | ";
     for (name, value) in fields {
@@ -76,10 +74,9 @@ pub fn append_fields<'a>(out: &mut String, fields: impl Iterator<Item = (&'a str
     }
 }
 
-/// Writes the metadata object. Gives back the fields that Loki would refuse there, or would take
-/// and lose: those whose name it cannot make safe (it would answer a 500 to the whole request,
-/// contract trap T4), those with an empty value, those above its limits, and of equal names all but
-/// the last.
+/// Writes the metadata object. Returns it with the fields that Loki would reject or lose there:
+/// names it cannot sanitize (Loki's distributor answers 500 to the whole request), empty values,
+/// fields above its limits, and all but the last of equal names.
 fn write_metadata<'a>(
     fields: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> (String, Vec<(&'a str, &'a str)>) {
@@ -90,7 +87,7 @@ fn write_metadata<'a>(
             rest.push((name, value));
             continue;
         };
-        // Of equal names Loki keeps one; the later one wins, as in JSON.
+        // Loki keeps one of several equal names; use the last, as in JSON.
         if let Some(duplicate) = safe.iter_mut().find(|known| known.safe == safe_name) {
             bytes = bytes + value.len() - duplicate.value.len();
             rest.push((duplicate.name, duplicate.value));
@@ -121,11 +118,11 @@ fn write_metadata<'a>(
         json.push(b'"');
     }
     json.push(b'}');
-    // What is escaped from text is text.
+    // Escaped text is always valid UTF-8.
     (String::from_utf8(json).unwrap_or_default(), rest)
 }
 
-/// A field whose name was made safe.
+/// A field with its sanitized name.
 struct Named<'a> {
     safe: Cow<'a, str>,
     name: &'a str,
@@ -137,35 +134,35 @@ mod tests {
     use super::*;
 
     fn metadata(fields: &[(&str, &str)]) -> (String, String) {
-        let laid = lay_out(Layout::Metadata, fields.iter().copied()).unwrap();
-        (laid.metadata, laid.tail)
+        let rendered = render_fields(Layout::Metadata, fields.iter().copied()).unwrap();
+        (rendered.metadata, rendered.suffix)
     }
 
     #[test]
     fn metadata_names_are_made_safe_and_what_is_not_stays_in_the_line() {
-        let (json, tail) = metadata(&[("a.b", "1\"2"), ("é", "x"), ("_", "y"), ("e", "")]);
+        let (json, suffix) = metadata(&[("a.b", "1\"2"), ("é", "x"), ("_", "y"), ("e", "")]);
         assert_eq!(json, r#"{"a_b":"1\"2"}"#);
-        assert_eq!(tail, " | __=x _=y e=\"\"");
+        assert_eq!(suffix, " | __=x _=y e=\"\"");
     }
 
     #[test]
     fn of_names_that_fall_together_the_later_wins_and_the_others_stay_in_the_line() {
-        let (json, tail) = metadata(&[("a.b", "1"), ("c", "2"), ("a_b", "22"), ("a.b", "3")]);
+        let (json, suffix) = metadata(&[("a.b", "1"), ("c", "2"), ("a_b", "22"), ("a.b", "3")]);
         assert_eq!(json, r#"{"a_b":"3","c":"2"}"#);
-        assert_eq!(tail, " | a.b=1 a_b=22");
+        assert_eq!(suffix, " | a.b=1 a_b=22");
     }
 
     #[test]
     fn lokis_limits_are_kept_and_nothing_is_lost() {
         let names: Vec<String> = (0..200).map(|n| format!("k{n}")).collect();
         let fields: Vec<_> = names.iter().map(|name| (name.as_str(), "v")).collect();
-        let (json, tail) = metadata(&fields);
+        let (json, suffix) = metadata(&fields);
         let object: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(object.as_object().unwrap().len(), 128);
-        assert_eq!(tail.matches("=v").count(), 72);
+        assert_eq!(suffix.matches("=v").count(), 72);
         let large = "x".repeat(70_000);
-        let (json, tail) = metadata(&[("large", &large), ("small", "y")]);
+        let (json, suffix) = metadata(&[("large", &large), ("small", "y")]);
         assert_eq!(json, r#"{"small":"y"}"#);
-        assert!(tail.len() > 70_000);
+        assert!(suffix.len() > 70_000);
     }
 }

@@ -1,18 +1,17 @@
-//! What stood around a line: the noun that the unwrapper makes and the entry builder uses.
+//! The envelope of a line, which the unwrapper removes and the entry builder uses.
 
 use crate::parse::level::Level;
 
-/// What an envelope says of its line.
+/// The metadata of a line in its envelope.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Envelope {
-    /// When the line was written.
+    /// Time at which the line was written, in nanoseconds since the epoch.
     pub time: Option<i64>,
-    /// The stream it was written to.
+    /// Name of the stream, such as `stdout`.
     pub stream: Option<String>,
-    /// How severe it is.
     pub level: Option<Level>,
-    /// Fields of the line.
+    /// Additional fields of the line.
     pub fields: Vec<(String, String)>,
-    /// Where in the text the line itself begins.
+    /// Offset in the text at which the line itself starts.
     pub inner: usize,
 }

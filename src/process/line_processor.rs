@@ -1,8 +1,8 @@
-//! Gathering: from lines as they are read to entries as they are shaped.
+//! Processes the lines of a source: unwraps them, joins multi-line entries, filters them and passes
+//! them to the entry builder.
 //!
-//! Joins lines that belong together, leaves out what was not asked for, and has the rest shaped.
-//! It stands before the shaper and has its form, so that every source can use it in its place.
-//! Told the time; a source that waits asks when it must be woken.
+//! The caller passes the time. A source that blocks uses [`LineProcessor::next_deadline`] as its
+//! timeout.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Once};
@@ -18,25 +18,25 @@ use crate::process::multiline::{Multiline, MultilineAggregator};
 use crate::process::unwrap::{Unwrap, Unwrapped, Unwrapper};
 use crate::report::messages::Message;
 
-/// How much of a line is read as one, in whole entries.
-const REACH: usize = 1024 * 1024;
+/// Number of bytes up to which a long line is treated as one line, rounded to whole entries.
+const MAX_LINE_READ: usize = 1024 * 1024;
 
-/// How lines become what is shaped; the same for all sources.
+/// Options for processing lines, shared by all sources.
 #[derive(Debug, Clone)]
 pub struct LineOptions {
-    /// How lines are joined, if they are.
+    /// How lines are joined, if at all.
     pub multiline: Option<Multiline>,
-    /// What is shipped.
+    /// Selects the entries to ship.
     pub filter: Filter,
     /// Whether terminal escape sequences are removed.
     pub strip_ansi: bool,
-    /// Which envelope is taken off each line.
+    /// Which envelope is removed from each line.
     pub unwrap: Unwrap,
-    said: Arc<Once>,
+    warned: Arc<Once>,
 }
 
 impl LineOptions {
-    /// Joins by these rules, if there are any, and ships what passes the filter.
+    /// Creates the options. Without `multiline` each line is an entry.
     pub fn new(
         multiline: Option<Multiline>,
         filter: Filter,
@@ -48,43 +48,43 @@ impl LineOptions {
             filter,
             strip_ansi,
             unwrap,
-            said: Arc::new(Once::new()),
+            warned: Arc::new(Once::new()),
         }
     }
 }
 
-/// How much of a line is read as one where an entry has so much room: the entries that are made of
-/// it have its labels and its fields, wherever in it these stand, and go or stay together. It is cut
-/// into full entries.
-pub fn reach(room: usize) -> usize {
-    room * (REACH / room).max(1)
+/// Maximum number of bytes of a line that are read as one line, given the maximum size of an entry.
+/// The line is split into full entries, which share its labels and fields, wherever in the line
+/// these are, and pass the filter together.
+pub fn max_line_read(max_fragment: usize) -> usize {
+    max_fragment * (MAX_LINE_READ / max_fragment).max(1)
 }
 
-/// Gathers the lines of one source.
+/// Processes the lines of one source.
 pub struct LineProcessor {
-    joiner: Option<MultilineAggregator>,
+    aggregator: Option<MultilineAggregator>,
     unwrapping: Option<Unwrapping>,
-    said: Arc<Once>,
-    sieve: Filtered,
-    /// Lines that began since the last time something was handed in.
+    warned: Arc<Once>,
+    filtered: Filtered,
+    /// Number of lines that started since the last flush.
     lines: u64,
 }
 
-/// Takes envelopes off, and joins the lines of each stream apart.
+/// Removes envelopes, and joins the lines of each stream separately.
 struct Unwrapping {
     unwrapper: Unwrapper,
     multiline: Option<Multiline>,
-    room: usize,
+    max_fragment: usize,
     streams: Vec<StreamLines>,
 }
 
-/// The lines of one of the streams in an input.
+/// The open entry of one of the streams in an input.
 struct StreamLines {
     stream: Option<String>,
-    joiner: MultilineAggregator,
-    /// What stood around the first line of the open entry.
+    aggregator: MultilineAggregator,
+    /// The envelope of the first line of the open entry.
     envelope: Option<Envelope>,
-    /// The offset in the input before that line.
+    /// Input offset of the start of that line.
     start: u64,
 }
 
@@ -92,156 +92,170 @@ struct Filtered {
     strip_ansi: bool,
     filter: Option<Filter>,
     passing: bool,
-    shaper: EntryBuilder,
+    builder: EntryBuilder,
 }
 
 impl LineProcessor {
-    /// Gathers for this shaper.
-    pub fn new(rules: &LineOptions, shaper: EntryBuilder) -> Self {
-        let room = shaper.room();
-        let multiline = rules.multiline.clone();
-        let unwrapping = (rules.unwrap != Unwrap::Off).then(|| Unwrapping {
-            unwrapper: Unwrapper::new(rules.unwrap, room, shaper.keeps_lines()),
-            multiline: rules.multiline.clone(),
-            room,
+    /// Creates a processor that passes lines to this builder.
+    pub fn new(options: &LineOptions, builder: EntryBuilder) -> Self {
+        let max_fragment = builder.max_fragment();
+        let multiline = options.multiline.clone();
+        let unwrapping = (options.unwrap != Unwrap::Off).then(|| Unwrapping {
+            unwrapper: Unwrapper::new(options.unwrap, max_fragment, builder.keeps_lines()),
+            multiline: options.multiline.clone(),
+            max_fragment,
             streams: Vec::new(),
         });
         Self {
             unwrapping,
-            joiner: multiline.map(|rules| MultilineAggregator::new(rules, room)),
-            said: Arc::clone(&rules.said),
-            sieve: Filtered {
-                strip_ansi: rules.strip_ansi,
-                filter: (!rules.filter.is_open()).then(|| rules.filter.clone()),
+            aggregator: multiline.map(|options| MultilineAggregator::new(options, max_fragment)),
+            warned: Arc::clone(&options.warned),
+            filtered: Filtered {
+                strip_ansi: options.strip_ansi,
+                filter: (!options.filter.is_open()).then(|| options.filter.clone()),
                 passing: true,
-                shaper,
+                builder,
             },
             lines: 0,
         }
     }
 
-    /// How long a piece of a line may be; see [`EntryBuilder::room`].
-    pub fn room(&self) -> usize {
-        self.sieve.shaper.room()
+    /// Maximum length of a line fragment; see [`EntryBuilder::max_fragment`].
+    pub fn max_fragment(&self) -> usize {
+        self.filtered.builder.max_fragment()
     }
 
-    /// Reading begins at this offset.
-    pub fn begin_at(&mut self, offset: u64) {
+    /// Sets the offset at which reading starts.
+    pub fn set_offset(&mut self, offset: u64) {
         if let Some(unwrapping) = &mut self.unwrapping {
-            unwrapping.unwrapper.begin_at(offset);
+            unwrapping.unwrapper.set_offset(offset);
         }
     }
 
-    /// Takes a line, or a part of one, that was read now.
-    pub fn line(&mut self, piece: LineFragment<'_>, now: Instant) {
-        self.lines += u64::from(piece.first);
-        let sieve = &mut self.sieve;
+    /// Processes a line, or a fragment of one, that was read at `now`.
+    pub fn push(&mut self, fragment: LineFragment<'_>, now: Instant) {
+        self.lines += u64::from(fragment.first);
+        let filtered = &mut self.filtered;
         if let Some(unwrapping) = &mut self.unwrapping {
-            unwrapping.line(piece, now, sieve);
+            unwrapping.push(fragment, now, filtered);
             return;
         }
-        match &mut self.joiner {
-            None => sieve.piece(piece, now),
-            Some(joiner) => joiner.line(piece, now, |entry, since| sieve.piece(entry, since)),
+        match &mut self.aggregator {
+            None => filtered.push_stripped(fragment, now),
+            Some(aggregator) => aggregator.push(fragment, now, |entry, since| {
+                filtered.push_stripped(entry, since);
+            }),
         }
     }
 
-    /// Whether to hand in what was made before more of the same read is taken in; see
-    /// [`EntryBuilder::is_full`].
+    /// Whether to flush before more of the same read is processed; see [`EntryBuilder::is_full`].
     pub fn is_full(&self) -> bool {
-        self.sieve.shaper.is_full()
+        self.filtered.builder.is_full()
     }
 
-    /// When a pause ends what is held back, if something is: call [`LineProcessor::pause`] then, unless
-    /// more was read.
-    pub fn due(&self) -> Option<Instant> {
-        let joiner = self.joiner.as_ref().and_then(MultilineAggregator::due);
-        let unwrapping = self.unwrapping.as_ref().and_then(Unwrapping::due);
-        let held = joiner.into_iter().chain(unwrapping);
-        held.chain(self.sieve.shaper.due()).min()
+    /// The time at which held lines should be released with [`LineProcessor::flush_pending`] unless
+    /// more is read, if any are held.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let aggregator = self
+            .aggregator
+            .as_ref()
+            .and_then(MultilineAggregator::deadline);
+        let unwrapping = self.unwrapping.as_ref().and_then(Unwrapping::deadline);
+        let held = aggregator.into_iter().chain(unwrapping);
+        held.chain(self.filtered.builder.held_until()).min()
     }
 
-    /// Nothing came for long enough: what waited for more lines goes on without. To be handed in
-    /// with [`LineProcessor::hand_in`].
-    pub fn pause(&mut self) {
-        let sieve = &mut self.sieve;
+    /// Completes held entries without waiting for more lines. Call [`LineProcessor::flush`]
+    /// afterwards.
+    pub fn flush_pending(&mut self) {
+        let filtered = &mut self.filtered;
         if let Some(unwrapping) = &mut self.unwrapping {
-            unwrapping.close(sieve);
+            unwrapping.close(filtered);
         }
-        if let Some(joiner) = &mut self.joiner {
-            joiner.close(|entry, since| sieve.piece(entry, since));
+        if let Some(aggregator) = &mut self.aggregator {
+            aggregator.close(|entry, since| filtered.push_stripped(entry, since));
         }
-        sieve.shaper.pause();
+        filtered.builder.release_held();
     }
 
-    /// The input is over: nothing is held back any longer.
+    /// Completes all held entries at the end of the input.
     pub fn end(&mut self) {
-        self.pause();
-        self.sieve.shaper.end();
+        self.flush_pending();
+        self.filtered.builder.end();
     }
 
-    /// Hands in what was made since the last time, of `bytes` of input.
-    pub fn hand_in(&mut self, intake: &EntrySender, bytes: usize) {
-        let joiners = self.unwrapping.iter_mut().flat_map(|own| &mut own.streams);
-        let joiners = joiners
-            .map(|stream| &mut stream.joiner)
-            .chain(&mut self.joiner);
-        if joiners.fold(false, |any, joiner| any | joiner.take_burst()) {
-            let room = self.room();
-            self.said
-                .call_once(|| intake.reporter().say(&Message::EntryFull { room }));
+    /// Passes the entries built since the last call to the sender, for `bytes` of input.
+    pub fn flush(&mut self, sender: &EntrySender, bytes: usize) {
+        let aggregators = self.unwrapping.iter_mut().flat_map(|own| &mut own.streams);
+        let aggregators = aggregators
+            .map(|stream| &mut stream.aggregator)
+            .chain(&mut self.aggregator);
+        if aggregators.fold(false, |any, aggregator| any | aggregator.take_overflowed()) {
+            let max_fragment = self.max_fragment();
+            self.warned.call_once(|| {
+                sender
+                    .reporter()
+                    .say(&Message::EntryFull { room: max_fragment });
+            });
         }
-        intake.count_lines(std::mem::take(&mut self.lines));
-        self.sieve.shaper.hand_in(intake, bytes);
+        sender.count_lines(std::mem::take(&mut self.lines));
+        self.filtered.builder.flush(sender, bytes);
     }
 }
 
 impl Unwrapping {
-    fn line(&mut self, piece: LineFragment<'_>, now: Instant, sieve: &mut Filtered) {
+    fn push(&mut self, fragment: LineFragment<'_>, now: Instant, filtered: &mut Filtered) {
         let Self {
             unwrapper,
             multiline,
-            room,
+            max_fragment,
             streams,
         } = self;
-        unwrapper.push(piece, now, |line| {
-            join(streams, multiline.as_ref(), *room, &line, sieve);
+        unwrapper.push(fragment, now, |line| {
+            join(streams, multiline.as_ref(), *max_fragment, &line, filtered);
         });
     }
 
-    fn due(&self) -> Option<Instant> {
-        let joiners = self.streams.iter().filter_map(|stream| stream.joiner.due());
-        joiners.chain(self.unwrapper.due()).min()
+    fn deadline(&self) -> Option<Instant> {
+        let aggregators = self
+            .streams
+            .iter()
+            .filter_map(|stream| stream.aggregator.deadline());
+        aggregators.chain(self.unwrapper.deadline()).min()
     }
 
-    fn close(&mut self, sieve: &mut Filtered) {
+    fn close(&mut self, filtered: &mut Filtered) {
         let Self {
             unwrapper,
             multiline,
-            room,
+            max_fragment,
             streams,
         } = self;
-        unwrapper.close(|line| join(streams, multiline.as_ref(), *room, &line, sieve));
+        unwrapper.close(|line| join(streams, multiline.as_ref(), *max_fragment, &line, filtered));
         for at in 0..streams.len() {
             let safe = held_from(streams, at);
             let StreamLines {
-                joiner, envelope, ..
+                aggregator,
+                envelope,
+                ..
             } = &mut streams[at];
-            joiner.close(|entry, since| sieve.enveloped(entry, envelope.as_ref(), safe, since));
+            aggregator.close(|entry, since| {
+                filtered.push_unwrapped(entry, envelope.as_ref(), safe, since);
+            });
         }
     }
 }
 
-/// Joins a line with those before it of its stream, where lines are joined.
+/// Joins a line with the previous ones of its stream, if lines are joined.
 fn join(
     streams: &mut Vec<StreamLines>,
     multiline: Option<&Multiline>,
-    room: usize,
+    max_fragment: usize,
     line: &Unwrapped<'_>,
-    sieve: &mut Filtered,
+    filtered: &mut Filtered,
 ) {
     let Some(multiline) = multiline else {
-        sieve.enveloped(line.fragment, line.envelope, u64::MAX, line.since);
+        filtered.push_unwrapped(line.fragment, line.envelope, u64::MAX, line.since);
         return;
     };
     let stream = line.envelope.and_then(|envelope| envelope.stream.as_ref());
@@ -249,7 +263,7 @@ fn join(
     let at = known.unwrap_or_else(|| {
         streams.push(StreamLines {
             stream: stream.cloned(),
-            joiner: MultilineAggregator::new(multiline.clone(), room),
+            aggregator: MultilineAggregator::new(multiline.clone(), max_fragment),
             envelope: None,
             start: 0,
         });
@@ -257,27 +271,29 @@ fn join(
     });
     let safe = held_from(streams, at);
     let own = &mut streams[at];
-    let mut begins = own.joiner.due().is_none();
-    own.joiner.line(line.fragment, line.since, |entry, since| {
-        begins = true;
-        sieve.enveloped(entry, own.envelope.as_ref(), safe, since);
-    });
+    let mut begins = own.aggregator.deadline().is_none();
+    own.aggregator
+        .push(line.fragment, line.since, |entry, since| {
+            begins = true;
+            filtered.push_unwrapped(entry, own.envelope.as_ref(), safe, since);
+        });
     if begins {
         (own.envelope, own.start) = (line.envelope.cloned(), line.start);
     }
 }
 
-/// The offset from which lines of streams other than this one are held back.
+/// The lowest input offset of a line held back in any other stream.
 fn held_from(streams: &[StreamLines], at: usize) -> u64 {
     let others = streams.iter().enumerate();
-    let others = others.filter(|(other, own)| *other != at && own.joiner.due().is_some());
+    let others = others.filter(|(other, own)| *other != at && own.aggregator.deadline().is_some());
     let starts = others.map(|(_, own)| own.start);
     starts.min().unwrap_or(u64::MAX)
 }
 
 impl Filtered {
-    /// Takes a line that stood in an envelope. Its position is not behind what is held back.
-    fn enveloped(
+    /// Processes an unwrapped line. Its position is limited to `safe`, so that held lines of other
+    /// streams are not skipped when a later run resumes.
+    fn push_unwrapped(
         &mut self,
         line: LineFragment<'_>,
         envelope: Option<&Envelope>,
@@ -285,35 +301,35 @@ impl Filtered {
         since: Instant,
     ) {
         if line.first {
-            self.shaper.set_envelope(envelope);
+            self.builder.set_envelope(envelope);
         }
         let end = line.end.min(safe);
-        self.piece(LineFragment { end, ..line }, since);
+        self.push_stripped(LineFragment { end, ..line }, since);
     }
 
-    fn piece(&mut self, piece: LineFragment<'_>, now: Instant) {
+    fn push_stripped(&mut self, fragment: LineFragment<'_>, now: Instant) {
         if self.strip_ansi {
-            let text = String::from_utf8_lossy(piece.bytes);
+            let text = String::from_utf8_lossy(fragment.bytes);
             if let Cow::Owned(plain) = ansi::plain(&text) {
                 let bytes = plain.as_bytes();
-                self.pass(LineFragment { bytes, ..piece }, now);
+                self.push_if_passing(LineFragment { bytes, ..fragment }, now);
                 return;
             }
         }
-        self.pass(piece, now);
+        self.push_if_passing(fragment, now);
     }
 
-    fn pass(&mut self, piece: LineFragment<'_>, now: Instant) {
+    fn push_if_passing(&mut self, fragment: LineFragment<'_>, now: Instant) {
         if let Some(filter) = &self.filter {
-            // A line that is too long for one entry goes or stays as a whole.
-            if piece.first {
-                self.passing = filter.passes(piece.bytes);
+            // A line that is too long for one entry is shipped or filtered as a whole.
+            if fragment.first {
+                self.passing = filter.passes(fragment.bytes);
             }
             if !self.passing {
-                self.shaper.leave_out(piece, now);
+                self.builder.count_filtered(fragment, now);
                 return;
             }
         }
-        self.shaper.line(piece, now);
+        self.builder.push(fragment, now);
     }
 }

@@ -1,43 +1,46 @@
-//! The time of each line of one input, and what is to be reported about them.
-//!
-//! Pure, and told the time.
+//! Reads the time of each line of an input, and reports when lines have none.
 
 use crate::parse::fields::{self, Field};
-use crate::parse::timestamp::{Pace, TimeOptions, TimeReader};
+use crate::parse::timestamp::{InputKind, TimeOptions, TimeReader};
 use crate::process::decoration;
 use crate::process::layout::Layout;
 use crate::process::options::{EntryOptions, TimeSource};
 use crate::report::messages::Message;
 
-/// How many lines of a live input must have no readable time before that is reported. Before a
-/// program logs it may print a banner.
+/// Number of lines without a readable time after which a live input is reported. Programs may print
+/// a banner before they log.
 const SILENT_LINES: u64 = 10;
 
-/// How much of a line is shown in a message, in bytes.
+/// Maximum length of a line quoted in a message, in bytes.
 const SHOWN: usize = 160;
 
-/// Reads the times of the lines of one input.
+/// The times of the lines of one input.
 pub struct LineTimes {
     reader: TimeReader,
     /// The input as messages name it.
     name: String,
-    /// Lines that are not blank.
+    /// Number of lines that are not blank.
     lines: u64,
-    /// Those of them that have a time of their own.
+    /// Number of lines that have a time of their own.
     timed: u64,
-    /// The first line that is not blank and has no time, while none has.
+    /// The first non-blank line, until a line with a time is found.
     first: Option<String>,
     reported: bool,
     ended: bool,
 }
 
 impl LineTimes {
-    /// The times of an input, unless they are those of arrival. `reference` is the time, or when
-    /// the file was last written.
-    pub fn new(options: &EntryOptions, pace: Pace, reference: i64, name: &str) -> Option<Self> {
+    /// Creates a reader of times, unless entries have their arrival times. `reference` is the
+    /// current time, or the file's modification time.
+    pub fn new(
+        options: &EntryOptions,
+        input: InputKind,
+        reference: i64,
+        name: &str,
+    ) -> Option<Self> {
         let times = time_options(options)?;
         Some(Self {
-            reader: TimeReader::new(times, pace, reference),
+            reader: TimeReader::new(times, input, reference),
             name: name.to_owned(),
             lines: 0,
             timed: 0,
@@ -47,8 +50,8 @@ impl LineTimes {
         })
     }
 
-    /// Reads the same input again, whose form is known now; until a line has a time of its own it
-    /// has this one.
+    /// A reader for reading the same input again, now that the format is known. Until a line has a
+    /// time of its own it gets `first`.
     #[must_use]
     pub fn fresh(&self, first: Option<i64>) -> Self {
         let mut reader = self.reader.clone();
@@ -69,18 +72,17 @@ impl LineTimes {
         self.reader.last()
     }
 
-    /// The reader of the times.
     pub fn reader(&mut self) -> &mut TimeReader {
         &mut self.reader
     }
 
-    /// The time of a line.
+    /// Reads the time of a line.
     pub fn read(&mut self, options: &EntryOptions, text: &str) -> Option<i64> {
         let time = match &options.time {
             TimeSource::Arrival => None,
             TimeSource::Line(_) => self.reader.read_line(text),
             TimeSource::Field(name, _) => {
-                let plain = decoration::of_fields(text, options.parse, Layout::Keep);
+                let plain = decoration::without_decoration(text, options.parse, Layout::Keep);
                 let value = fields::field(&plain, options.parse, name);
                 value.and_then(|value| self.reader.read_value(&value))
             }
@@ -89,7 +91,7 @@ impl LineTimes {
         time
     }
 
-    /// The time of a line whose fields are known.
+    /// Reads the time of a line whose fields are parsed already.
     pub fn read_found(
         &mut self,
         options: &EntryOptions,
@@ -121,13 +123,14 @@ impl LineTimes {
         }
     }
 
-    /// The input is over.
+    /// Marks the end of the input, after which the summary is reported.
     pub fn end(&mut self) {
         self.ended = true;
     }
 
-    /// Reports what is to be reported now: that no line has a time, that all are off by the same
-    /// quarter hours, and with `--dry-run` the form. Lines `are_held` while they wait for a time.
+    /// Reports pending messages: that no line has a time, that all times are off by the same
+    /// quarter hours, and with `--dry-run` the format. `are_held` is set while lines wait for a
+    /// first time.
     pub fn report(&mut self, options: &EntryOptions, are_held: bool, say: impl Fn(&Message<'_>)) {
         if let Some(hint) = self.reader.take_hint() {
             say(&Message::ZoneOff {
@@ -158,7 +161,7 @@ impl LineTimes {
     }
 }
 
-/// How times are read, unless they are those of arrival.
+/// The options for reading times, unless entries have their arrival times.
 fn time_options(options: &EntryOptions) -> Option<&std::sync::Arc<TimeOptions>> {
     match &options.time {
         TimeSource::Arrival => None,

@@ -1,4 +1,5 @@
-//! From lines to entries.
+//! Turns lines into entries: unwraps, joins, filters and redacts lines, and builds entries from
+//! them.
 
 pub mod clock;
 pub mod decoration;
@@ -18,7 +19,6 @@ pub mod options;
 pub mod path_labels;
 #[cfg(feature = "cli")]
 pub mod redact;
-pub mod stamp;
 pub mod stream_labels;
 pub mod throttle;
 #[cfg(feature = "cli")]

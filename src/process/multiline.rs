@@ -1,7 +1,7 @@
-//! Multi-line entries: lines that belong together become one.
+//! Joins lines that belong together into multi-line entries.
 //!
-//! Pure, and told the time: the reader drives it, with a pipe's silence or with a clock. It holds no
-//! more than one entry of bounded size.
+//! Holds at most one entry of limited size. The caller passes the time and closes the entry after a
+//! pause.
 
 use std::time::{Duration, Instant};
 
@@ -12,110 +12,111 @@ use crate::parse::fields::{Parse, read_level};
 use crate::parse::level::Level;
 use crate::parse::stack_trace::{TraceLine, TraceReader};
 
-/// What stays allocated when an entry is handed out: many sources may each hold one.
-const KEPT: usize = 16 * 1024;
+/// Capacity kept after an entry is emitted, in bytes. It is small because every source has a
+/// buffer.
+const KEPT_CAPACITY: usize = 16 * 1024;
 
-/// Which lines start an entry; others are appended to it.
+/// Determines which lines start an entry; all others are appended to it.
 #[derive(Debug, Clone)]
 pub enum EntryStart {
-    /// Those that match.
+    /// Lines that match.
     Matching(Regex),
-    /// All but the continuation lines of stack traces and lines that begin with white space.
+    /// All lines except indented lines and the continuation lines of stack traces.
     NotInTrace,
 }
 
-/// How lines are joined; the same for all sources.
+/// Options for joining lines, shared by all sources.
 #[derive(Debug, Clone)]
 pub struct Multiline {
     /// Which lines start an entry.
     pub start: EntryStart,
-    /// A pause of this length ends one.
+    /// An entry is complete after a pause of this length.
     pub wait: Duration,
 }
 
 /// Joins the lines of one source.
 #[derive(Debug)]
 pub struct MultilineAggregator {
-    rules: Multiline,
-    room: usize,
+    options: Multiline,
+    max_bytes: usize,
     open: Option<OpenEntry>,
     text: Vec<u8>,
-    burst: bool,
+    overflowed: bool,
     trace: TraceReader,
-    /// What the line before was.
+    /// Kind of the previous line.
     before: TraceLine,
-    /// The offset after a blank line which belongs to the open entry if more of a trace follows.
+    /// The offset after a blank line that belongs to the open entry if more of a trace follows.
     blank: Option<u64>,
 }
 
-/// An entry that may still grow.
+/// An entry that may get more lines.
 #[derive(Debug, Clone, Copy)]
 struct OpenEntry {
     /// When its first line was read.
     since: Instant,
-    /// When its last one was.
+    /// When its last line was read.
     last: Instant,
-    /// The offset in the input behind that.
+    /// The input offset after that line.
     end: u64,
-    /// Whether it begins where a line begins.
+    /// Whether it starts at the start of a line.
     first: bool,
 }
 
 impl MultilineAggregator {
-    /// Joins lines to entries of at most `room` bytes.
-    pub fn new(rules: Multiline, room: usize) -> Self {
+    /// Creates an aggregator for entries of at most `max_bytes` bytes.
+    pub fn new(options: Multiline, max_bytes: usize) -> Self {
         Self {
-            rules,
-            room,
+            options,
+            max_bytes,
             open: None,
             text: Vec::new(),
-            burst: false,
+            overflowed: false,
             trace: TraceReader::default(),
             before: TraceLine::Other,
             blank: None,
         }
     }
 
-    /// Takes a line, or a piece of one, that was read now. Hands out the entry that is over with
-    /// it, if one is, and when that was begun to be read.
-    pub fn line(
+    /// Adds a line, or a fragment of one, that was read at `now`. If it completes the previous
+    /// entry, that is passed to `out` with the time at which its first line was read.
+    pub fn push(
         &mut self,
-        piece: LineFragment<'_>,
+        fragment: LineFragment<'_>,
         now: Instant,
         mut out: impl FnMut(LineFragment<'_>, Instant),
     ) {
-        // Nothing is left of a line behind its cut but its end.
-        if !piece.first && piece.bytes.is_empty() {
+        // Only the line end is left after the cut.
+        if !fragment.first && fragment.bytes.is_empty() {
             match &mut self.open {
-                Some(open) => open.end = piece.end,
-                None => out(piece, now),
+                Some(open) => open.end = fragment.end,
+                None => out(fragment, now),
             }
             return;
         }
-        let begins = piece.first && self.starts_entry(piece.bytes);
+        let begins = fragment.first && self.starts_entry(fragment.bytes);
         if begins
-            && piece.bytes.is_empty()
+            && fragment.bytes.is_empty()
             && self.blank.is_none()
-            && matches!(self.rules.start, EntryStart::NotInTrace)
+            && matches!(self.options.start, EntryStart::NotInTrace)
             && let Some(open) = &mut self.open
         {
             open.last = now;
-            self.blank = Some(piece.end);
+            self.blank = Some(fragment.end);
             return;
         }
         let blank = usize::from(self.blank.is_some());
-        let joined = self.text.len() + blank + usize::from(piece.first) + piece.bytes.len();
-        if self.open.is_some() && (begins || joined > self.room) {
-            self.burst |= !begins;
+        let joined = self.text.len() + blank + usize::from(fragment.first) + fragment.bytes.len();
+        if self.open.is_some() && (begins || joined > self.max_bytes) {
+            self.overflowed |= !begins;
             self.close(&mut out);
         }
         match &mut self.open {
             Some(open) => {
-                (open.last, open.end) = (now, piece.end);
+                (open.last, open.end) = (now, fragment.end);
                 if self.blank.take().is_some() {
                     self.text.push(b'\n');
                 }
-                if piece.first {
+                if fragment.first {
                     self.text.push(b'\n');
                 }
             }
@@ -123,43 +124,44 @@ impl MultilineAggregator {
                 self.open = Some(OpenEntry {
                     since: now,
                     last: now,
-                    end: piece.end,
-                    first: piece.first,
+                    end: fragment.end,
+                    first: fragment.first,
                 });
             }
         }
-        self.text.extend_from_slice(piece.bytes);
+        self.text.extend_from_slice(fragment.bytes);
     }
 
     fn starts_entry(&mut self, line: &[u8]) -> bool {
-        if let EntryStart::Matching(pattern) = &self.rules.start {
+        if let EntryStart::Matching(pattern) = &self.options.start {
             return pattern.is_match(line);
         }
         let before = std::mem::replace(&mut self.before, self.trace.read(line));
         match self.before {
             TraceLine::Continuation => false,
-            // It ends a trace, or it was logged with the line before.
+            // It ends a trace, or was logged with the previous line.
             TraceLine::Exception => match before {
                 TraceLine::Continuation => false,
-                TraceLine::Other => !self.is_trouble(),
+                TraceLine::Other => !self.logs_exceptions(),
                 TraceLine::Exception | TraceLine::Blank => true,
             },
             TraceLine::Blank | TraceLine::Other => true,
         }
     }
 
-    /// Whether the open entry is one with which programs log an exception.
-    fn is_trouble(&self) -> bool {
+    /// Whether the open entry has a level at which programs log exceptions.
+    fn logs_exceptions(&self) -> bool {
         let text = String::from_utf8_lossy(&self.text);
         read_level(&text, Parse::Auto).is_some_and(|level| level >= Level::Warn)
     }
 
-    /// When a pause has ended the open entry, if there is one: [`MultilineAggregator::close`] it then.
-    pub fn due(&self) -> Option<Instant> {
-        self.open.map(|open| open.last + self.rules.wait)
+    /// The time at which the open entry should be [closed](MultilineAggregator::close), if there is
+    /// one.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.open.map(|open| open.last + self.options.wait)
     }
 
-    /// Hands out the open entry: a pause or the end of input ended it.
+    /// Emits the open entry, after a pause or at the end of the input.
     pub fn close(&mut self, mut out: impl FnMut(LineFragment<'_>, Instant)) {
         let Some(open) = self.open.take() else {
             return;
@@ -168,16 +170,16 @@ impl MultilineAggregator {
         let bytes = &self.text;
         out(LineFragment { bytes, first, end }, open.since);
         self.text.clear();
-        self.text.shrink_to(KEPT);
+        self.text.shrink_to(KEPT_CAPACITY);
         if let Some(end) = self.blank.take() {
             let (bytes, first) = (&b""[..], true);
             out(LineFragment { bytes, first, end }, open.last);
         }
     }
 
-    /// Whether, since this was asked last, an entry was closed for being full.
-    pub fn take_burst(&mut self) -> bool {
-        std::mem::take(&mut self.burst)
+    /// Whether an entry was cut for exceeding the limit since the last call.
+    pub fn take_overflowed(&mut self) -> bool {
+        std::mem::take(&mut self.overflowed)
     }
 }
 
@@ -185,10 +187,10 @@ impl MultilineAggregator {
 mod tests {
     use super::*;
 
-    fn joiner(room: usize) -> MultilineAggregator {
+    fn joiner(max_bytes: usize) -> MultilineAggregator {
         let start = EntryStart::Matching(Regex::new(r"^\S").unwrap());
         let wait = Duration::from_secs(1);
-        MultilineAggregator::new(Multiline { start, wait }, room)
+        MultilineAggregator::new(Multiline { start, wait }, max_bytes)
     }
 
     /// What `--multiline auto` makes of the lines of a text.
@@ -261,13 +263,16 @@ mod tests {
     /// What comes out for lines, each with its end, and then the end of input.
     fn join(joiner: &mut MultilineAggregator, lines: &[&str]) -> Vec<(String, u64)> {
         let (now, mut end, mut entries) = (Instant::now(), 0, Vec::new());
-        let mut out = |piece: LineFragment<'_>, _| {
-            entries.push((String::from_utf8(piece.bytes.to_vec()).unwrap(), piece.end));
+        let mut out = |fragment: LineFragment<'_>, _| {
+            entries.push((
+                String::from_utf8(fragment.bytes.to_vec()).unwrap(),
+                fragment.end,
+            ));
         };
         for line in lines {
             end += line.len() as u64 + 1;
             let (bytes, first) = (line.as_bytes(), true);
-            joiner.line(LineFragment { bytes, first, end }, now, &mut out);
+            joiner.push(LineFragment { bytes, first, end }, now, &mut out);
         }
         joiner.close(&mut out);
         joiner.close(&mut out);
@@ -284,7 +289,7 @@ mod tests {
         let entries = join(&mut joiner, &["Error: x", "  at a", "  at b", "next", ""]);
         let expected = [("Error: x\n  at a\n  at b", 23), ("next\n", 29)];
         assert_eq!(entries, expected.map(|(text, end)| (text.to_owned(), end)));
-        assert!(!joiner.take_burst());
+        assert!(!joiner.take_overflowed());
     }
 
     #[test]
@@ -297,12 +302,12 @@ mod tests {
     fn an_entry_that_never_ends_is_bounded_and_loses_nothing() {
         let lines: Vec<String> = (0..1_000).map(|n| format!(" {n}")).collect();
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-        for room in [5, 64, 1_000] {
-            let mut joiner = joiner(room);
+        for max_bytes in [5, 64, 1_000] {
+            let mut joiner = joiner(max_bytes);
             let entries = texts(join(&mut joiner, &lines));
-            assert!(entries.iter().all(|entry| entry.len() <= room));
+            assert!(entries.iter().all(|entry| entry.len() <= max_bytes));
             assert_eq!(entries.join("\n"), lines.join("\n"));
-            assert!(joiner.take_burst() && !joiner.take_burst());
+            assert!(joiner.take_overflowed() && !joiner.take_overflowed());
         }
     }
 
@@ -311,7 +316,7 @@ mod tests {
         let mut joiner = joiner(10);
         let (now, mut entries) = (Instant::now(), Vec::new());
         let mut out =
-            |piece: LineFragment<'_>, _| entries.push((piece.bytes.to_vec(), piece.first));
+            |fragment: LineFragment<'_>, _| entries.push((fragment.bytes.to_vec(), fragment.first));
         let pieces: [(&[u8], bool); 6] = [
             (b"0123456789", true),
             (b"abc", false),
@@ -322,7 +327,7 @@ mod tests {
         ];
         for (n, (bytes, first)) in pieces.into_iter().enumerate() {
             let end = n as u64;
-            joiner.line(LineFragment { bytes, first, end }, now, &mut out);
+            joiner.push(LineFragment { bytes, first, end }, now, &mut out);
         }
         assert_eq!(joiner.open.map(|open| open.end), Some(5));
         joiner.close(&mut out);
@@ -337,17 +342,17 @@ mod tests {
     #[test]
     fn the_pause_counts_from_the_last_line_and_the_age_from_the_first() {
         let mut joiner = joiner(100);
-        assert_eq!(joiner.due(), None);
+        assert_eq!(joiner.deadline(), None);
         let start = Instant::now();
         let later = start + Duration::from_millis(700);
         for (bytes, now) in [(&b"a"[..], start), (b" b", later)] {
             let (first, end) = (true, 1);
-            joiner.line(LineFragment { bytes, first, end }, now, |_, _| {
+            joiner.push(LineFragment { bytes, first, end }, now, |_, _| {
                 panic!("nothing is over")
             });
         }
-        assert_eq!(joiner.due(), Some(later + Duration::from_secs(1)));
+        assert_eq!(joiner.deadline(), Some(later + Duration::from_secs(1)));
         joiner.close(|_, since| assert_eq!(since, start));
-        assert_eq!(joiner.due(), None);
+        assert_eq!(joiner.deadline(), None);
     }
 }

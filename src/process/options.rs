@@ -1,4 +1,4 @@
-//! How entries are built: the settings of the entry builder.
+//! Options of the entry builder, and the limit on streams.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,68 +17,69 @@ use crate::process::redact::Redactor;
 use crate::report::counters::Counters;
 use crate::report::messages::{Message, Reporter};
 
-/// How entries are made of lines; the same for all sources.
+/// Options for building entries, shared by all sources.
 #[derive(Debug, Clone)]
 pub struct EntryOptions {
-    /// Labels of every entry.
+    /// Labels added to every entry.
     pub labels: Labels,
-    /// The level of entries in which none is found.
+    /// Level of entries in which none is detected.
     pub level: Option<Level>,
-    /// Whether levels are read.
+    /// Whether to detect levels.
     pub read_level: bool,
-    /// Fields of every entry.
+    /// Fields added to every entry.
     pub fields: Vec<(String, String)>,
-    /// The largest entry as shipped, in bytes.
+    /// Maximum size of an entry, in bytes.
     pub max_line: usize,
-    /// Where fields come from.
+    /// How fields are parsed.
     pub parse: Parse,
-    /// How entries are laid out.
+    /// How fields are rendered.
     pub layout: Layout,
     /// Fields that become labels.
     pub label_fields: Vec<LabelField>,
-    /// How many label sets those may make.
+    /// The limit on streams created by label fields.
     pub stream_limit: Arc<StreamLimit>,
-    /// Where times come from.
+    /// Source of timestamps.
     pub time: TimeSource,
-    /// What is replaced in lines, before anything is read from them.
+    /// Replaces secrets in lines before anything is read from them.
     #[cfg(feature = "cli")]
     pub redactor: Option<Arc<Redactor>>,
-    /// Labels from a file's path.
+    /// Derives labels from a file's path.
     #[cfg(feature = "cli")]
     pub path_labels: Option<Arc<PathLabels>>,
-    /// How long lines of a live input wait for the first time that can be read.
+    /// Maximum time that lines of a live input are held until the first one with a time.
     pub hold_time: Duration,
-    /// Whether it is reported in which form times were found.
+    /// Whether to report the detected timestamp formats.
     pub reports_times: bool,
 }
 
 impl EntryOptions {
-    /// What is appended to every line: the fields given on the command line, unless the layout
-    /// puts them elsewhere.
+    /// The text appended to every line: the `--field` options, unless the layout writes them
+    /// elsewhere.
     pub fn suffix(&self) -> String {
         let mut suffix = String::new();
         if self.layout != Layout::Metadata {
-            crate::process::layout::append_fields(&mut suffix, self.given_fields());
+            crate::process::layout::append_fields(&mut suffix, self.option_fields());
         }
         suffix
     }
 
-    /// Whether fields must be read whole, not just looked for.
+    /// Whether all fields must be parsed, instead of only looked up.
     pub fn needs_fields(&self) -> bool {
         self.layout != Layout::Keep
     }
 
-    pub fn given_fields(&self) -> impl Iterator<Item = (&str, &str)> {
+    /// The fields set by `--field`.
+    pub fn option_fields(&self) -> impl Iterator<Item = (&str, &str)> {
         self.fields
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
-/// Where an entry's time comes from.
+/// The source of an entry's timestamp.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TimeSource {
-    /// The clock.
+    /// The clock, when the line is read.
     Arrival,
     /// The text of the line.
     Line(Arc<TimeOptions>),
@@ -95,47 +96,48 @@ pub struct LabelField {
     pub label: String,
 }
 
-/// The most labels a stream may have, unless Loki is told otherwise (`max_label_names_per_series`).
+/// Default maximum number of labels per stream (Loki's `max_label_names_per_series`).
 pub const MAX_LABELS: usize = 15;
 
-/// How many of a set's labels count against the limit: `service_name` does not.
+/// The number of labels that count against the limit, which excludes `service_name`.
 pub fn counted_labels(labels: &Labels) -> usize {
     let names = labels.pairs().iter().map(|(name, _)| name);
     names.filter(|name| *name != "service_name").count()
 }
 
-/// How many label sets fields and paths may make, over all sources, and how many labels a set may
-/// have. Each set is a stream that Loki keeps open, so a field of many values must not become one.
+/// Limits the number of streams created by fields and paths over all sources, and the number of
+/// labels per stream. Loki keeps every stream open, so a field with many values must not become a
+/// label.
 #[derive(Debug)]
 pub struct StreamLimit {
     most: usize,
     counters: OnceLock<Arc<Counters>>,
     sets: Mutex<HashSet<Arc<Labels>>>,
-    said: AtomicBool,
-    said_labels: AtomicBool,
+    warned: AtomicBool,
+    warned_labels: AtomicBool,
     reporter: Reporter,
 }
 
 impl StreamLimit {
-    /// A limit of so many sets; reaching it is said once.
+    /// Creates a limit of `most` streams. Reaching it is reported once.
     pub fn new(most: usize, reporter: Reporter) -> Self {
         Self {
             most,
             counters: OnceLock::new(),
             sets: Mutex::default(),
-            said: AtomicBool::new(false),
-            said_labels: AtomicBool::new(false),
+            warned: AtomicBool::new(false),
+            warned_labels: AtomicBool::new(false),
             reporter,
         }
     }
 
-    /// Keeps to the limit that Loki names in this run, once it has.
+    /// Applies the label limit that Loki reports during this run.
     pub fn follow(&self, counters: &Arc<Counters>) {
-        // A run has one set of counters.
+        // A run has only one set of counters.
         let _ = self.counters.set(Arc::clone(counters));
     }
 
-    /// How many labels a stream may have.
+    /// Maximum number of labels per stream.
     pub fn max_labels(&self) -> usize {
         let named = self
             .counters
@@ -144,21 +146,21 @@ impl StreamLimit {
         named.unwrap_or(MAX_LABELS)
     }
 
-    /// How many labels may be added to a set.
+    /// Number of labels that may be added to this set.
     pub fn labels_left(&self, labels: &Labels) -> usize {
         self.max_labels().saturating_sub(counted_labels(labels))
     }
 
-    /// Reports, once, that a label was left out because a stream may not have so many.
+    /// Reports, once, that a label was omitted because of the label limit.
     pub fn report_too_many_labels(&self) {
-        if !self.said_labels.swap(true, Ordering::Relaxed) {
+        if !self.warned_labels.swap(true, Ordering::Relaxed) {
             let most = self.max_labels();
             self.reporter.say(&Message::TooManyLabels { most });
         }
     }
 
-    /// Whether this set may be a stream.
-    pub fn admits(&self, labels: &Arc<Labels>) -> bool {
+    /// Whether this label set may become a stream, which then counts against the limit.
+    pub fn allows(&self, labels: &Arc<Labels>) -> bool {
         let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
         if sets.contains(labels) {
             return true;
@@ -167,7 +169,7 @@ impl StreamLimit {
             sets.insert(Arc::clone(labels));
             return true;
         }
-        if !self.said.swap(true, Ordering::Relaxed) {
+        if !self.warned.swap(true, Ordering::Relaxed) {
             self.reporter
                 .say(&Message::TooManyStreams { most: self.most });
         }

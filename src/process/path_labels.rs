@@ -1,4 +1,4 @@
-//! Labels from a file's path (`--path-labels`).
+//! Derives labels from a file's path (`--path-labels`).
 
 use std::path::Path;
 
@@ -6,21 +6,20 @@ use regex::Regex;
 
 use crate::entry::labels::check_value;
 
-/// Which labels a path gives: those that the named groups of a pattern match.
+/// Derives labels from the named groups of a pattern that is matched against a path.
 #[derive(Debug, Clone)]
 pub struct PathLabels {
     pattern: Regex,
-    /// The groups that become labels. Not those of which an option sets the label.
+    /// The groups that become labels, without those whose label is set by an option.
     names: Vec<String>,
 }
 
 impl PathLabels {
-    /// The labels of these groups of the pattern.
     pub fn new(pattern: Regex, names: Vec<String>) -> Self {
         Self { pattern, names }
     }
 
-    /// The labels of a file, by its path as it was first opened.
+    /// The labels of a file, by the path under which it was first opened.
     pub fn of(&self, path: &Path) -> Vec<(String, String)> {
         let path = path.to_string_lossy();
         let Some(found) = self.pattern.captures(&path) else {

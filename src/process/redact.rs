@@ -1,23 +1,24 @@
-//! Redaction (`--redact`): matches are replaced before anything of a line is read or shipped.
+//! Replaces secrets in lines before anything else is read from them or shipped (`--redact`).
 
 use std::borrow::Cow;
 
 use regex::Regex;
 
-/// What takes the place of a match.
+/// The replacement for a match.
 const REDACTED: &str = "[redacted]";
 
-/// Replaces each match of its patterns.
+/// Replaces all matches of its patterns.
 #[derive(Debug, Clone)]
 pub struct Redactor(Vec<Regex>);
 
 impl Redactor {
-    /// A redactor of these patterns, none of which matches the empty text.
+    /// Creates a redactor. No pattern may match the empty text.
     pub fn new(patterns: Vec<Regex>) -> Self {
         Self(patterns)
     }
 
-    /// The text with each match replaced, one pattern after the other; borrowed if none matches.
+    /// Returns the text with all matches replaced, one pattern after another; borrowed if none
+    /// matches.
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut redacted = Cow::Borrowed(text);
         for pattern in &self.0 {
@@ -32,7 +33,7 @@ impl Redactor {
 fn replace(pattern: &Regex, text: &str) -> Option<String> {
     let mut redacted = String::new();
     let mut kept = 0;
-    // Where a pattern asks for what stands around it, it may match nothing after all.
+    // A pattern with look-around assertions such as `\b` may still have empty matches.
     for found in pattern.find_iter(text).filter(|found| !found.is_empty()) {
         redacted.push_str(&text[kept..found.start()]);
         redacted.push_str(REDACTED);

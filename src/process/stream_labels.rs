@@ -1,4 +1,4 @@
-//! The label sets of one source, each made once.
+//! Builds the label sets of a source's streams and caches them.
 
 use crate::process::options::LabelField;
 use crate::process::options::StreamLimit;
@@ -13,18 +13,19 @@ use crate::process::options::EntryOptions;
 pub struct LabelSets {
     base: Labels,
     by_level: [Option<Arc<Labels>>; Level::ALL.len() + 1],
-    /// The sets that fields made, and which of the label fields are in each, by level and values.
+    /// Label sets with labels from fields, by level and values, with the indices of the label
+    /// fields used.
     by_fields: HashMap<String, (Arc<Labels>, Vec<usize>)>,
-    /// The key of the last line in `by_fields`.
+    /// Buffer for the key of the current line in `by_fields`.
     key: String,
-    /// The limit on labels under which `by_fields` was made.
+    /// The label limit that `by_fields` was built with.
     max_labels: usize,
     label_fields: Vec<LabelField>,
     limit: Arc<StreamLimit>,
 }
 
 impl LabelSets {
-    /// The sets of a source whose entries carry these extra labels.
+    /// Creates the label sets of a source whose entries have these extra labels.
     pub fn new(shape: &EntryOptions, origin: &[(&str, &str)]) -> Self {
         Self {
             base: shape.labels.with(origin.iter().copied()),
@@ -32,7 +33,7 @@ impl LabelSets {
             by_fields: HashMap::new(),
             key: String::new(),
             max_labels: 0,
-            // The level that is read is the label, in its one spelling.
+            // A detected level sets this label itself, with a normalized value.
             label_fields: shape
                 .label_fields
                 .iter()
@@ -43,10 +44,10 @@ impl LabelSets {
         }
     }
 
-    /// The sets of one of several streams in the same source.
+    /// The label sets of one of several streams in the same source.
     #[cfg(feature = "cli")]
     #[must_use]
-    pub fn of_stream(&self, stream: &str) -> Self {
+    pub fn for_stream(&self, stream: &str) -> Self {
         Self {
             base: self.base.with([("stream", stream)]),
             by_level: Default::default(),
@@ -58,9 +59,9 @@ impl LabelSets {
         }
     }
 
-    /// Adds the labels that the source's path gives, as far as the limits allow.
+    /// Adds labels derived from the source's path, as far as the limits allow.
     pub fn add_path_labels(&mut self, labels: &[(String, String)]) {
-        // A level that is found is one label more.
+        // Keep one for a detected level.
         let left = self.limit.labels_left(&self.base).saturating_sub(1);
         if labels.len() > left {
             self.limit.report_too_many_labels();
@@ -68,15 +69,15 @@ impl LabelSets {
         let labels = labels.iter().take(left);
         let pairs = labels.map(|(name, value)| (name.as_str(), value.as_str()));
         let with = Arc::new(self.base.with(pairs));
-        if *with != self.base && self.limit.admits(&with) {
+        if *with != self.base && self.limit.allows(&with) {
             self.base = Arc::unwrap_or_clone(with);
             self.by_level = Default::default();
             self.by_fields.clear();
         }
     }
 
-    /// The stream of entries of this level.
-    pub fn of_level(&mut self, level: Option<Level>) -> &Arc<Labels> {
+    /// The label set of entries with this level.
+    pub fn for_level(&mut self, level: Option<Level>) -> &Arc<Labels> {
         let slot = &mut self.by_level[level.map_or(0, |level| 1 + level as usize)];
         slot.get_or_insert_with(|| {
             Arc::new(match level {
@@ -91,15 +92,15 @@ impl LabelSets {
         &self.label_fields
     }
 
-    /// The stream of an entry of this level whose label fields have these values, in the order of
-    /// [`LabelSets::label_fields`], and which of them became labels. A field stays a field if Loki would
-    /// not accept its value, or if it would make one label or one stream too many.
-    pub fn of_values<'v>(
+    /// The label set of an entry with this level and these values of the label fields, in the order
+    /// of [`LabelSets::label_fields`], and the indices of those that became labels. A field stays a
+    /// field if Loki would not accept its value or if a label or stream limit would be exceeded.
+    pub fn for_fields<'v>(
         &mut self,
         level: Option<Level>,
         values: impl Iterator<Item = Option<&'v str>> + Clone,
     ) -> (Arc<Labels>, &[usize]) {
-        let by_level = Arc::clone(self.of_level(level));
+        let by_level = Arc::clone(self.for_level(level));
         let fit = values
             .map(|value| value.filter(|value| !value.is_empty() && check_value(value).is_ok()));
         let most = self.limit.max_labels();
@@ -114,7 +115,7 @@ impl LabelSets {
         for value in fit.clone() {
             found |= value.is_some();
             self.key.push_str(value.unwrap_or_default());
-            // No label value that passed the check holds this character: it parts the values.
+            // A valid label value cannot contain this character, so it separates the values.
             self.key.push(char::REPLACEMENT_CHARACTER);
         }
         if !found {
@@ -130,7 +131,8 @@ impl LabelSets {
         (Arc::clone(labels), chosen)
     }
 
-    /// The set with labels of these values, as far as they may be made, and which of them were.
+    /// Builds the label set, as far as the limits allow, and returns the indices of the fields
+    /// used. `None` if it would exceed the stream limit.
     fn make<'v>(
         &self,
         by_level: &Labels,
@@ -152,6 +154,6 @@ impl LabelSets {
             pairs.push((wanted.label.as_str(), value));
         }
         let labels = Arc::new(by_level.with(pairs));
-        (chosen.is_empty() || self.limit.admits(&labels)).then_some((labels, chosen))
+        (chosen.is_empty() || self.limit.allows(&labels)).then_some((labels, chosen))
     }
 }

@@ -30,9 +30,9 @@ pub fn send_exit_entry(
         first: true,
         end: 0,
     };
-    builder.line(line, now);
+    builder.push(line, now);
     builder.end();
-    builder.hand_in(&sender.without_waiting(), 0);
+    builder.flush(&sender.without_waiting(), 0);
 }
 
 /// How the exit entry is made: like one of a line, with the fields of its own before the others.

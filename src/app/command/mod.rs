@@ -21,11 +21,11 @@ use crate::input::command::{self, ChildProcess, Exit, SpawnError, reap_orphans};
 use crate::input::line_splitter::LineSplitter;
 use crate::input::pipe::{Pipe, is_hung_up, read_pipes};
 use crate::input::pipe_holders::pipe_holders;
-use crate::parse::timestamp::Pace;
+use crate::parse::timestamp::InputKind;
 use crate::process::clock;
 use crate::process::entry_builder::EntryBuilder;
 use crate::process::entry_sender::EntrySender;
-use crate::process::line_processor::{LineProcessor, reach};
+use crate::process::line_processor::{LineProcessor, max_line_read};
 use crate::process::line_time::LineTimes;
 use crate::process::throttle::Throttle;
 use crate::report::messages::{Message, Reporter};
@@ -103,12 +103,12 @@ fn spawn_waiter(tell: impl Fn(Event) + Send + 'static) -> Result<mpsc::Sender<Ch
 /// What makes entries of the lines of a stream.
 fn line_reading(config: &Config, stream: &str) -> (LineSplitter, LineProcessor) {
     let name = format!("the command's {stream}");
-    let times = LineTimes::new(&config.shape, Pace::Live, clock::now(), &name);
+    let times = LineTimes::new(&config.shape, InputKind::Live, clock::now(), &name);
     let builder = EntryBuilder::new(&config.shape, &[("stream", stream)], None).with_times(times);
     let processor = LineProcessor::new(&config.gather, builder);
     let limit_rate = config.settings.limit_rate;
-    let portion = limit_rate.map_or(usize::MAX, Throttle::portion);
-    let limit = reach(processor.room());
+    let portion = limit_rate.map_or(usize::MAX, Throttle::read_size);
+    let limit = max_line_read(processor.max_fragment());
     let splitter = LineSplitter::new(config.delimiter, limit).in_portions(portion);
     (splitter, processor)
 }

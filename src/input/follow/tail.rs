@@ -114,7 +114,7 @@ impl TailedFile {
             failed: None,
             processor: options.processor(path, Some(id)),
         };
-        tail.processor.begin_at(offset);
+        tail.processor.set_offset(offset);
         tail.remember()?;
         Ok(tail)
     }
@@ -144,7 +144,8 @@ impl TailedFile {
 
     /// Its stamp, if it was read to its end and nothing of it is held back.
     pub fn idle_stamp(&self) -> Option<FileStamp> {
-        self.seen.filter(|_| self.processor.due().is_none())
+        self.seen
+            .filter(|_| self.processor.next_deadline().is_none())
     }
 
     /// Whether a new fingerprint is due.
@@ -204,10 +205,10 @@ impl TailedFile {
         let stamp = FileStamp::of(meta);
         if self.seen == Some(stamp) {
             // LineSplitter that waited for others, or for a time, do so in bounds.
-            if self.processor.due().is_some_and(|due| due <= now) {
-                self.processor.pause();
+            if self.processor.next_deadline().is_some_and(|due| due <= now) {
+                self.processor.flush_pending();
             }
-            self.processor.hand_in(&options.intake, 0);
+            self.processor.flush(&options.intake, 0);
             return Ok(ReadResult::Idle);
         }
         if self.checked != Some(stamp) {
@@ -283,10 +284,10 @@ impl TailedFile {
             let mut reader = RangeReader::new(&mut self.file, self.offset, self.end);
             while lines.read(&mut reader)? > 0 {}
             while let Some(piece) = lines.next_piece() {
-                self.processor.line(piece, now);
+                self.processor.push(piece, now);
             }
             if let Some(piece) = lines.rest() {
-                self.processor.line(piece, now);
+                self.processor.push(piece, now);
             }
             (self.offset, self.mid_line) = (lines.offset(), true);
             self.remember()?;
@@ -298,19 +299,19 @@ impl TailedFile {
     /// Nothing more comes in this run: hands in what is held back.
     pub fn flush(&mut self, options: &SourceOptions, bytes: usize) {
         self.processor.end();
-        self.processor.hand_in(&options.intake, bytes);
+        self.processor.flush(&options.intake, bytes);
     }
 
     fn hand_in(&mut self, lines: &mut LineSplitter, options: &SourceOptions, now: Instant) {
         while let Some(piece) = lines.next_piece() {
-            self.processor.line(piece, now);
+            self.processor.push(piece, now);
             if self.processor.is_full() {
-                self.processor.hand_in(&options.intake, 0);
+                self.processor.flush(&options.intake, 0);
             }
         }
         let bytes = (lines.offset() - self.offset) as usize;
         (self.offset, self.mid_line) = (lines.offset(), lines.mid_line());
-        self.processor.hand_in(&options.intake, bytes);
+        self.processor.flush(&options.intake, bytes);
         if bytes > 0 {
             // If it fails, the next look does, too.
             let _ = self.remember();
@@ -437,7 +438,7 @@ impl TailedFile {
         lines.unread_last(nuls);
         self.hand_in(lines, options, now);
         if let Some(piece) = lines.rest() {
-            self.processor.line(piece, now);
+            self.processor.push(piece, now);
         }
         lines.go_on(next, false);
         (self.offset, self.mid_line) = (next, false);

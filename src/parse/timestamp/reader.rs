@@ -43,7 +43,7 @@ pub struct TimeOptions {
 
 /// Whether an input is read as it is written, or to its end at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
+pub enum InputKind {
     /// A pipe, a command or a followed file.
     Live,
     /// A file that is read to its end.
@@ -74,7 +74,7 @@ enum Order {
 pub struct TimeReader {
     options: Arc<TimeOptions>,
     calendar: Calendar,
-    pace: Pace,
+    input: InputKind,
     /// Now, or when the file was last written.
     reference: i64,
     source: Option<Source>,
@@ -97,11 +97,11 @@ struct Off {
 
 impl TimeReader {
     /// A reader that has read nothing. `reference` is the time, or when the file was last written.
-    pub fn new(options: &Arc<TimeOptions>, pace: Pace, reference: i64) -> Self {
+    pub fn new(options: &Arc<TimeOptions>, input: InputKind, reference: i64) -> Self {
         Self {
             options: Arc::clone(options),
             calendar: Calendar::new(&options.zone),
-            pace,
+            input,
             reference,
             source: None,
             order: None,
@@ -115,7 +115,7 @@ impl TimeReader {
 
     /// What the time is now, for an input that is read as it is written.
     pub fn set_now(&mut self, now: i64) {
-        if self.pace == Pace::Live {
+        if self.input == InputKind::Live {
             if (now - self.reference).abs() > HOUR {
                 self.calendar.forget();
             }
@@ -160,7 +160,7 @@ impl TimeReader {
             Some(time) => {
                 self.hits = self.hits.saturating_add(1);
                 self.misses = 0;
-                if self.pace == Pace::Live {
+                if self.input == InputKind::Live {
                     self.compare(time);
                 }
                 self.last = Some(time);
@@ -267,7 +267,7 @@ impl TimeReader {
             return Some(time);
         }
         let (form, found) = scan::find(line)?;
-        if form.kind == Kind::Clock && self.pace == Pace::File && self.source.is_none() {
+        if form.kind == Kind::Clock && self.input == InputKind::File && self.source.is_none() {
             return None;
         }
         let time = self.resolve(found.written);
@@ -315,7 +315,7 @@ impl TimeReader {
             Offset::Abbreviation(name) => self.calendar.abbreviated(moment, name),
             Offset::Missing => {
                 let (last, now) = (self.last, self.reference);
-                let live = self.pace == Pace::Live;
+                let live = self.input == InputKind::Live;
                 let choose = |first: i64, second: i64| {
                     if live && (now - first).abs().min((now - second).abs()) < DAY {
                         let is_second = (now - second).abs() < (now - first).abs();
@@ -402,7 +402,7 @@ impl TimeReader {
                 _ => None,
             }
         };
-        let live = self.pace == Pace::Live;
+        let live = self.input == InputKind::Live;
         let (order, time) = only(&|_| true)
             .or_else(|| only(&|time| time <= now + DAY))
             .or_else(|| only(&|time| live && (time - now).abs() <= DAY))?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::format::Format;
 use super::format_rfc3339;
-use super::reader::{Pace, TimeOptions, TimeReader};
+use super::reader::{InputKind, TimeOptions, TimeReader};
 use super::zone::Zone;
 
 /// When the files of these tests were last written: 2026-03-01T00:00:00Z.
@@ -22,8 +22,8 @@ fn options(zone: &str) -> Arc<TimeOptions> {
     })
 }
 
-fn reader(zone: &str, pace: Pace, reference: &str) -> TimeReader {
-    TimeReader::new(&options(zone), pace, ns(reference))
+fn reader(zone: &str, input: InputKind, reference: &str) -> TimeReader {
+    TimeReader::new(&options(zone), input, ns(reference))
 }
 
 fn shown(time: Option<i64>) -> String {
@@ -383,7 +383,7 @@ fn each_form_is_read_and_gives_its_time() {
     let wrong: Vec<String> = LINES
         .iter()
         .filter_map(|(line, expected)| {
-            let time = shown(reader("utc", Pace::File, WRITTEN).read_line(line));
+            let time = shown(reader("utc", InputKind::File, WRITTEN).read_line(line));
             (time != *expected).then(|| format!("{line}\n  is {time}, not {expected}"))
         })
         .collect();
@@ -393,7 +393,7 @@ fn each_form_is_read_and_gives_its_time() {
 #[test]
 fn a_form_is_kept_and_so_is_its_place() {
     for (line, expected) in LINES.iter().filter(|(_, expected)| *expected != "none") {
-        let mut reader = reader("utc", Pace::File, WRITTEN);
+        let mut reader = reader("utc", InputKind::File, WRITTEN);
         for turn in 0..5 {
             assert_eq!(
                 shown(reader.read_line(line)),
@@ -408,7 +408,7 @@ fn a_form_is_kept_and_so_is_its_place() {
 
 #[test]
 fn a_line_in_another_form_is_a_continuation_until_a_hundred_are() {
-    let mut reader = reader("utc", Pace::File, WRITTEN);
+    let mut reader = reader("utc", InputKind::File, WRITTEN);
     assert!(reader.read_line("2025-11-03 08:15:30 ready").is_some());
     for _ in 0..100 {
         assert_eq!(reader.read_line("Nov  3 08:15:31 cited"), None);
@@ -419,7 +419,7 @@ fn a_line_in_another_form_is_a_continuation_until_a_hundred_are() {
 
 #[test]
 fn a_header_that_cites_a_date_does_not_decide() {
-    let mut reader = reader("utc", Pace::File, WRITTEN);
+    let mut reader = reader("utc", InputKind::File, WRITTEN);
     reader.read_line("Log file created at: 2025/11/03 08:00:00");
     let line = "I1103 08:15:30.123456       1 main.go:7] ready";
     for _ in 0..3 {
@@ -429,17 +429,17 @@ fn a_header_that_cites_a_date_does_not_decide() {
 
 #[test]
 fn the_order_of_day_and_month_is_decided_once_for_all_lines() {
-    let mut reader = reader("utc", Pace::File, WRITTEN);
+    let mut reader = reader("utc", InputKind::File, WRITTEN);
     assert_eq!(reader.read_line("03/04/2025 08:00:00 a"), None);
     assert!(reader.read_line("03/14/2025 08:00:00 b").is_some());
     let time = reader.read_line("03/04/2025 08:00:00 a");
     assert_eq!(shown(time), "2025-03-04T08:00:00Z");
     assert_eq!(reader.read_line("14/03/2025 08:00:00 c"), None);
 
-    let mut live = super::tests::reader("utc", Pace::Live, "2026-03-04T09:00:00Z");
+    let mut live = super::tests::reader("utc", InputKind::Live, "2026-03-04T09:00:00Z");
     let time = live.read_line("03/04/2026 08:00:00 a");
     assert_eq!(shown(time), "2026-03-04T08:00:00Z");
-    let mut live = super::tests::reader("utc", Pace::Live, "2026-04-03T09:00:00Z");
+    let mut live = super::tests::reader("utc", InputKind::Live, "2026-04-03T09:00:00Z");
     let time = live.read_line("03/04/2026 08:00:00 a");
     assert_eq!(shown(time), "2026-04-03T08:00:00Z");
 }
@@ -447,7 +447,7 @@ fn the_order_of_day_and_month_is_decided_once_for_all_lines() {
 #[test]
 fn a_time_of_day_alone_is_on_the_day_nearest_to_now() {
     let read = |now: &str, lines: &[&str]| {
-        let mut reader = reader("utc", Pace::Live, now);
+        let mut reader = reader("utc", InputKind::Live, now);
         let times = lines.iter().map(|line| shown(reader.read_line(line)));
         times.collect::<Vec<_>>()
     };
@@ -466,12 +466,12 @@ fn a_time_of_day_alone_is_on_the_day_nearest_to_now() {
             "2026-02-28T23:59:59.999Z"
         ]
     );
-    let mut quiet = reader("utc", Pace::Live, "2026-03-01T01:00:00Z");
+    let mut quiet = reader("utc", InputKind::Live, "2026-03-01T01:00:00Z");
     quiet.read_line("01:00:00 a");
     quiet.set_now(ns("2026-03-03T02:00:00Z"));
     assert_eq!(shown(quiet.read_line("02:00:00 b")), "2026-03-03T02:00:00Z");
     assert_eq!(
-        reader("utc", Pace::File, WRITTEN).read_line("23:00:00 x"),
+        reader("utc", InputKind::File, WRITTEN).read_line("23:00:00 x"),
         None
     );
 }
@@ -524,7 +524,7 @@ fn an_abbreviation_counts_only_if_it_is_the_zones_own_at_that_time() {
         ("+05:45", "2025-11-03 08:15:30 x", "2025-11-03T02:30:30Z"),
         ("-3", "2025-11-03 08:15:30 x", "2025-11-03T11:15:30Z"),
     ] {
-        let time = reader(zone, Pace::File, WRITTEN).read_line(line);
+        let time = reader(zone, InputKind::File, WRITTEN).read_line(line);
         assert_eq!(shown(time), expected, "{zone}: {line}");
     }
 }
@@ -545,7 +545,7 @@ fn zones_that_are_none_are_explained() {
 fn around(zone: &str, change: &str) {
     let change = ns(change);
     let tz = jiff::tz::TimeZone::get(zone).unwrap();
-    let mut reader = reader(zone, Pace::File, WRITTEN);
+    let mut reader = reader(zone, InputKind::File, WRITTEN);
     let mut state = 7_u64;
     let (begin, end) = (
         change - 3 * 3600 * 1_000_000_000,
@@ -593,7 +593,7 @@ fn in_live_input_a_time_shown_twice_is_the_one_nearer_to_now() {
         ("2025-10-26T00:30:05Z", "2025-10-26T00:30:00Z"),
         ("2025-10-26T01:30:05Z", "2025-10-26T01:30:00Z"),
     ] {
-        let mut reader = reader("Europe/Berlin", Pace::Live, now);
+        let mut reader = reader("Europe/Berlin", InputKind::Live, now);
         assert_eq!(shown(reader.read_line("2025-10-26 02:30:00 x")), expected);
     }
 }
@@ -649,7 +649,7 @@ fn a_format_of_the_user_is_read_as_strptime_does() {
             zone: Zone::utc(),
             format: Some(Format::new(format).unwrap()),
         });
-        let mut reader = TimeReader::new(&options, Pace::File, ns(WRITTEN));
+        let mut reader = TimeReader::new(&options, InputKind::File, ns(WRITTEN));
         for _ in 0..2 {
             assert_eq!(shown(reader.read_line(line)), expected, "{format}: {line}");
         }
@@ -661,7 +661,7 @@ fn a_format_of_the_user_is_read_as_strptime_does() {
 
 #[test]
 fn ten_lines_off_by_the_same_quarter_hours_name_the_zone_that_fits() {
-    let mut live = reader("utc", Pace::Live, "2026-03-01T12:00:00Z");
+    let mut live = reader("utc", InputKind::Live, "2026-03-01T12:00:00Z");
     for n in 0..10 {
         assert_eq!(live.take_hint(), None, "line {n}");
         live.read_line(&format!("2026-03-01 14:00:0{n} x"));
@@ -677,7 +677,7 @@ fn ten_lines_off_by_the_same_quarter_hours_name_the_zone_that_fits() {
         "2026-03-01T14:00:01Z x",
         "2026-03-01 09:52:00 x",
     ] {
-        let mut live = reader("utc", Pace::Live, "2026-03-01T12:00:00Z");
+        let mut live = reader("utc", InputKind::Live, "2026-03-01T12:00:00Z");
         for _ in 0..20 {
             live.read_line(line);
         }
@@ -697,7 +697,7 @@ fn long_and_strange_lines_cost_no_more() {
         "\u{1b}[1m".repeat(50_000),
     ] {
         let begin = std::time::Instant::now();
-        let mut reader = reader("utc", Pace::File, WRITTEN);
+        let mut reader = reader("utc", InputKind::File, WRITTEN);
         for _ in 0..200 {
             assert_eq!(reader.read_line(&line), None);
         }
@@ -707,7 +707,7 @@ fn long_and_strange_lines_cost_no_more() {
 
 #[test]
 fn a_field_is_a_time_only_as_a_whole() {
-    let mut reader = reader("utc", Pace::File, WRITTEN);
+    let mut reader = reader("utc", InputKind::File, WRITTEN);
     for (value, expected) in [
         ("2025-11-03T08:15:30Z", "2025-11-03T08:15:30Z"),
         (" 1762157730.25 ", "2025-11-03T08:15:30.25Z"),
@@ -726,7 +726,7 @@ fn a_field_is_a_time_only_as_a_whole() {
 
 #[test]
 fn what_is_written_is_read_back() {
-    let mut reader = reader("utc", Pace::File, WRITTEN);
+    let mut reader = reader("utc", InputKind::File, WRITTEN);
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     for _ in 0..2_000 {
         state = state
@@ -755,7 +755,7 @@ fn any_line_is_read_without_harm() {
             .wrapping_add(1);
         (state >> 33) as usize % bound
     };
-    let mut reader = reader("Europe/Berlin", Pace::Live, WRITTEN);
+    let mut reader = reader("Europe/Berlin", InputKind::Live, WRITTEN);
     for _ in 0..200 {
         for (line, _) in LINES.iter().filter(|(line, _)| !line.is_empty()) {
             let mut line: Vec<char> = line.chars().collect();

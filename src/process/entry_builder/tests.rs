@@ -45,7 +45,7 @@ fn given(fields: &[(&str, &str)]) -> Vec<(String, String)> {
 fn shaped(shape: EntryOptions, lines: &[&[u8]]) -> Vec<String> {
     let mut shaper = EntryBuilder::new(&Arc::new(shape), &[], None);
     for bytes in lines {
-        shaper.line(
+        shaper.push(
             LineFragment {
                 bytes,
                 first: true,

@@ -1,6 +1,4 @@
-//! The envelopes that are known, and what each holds.
-//!
-//! Pure.
+//! Parses the supported kinds of envelope.
 
 use std::borrow::Cow;
 
@@ -10,12 +8,12 @@ use crate::parse::level::Level;
 use crate::parse::timestamp;
 use crate::process::line_envelope::Envelope;
 
-/// An envelope.
+/// A kind of envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Docker's json-file: `{"log":"text\n","stream":"stderr","time":"…Z"}`.
     Docker,
-    /// What Kubernetes' runtimes write: `2016-10-06T00:17:09.669794202Z stdout F text`.
+    /// Kubernetes' container runtimes: `2016-10-06T00:17:09.669794202Z stdout F text`.
     Cri,
     /// `journalctl -o json`.
     Journald,
@@ -24,22 +22,22 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them, in the order in which they are tried.
+    /// All kinds, in the order in which they are tried.
     pub const ALL: [Self; 4] = [Self::Docker, Self::Cri, Self::Journald, Self::Prefix];
 }
 
-/// A line out of its envelope.
+/// A line without its envelope.
 #[derive(Debug)]
 pub struct Opened<'a> {
-    /// The line.
+    /// Text of the line.
     pub text: Cow<'a, [u8]>,
-    /// What the envelope says.
+    /// The envelope's metadata.
     pub envelope: Envelope,
-    /// Whether the line goes on in the next one of its stream.
+    /// Whether the line continues in the next one of its stream.
     pub partial: bool,
 }
 
-/// Takes one kind of envelope off a line; None if the line has none of that kind.
+/// Removes an envelope of this kind from a line; `None` if the line has none.
 pub fn open(line: &[u8], kind: Kind) -> Option<Opened<'_>> {
     match kind {
         Kind::Docker => docker(line),
@@ -49,7 +47,7 @@ pub fn open(line: &[u8], kind: Kind) -> Option<Opened<'_>> {
     }
 }
 
-/// A line that is one JSON object, and begins and ends like one.
+/// Parses a line that is one JSON object.
 fn object(line: &[u8]) -> Option<serde_json::Map<String, Value>> {
     let line = line.trim_ascii();
     if line.first() != Some(&b'{') || line.last() != Some(&b'}') {
@@ -96,7 +94,7 @@ fn cri(line: &[u8]) -> Option<Opened<'_>> {
         return None;
     }
     let (tags, text) = word(rest).unwrap_or((rest, b""));
-    // Further tags follow after colons.
+    // More tags may follow after colons.
     let partial = match tags.split(|&byte| byte == b':').next()? {
         b"F" => false,
         b"P" => true,
@@ -114,13 +112,13 @@ fn cri(line: &[u8]) -> Option<Opened<'_>> {
     })
 }
 
-/// A text up to the first space, and what follows.
+/// Splits at the first space.
 fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let space = memchr::memchr(b' ', text)?;
     Some((&text[..space], &text[space + 1..]))
 }
 
-/// The members of an entry of the journal that become fields.
+/// The members of a journal entry that become fields.
 const JOURNAL_FIELDS: [&str; 4] = ["_SYSTEMD_UNIT", "SYSLOG_IDENTIFIER", "_PID", "_HOSTNAME"];
 
 fn journald(line: &[u8]) -> Option<Opened<'_>> {
@@ -137,7 +135,7 @@ fn journald(line: &[u8]) -> Option<Opened<'_>> {
     let text = match message {
         Value::String(text) => text.as_bytes().to_vec(),
         Value::Null => Vec::new(),
-        // What is not UTF-8 is written as numbers.
+        // Text that is not UTF-8 is written as an array of bytes.
         Value::Array(bytes) => bytes
             .iter()
             .map(|byte| byte.as_u64().and_then(|byte| u8::try_from(byte).ok()))

@@ -1,7 +1,7 @@
-//! Envelopes: what a container runtime or journald puts around each line (`--unwrap`).
+//! Removes the envelope that a container runtime or journald adds to each line (`--unwrap`).
 //!
-//! Pure, and told the time. Takes the envelope off, joins the parts of a line, and keeps the streams
-//! of one input apart.
+//! Also joins the parts of a split line, separately for each stream of the input. The caller passes
+//! the time.
 
 mod envelope;
 #[cfg(test)]
@@ -16,57 +16,57 @@ use crate::process::line_envelope::Envelope;
 
 /// How long the parts of a line wait for the next one in a live input.
 const PART_WAIT: Duration = Duration::from_secs(1);
-/// At most this many lines of other streams may come between two parts of a line.
+/// Maximum number of lines of other streams between two parts of a line.
 const LINES_BETWEEN: u32 = 1_000;
-/// In this many lines an envelope is looked for with `auto`.
-const UNDECIDED: u32 = 20;
+/// Number of lines in which `auto` looks for an envelope before it gives up.
+const AUTO_LINES: u32 = 20;
 
-/// Which envelope is taken off.
+/// Which envelope to remove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unwrap {
     /// None.
     Off,
-    /// The one that the first lines have.
+    /// The first kind that is found in the first lines.
     Auto,
     /// This one.
     Only(Kind),
 }
 
-/// A line whose envelope was taken off, or a part of one that is too long.
+/// An unwrapped line, or a fragment of one that is too long.
 pub struct Unwrapped<'a> {
-    /// The line; its end is never behind what is still held back.
+    /// The line. Its end offset does not go past any line that is still held back.
     pub fragment: LineFragment<'a>,
-    /// What the envelope says; None if there was none.
+    /// The envelope, if there was one.
     pub envelope: Option<&'a Envelope>,
-    /// The offset in the input before it.
+    /// The input offset of its start.
     pub start: u64,
     /// When its first part was read.
     pub since: Instant,
 }
 
-/// Takes envelopes off the lines of one input.
+/// Removes the envelopes of the lines of one input.
 #[derive(Debug)]
 pub struct Unwrapper {
     unwrap: Unwrap,
-    /// Where an envelope is looked for with `auto`, how many lines are left to look at.
-    undecided: u32,
-    room: usize,
+    /// With `auto`, the number of lines left in which to look for an envelope.
+    auto_lines_left: u32,
+    max_bytes: usize,
     /// Whether a prefix before JSON stays in the line.
     keeps_prefix: bool,
-    /// Lines that wait for their next part, one for each stream.
+    /// Incomplete lines, at most one per stream.
     partial: Vec<Partial>,
-    /// The offset in the input after the last fragment.
+    /// The input offset after the last fragment.
     end: u64,
 }
 
-/// The first parts of a line.
+/// The first parts of a split line.
 #[derive(Debug)]
 struct Partial {
     text: Vec<u8>,
     envelope: Envelope,
-    /// The offset in the input before the first part, …
+    /// The input offset of the first part.
     start: u64,
-    /// … and after the last one.
+    /// The input offset after the last part.
     end: u64,
     since: Instant,
     last: Instant,
@@ -74,25 +74,26 @@ struct Partial {
 }
 
 impl Unwrapper {
-    /// Takes this envelope off, and joins parts up to `room` bytes. What stands before JSON may stay
-    /// in the line.
-    pub fn new(unwrap: Unwrap, room: usize, keeps_prefix: bool) -> Self {
+    /// Creates an unwrapper that joins parts up to `max_bytes` bytes. If `keeps_prefix` is set, text
+    /// before JSON stays in the line.
+    pub fn new(unwrap: Unwrap, max_bytes: usize, keeps_prefix: bool) -> Self {
         Self {
             unwrap,
-            undecided: UNDECIDED,
-            room,
+            auto_lines_left: AUTO_LINES,
+            max_bytes,
             keeps_prefix,
             partial: Vec::new(),
             end: 0,
         }
     }
 
-    /// Reading begins at this offset.
-    pub fn begin_at(&mut self, offset: u64) {
+    /// Sets the offset at which reading starts.
+    pub fn set_offset(&mut self, offset: u64) {
         self.end = offset;
     }
 
-    /// Takes a line, or a part of one, that was read now, and hands out the lines that are whole.
+    /// Unwraps a line, or a fragment of one, that was read at `now`, and emits all lines that are
+    /// now complete.
     pub fn push(
         &mut self,
         fragment: LineFragment<'_>,
@@ -170,10 +171,10 @@ impl Unwrapper {
             return;
         };
         let own = &mut self.partial[at];
-        if own.text.len() + text.len() > self.room {
-            // What never ends is cut like any line.
+        if own.text.len() + text.len() > self.max_bytes {
+            // A line that grows too long is cut like any other.
             let mut full = std::mem::take(&mut own.text);
-            let free = self.room.saturating_sub(full.len());
+            let free = self.max_bytes.saturating_sub(full.len());
             let cut = char_boundary(text, free);
             full.extend_from_slice(&text[..cut]);
             own.text.extend_from_slice(&text[cut..]);
@@ -197,11 +198,11 @@ impl Unwrapper {
         (own.end, own.last, own.between) = (end, now, 0);
         if !is_partial {
             let whole = self.partial.remove(at);
-            self.hand_out(&whole, out);
+            self.emit(&whole, out);
         }
     }
 
-    fn hand_out(&self, whole: &Partial, out: &mut impl FnMut(Unwrapped<'_>)) {
+    fn emit(&self, whole: &Partial, out: &mut impl FnMut(Unwrapped<'_>)) {
         let fragment = LineFragment {
             bytes: &whole.text,
             first: true,
@@ -215,19 +216,19 @@ impl Unwrapper {
         });
     }
 
-    /// The offset up to which nothing is held back.
+    /// The offset up to which no line is held back.
     fn safe_end(&self, end: u64) -> u64 {
         let held = self.partial.iter().map(|partial| partial.start);
         held.min().map_or(end, |start| start.min(end))
     }
 
-    /// When what is held back has waited long enough.
-    pub fn due(&self) -> Option<Instant> {
+    /// The time at which held parts have waited long enough.
+    pub fn deadline(&self) -> Option<Instant> {
         let last = self.partial.iter().map(|partial| partial.last);
         last.min().map(|last| last + PART_WAIT)
     }
 
-    /// Hands out what is held back: a pause or the end of input ended it.
+    /// Emits all held parts, after a pause or at the end of the input.
     pub fn close(&mut self, mut out: impl FnMut(Unwrapped<'_>)) {
         self.close_where(|_| true, &mut out);
     }
@@ -239,11 +240,11 @@ impl Unwrapper {
     ) {
         while let Some(at) = self.partial.iter().position(&ends) {
             let whole = self.partial.remove(at);
-            self.hand_out(&whole, out);
+            self.emit(&whole, out);
         }
     }
 
-    /// A line behind a prefix, which stays in the line or becomes a field.
+    /// Handles the prefix of a JSON line: it stays in the line or becomes a field.
     fn with_prefix<'a>(&self, mut opened: Opened<'a>, line: &'a [u8]) -> Opened<'a> {
         if self.keeps_prefix {
             opened.text = line.into();
@@ -266,8 +267,8 @@ impl Unwrapper {
                     .into_iter()
                     .find_map(|kind| Some((kind, open(line, kind)?)));
                 let Some((kind, opened)) = found else {
-                    self.undecided -= 1;
-                    if self.undecided == 0 {
+                    self.auto_lines_left -= 1;
+                    if self.auto_lines_left == 0 {
                         self.unwrap = Unwrap::Off;
                     }
                     return None;
@@ -279,7 +280,7 @@ impl Unwrapper {
     }
 }
 
-/// The largest place up to `limit` that is not inside a UTF-8 character.
+/// The largest offset up to `limit` that is on a UTF-8 character boundary.
 fn char_boundary(bytes: &[u8], limit: usize) -> usize {
     let limit = limit.min(bytes.len());
     let is_inside = |at: usize| bytes.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
