@@ -1,5 +1,7 @@
-//! Entries changed to fit the limits that Loki named: long lines cut, metadata moved into the line.
-//! Pure, and a function of entry and limits only, so that the same entry always becomes the same.
+//! Changes entries to fit the limits that Loki named: long lines are cut, and metadata is moved into
+//! the line.
+//!
+//! The result depends on the entry and the limits only, so that a retry sends the same.
 
 use std::collections::HashSet;
 
@@ -21,18 +23,18 @@ pub struct NamedLimits {
 /// A part of an entry that was changed to fit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Part {
-    /// Its time, in nanoseconds since 1970.
+    /// The time, in nanoseconds since 1970.
     pub time: i64,
-    /// Its line.
+    /// The line.
     pub line: String,
-    /// Its metadata as a JSON object, or nothing.
+    /// The metadata as a JSON object, or an empty string.
     pub metadata: String,
-    /// Whether it is the last part of its entry.
+    /// Whether this is the last part of the entry.
     pub is_end: bool,
 }
 
 impl Part {
-    /// An entry that needs no change.
+    /// A part that is a whole, unchanged entry.
     pub fn whole(entry: &Entry<'_>) -> Self {
         Self {
             time: entry.time,
@@ -42,7 +44,7 @@ impl Part {
         }
     }
 
-    /// It as any other entry.
+    /// This part as an entry of its own.
     pub fn entry(&self) -> Entry<'_> {
         Entry {
             time: self.time,
@@ -58,16 +60,16 @@ impl NamedLimits {
         *self == Self::default()
     }
 
-    /// Takes over what is named anew: the latest word counts.
+    /// Adds limits that a later answer names, which replace earlier ones.
     pub fn update(&mut self, named: Self) {
         self.line = named.line.or(self.line);
         self.metadata = named.metadata.or(self.metadata);
         self.fields = named.fields.or(self.fields);
     }
 
-    /// The limit that an entry exceeds, the first in Loki's order.
+    /// The first limit, in Loki's order, that an entry exceeds.
     pub fn exceeded_by(&self, entry: &SentEntry) -> Option<Reason> {
-        // Zero is no limit.
+        // To Loki, zero means no limit.
         let over = |limit: Option<usize>, size| limit.is_some_and(|most| most > 0 && size > most);
         if over(self.line, entry.line) {
             Some(Reason::LineTooLong)
@@ -81,9 +83,9 @@ impl NamedLimits {
     }
 }
 
-/// The parts that an entry becomes: the metadata goes to the end of the line where it exceeds a
-/// limit, and a line that is too long is cut between characters. Each part has the time of the entry
-/// and one nanosecond more than the part before.
+/// Changes an entry to fit: metadata that exceeds a limit is moved to the end of the line, and a line
+/// that is too long is cut between characters. The first part has the time of the entry, each further
+/// one a nanosecond more.
 pub fn fit(entry: &Entry<'_>, sent: &SentEntry, limits: &NamedLimits) -> Vec<Part> {
     let without_line = NamedLimits {
         line: None,
@@ -112,13 +114,13 @@ pub fn fit(entry: &Entry<'_>, sent: &SentEntry, limits: &NamedLimits) -> Vec<Par
     }
 }
 
-/// The length of the first part of a text: whole characters, one at least.
+/// The length of the first part of a text: whole characters, at least one.
 fn cut(text: &str, most: usize) -> usize {
     let first = text.chars().next().map_or(0, char::len_utf8);
     text.floor_char_boundary(most).max(first)
 }
 
-/// The line with the fields of the metadata after it, as `--layout line` writes them.
+/// The line with the metadata appended as fields, as `--layout line` writes them.
 fn with_fields(entry: &Entry<'_>) -> String {
     let fields: serde_json::Map<String, serde_json::Value> =
         serde_json::from_str(entry.metadata).unwrap_or_default();
@@ -132,8 +134,9 @@ fn with_fields(entry: &Entry<'_>) -> String {
     line
 }
 
-/// Puts the parts of changed entries among the others of a request, by time. A part that equals
-/// another entry in time and text would be taken for the same: it gets the next free nanosecond.
+/// Merges the parts of changed entries with the other entries of a request, by time. Loki would take
+/// a part that equals another entry in time and text for a duplicate, so it gets the next free
+/// nanosecond.
 pub fn merge(others: Vec<Part>, changed: Vec<Part>) -> Vec<Part> {
     let key = |part: &Part| (part.time, part.line.clone(), part.metadata.clone());
     let mut used: HashSet<_> = others.iter().map(key).collect();

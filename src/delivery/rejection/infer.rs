@@ -1,7 +1,5 @@
-//! The search for what the distributor refused behind an ingester's answer, which does not tell.
-//!
-//! Knows Loki's default rules and what the order of a list proves. Must not know texts. Where this
-//! can be wrong stands in [`super`].
+//! Finds the entries that the distributor refused when only the ingester's answer came back, which
+//! does not mention them. [`super`] lists where this can be wrong.
 
 use crate::delivery::rejection::loki_messages::{Answer, Listed};
 use crate::delivery::rejection::rules::LokiLimits;
@@ -9,22 +7,22 @@ use crate::delivery::rejection::{
     Context, MAX_LINE, MAX_METADATA, MAX_METADATA_COUNT, Reason, SKEW, SentEntry, start,
 };
 
-/// The search for what the distributor refused behind an ingester's answer.
+/// The search for entries that the distributor refused without being heard.
 pub(super) struct Unseen<'a> {
     entries: &'a [SentEntry],
-    /// How many there are.
+    /// Number of entries to find.
     count: usize,
-    /// All entries, the oldest first.
+    /// Indices of all entries, oldest first.
     by_time: Vec<usize>,
-    /// Entries that the ingester names, so not among them.
+    /// Entries that reached the ingester, since it lists them.
     listed: Vec<bool>,
-    /// Entries that are certainly among them.
+    /// Entries that certainly did not reach it.
     proven: Vec<bool>,
 }
 
-/// The size rules that a guess leaves out, one bit each; the first try leaves out none.
+/// The size rules that each guess ignores, one bit per rule; the first guess ignores none.
 const LIFTED: [u8; 9] = [0, 1, 2, 4, 3, 5, 6, 7, DISALLOWED];
-/// No rule is left out, and the tenant may not send metadata.
+/// No rule is ignored, and the tenant may not send metadata.
 const DISALLOWED: u8 = 8;
 
 impl<'a> Unseen<'a> {
@@ -47,7 +45,8 @@ impl<'a> Unseen<'a> {
         }
     }
 
-    /// Their fates, and whether the default limits or proof explain every one.
+    /// For each entry the reason if the distributor refused it, and whether the default limits or
+    /// proof explain every one.
     pub(super) fn find(&self, hints: &Context) -> (Vec<Option<Reason>>, bool) {
         let mut guess = None;
         for lifted in LIFTED {
@@ -63,8 +62,8 @@ impl<'a> Unseen<'a> {
             let Some(rest) = self.count.checked_sub(sized.iter().flatten().count()) else {
                 continue;
             };
-            // What the size rules leave is for the two ends of time, first as the default
-            // limits have it at the newest end, then at the oldest, then all at the oldest.
+            // The rest must be too old or too new: first with the default limit for new entries,
+            // then with that for old ones, then all of them too old.
             let open = || {
                 self.by_time
                     .iter()
@@ -74,27 +73,27 @@ impl<'a> Unseen<'a> {
             let old = open().filter(|&time| limits.is_old(time)).count().min(rest);
             let new = open().filter(|&time| limits.is_new(time)).count().min(rest);
             for (old, new) in [(rest - new, new), (old, rest - old), (rest, 0)] {
-                let Some(fates) = self.choose(&sized, old, new, &limits) else {
+                let Some(reasons) = self.choose(&sized, old, new, &limits) else {
                     continue;
                 };
-                if lifted == 0 && self.explained(&fates, &sized, &limits) {
-                    return (fates, true);
+                if lifted == 0 && self.explained(&reasons, &sized, &limits) {
+                    return (reasons, true);
                 }
-                guess.get_or_insert(fates);
+                guess.get_or_insert(reasons);
             }
         }
         (guess.unwrap_or_else(|| self.oldest(hints)), false)
     }
 
     fn sized(&self, limits: &LokiLimits) -> Vec<Option<Reason>> {
-        let fates = self.entries.iter().zip(&self.listed);
-        fates
+        let reasons = self.entries.iter().zip(&self.listed);
+        reasons
             .map(|(entry, &listed)| limits.refuse_size(entry).filter(|_| !listed))
             .collect()
     }
 
-    /// The `old` oldest and the `new` newest on top of what broke a size rule; `None` when the
-    /// ingester's list speaks against it.
+    /// Marks the `old` oldest and the `new` newest entries in addition to those that break a size
+    /// rule. Returns `None` if the ingester's list contradicts that.
     fn choose(
         &self,
         sized: &[Option<Reason>],
@@ -114,54 +113,55 @@ impl<'a> Unseen<'a> {
             .len()
             .checked_sub(new)
             .map(|from| &open[old + from..])?;
-        let mut fates = sized.to_vec();
+        let mut reasons = sized.to_vec();
         for (chosen, reason) in [(aged, Reason::TooOld), (fresh, Reason::TooNew)] {
             for &i in chosen {
                 if self.listed[i] {
                     return None;
                 }
-                fates[i] = Some(reason);
+                reasons[i] = Some(reason);
             }
         }
-        // Age is looked at before sizes: an entry that breaks both rules counts as old, unless
-        // an even older one is among the survivors.
+        // Loki checks age before size: an entry that breaks both rules counts as old, unless an
+        // even older one was accepted.
         let edge = aged.last().map(|&i| self.entries[i].time);
         let dawn = fresh.first().map(|&i| self.entries[i].time);
         let times = self.entries.iter().map(|entry| entry.time);
-        let reached = times.zip(&fates).filter(|(_, fate)| fate.is_none());
+        let reached = times.zip(&reasons).filter(|(_, reason)| reason.is_none());
         let (first, last) = reached.fold((i64::MAX, i64::MIN), |(first, last), (time, _)| {
             (first.min(time), last.max(time))
         });
-        for (fate, &SentEntry { time, .. }) in fates.iter_mut().zip(self.entries) {
-            if fate.is_none() {
+        for (reason, &SentEntry { time, .. }) in reasons.iter_mut().zip(self.entries) {
+            if reason.is_none() {
                 continue;
             }
             let old = limits.is_old(time) && time < first;
             let new = limits.is_new(time) && time > last;
             if old || edge.is_some_and(|edge| time <= edge) {
-                *fate = Some(Reason::TooOld);
+                *reason = Some(Reason::TooOld);
             } else if new || dawn.is_some_and(|dawn| time >= dawn) {
-                *fate = Some(Reason::TooNew);
+                *reason = Some(Reason::TooNew);
             }
         }
         let proven = self
             .proven
             .iter()
-            .zip(&fates)
-            .all(|(&proven, fate)| fate.is_some() || !proven);
-        proven.then_some(fates)
+            .zip(&reasons)
+            .all(|(&proven, reason)| reason.is_some() || !proven);
+        proven.then_some(reasons)
     }
 
-    /// Every entry's fate follows from the default limits, from proof, or from clocks apart.
+    /// Whether the default limits, a difference between the clocks, or proof explain the result
+    /// for every entry.
     fn explained(
         &self,
-        fates: &[Option<Reason>],
+        reasons: &[Option<Reason>],
         sized: &[Option<Reason>],
         limits: &LokiLimits,
     ) -> bool {
-        (0..fates.len()).all(|i| {
+        (0..reasons.len()).all(|i| {
             let time = self.entries[i].time;
-            if fates[i].is_some() {
+            if reasons[i].is_some() {
                 sized[i].is_some()
                     || self.proven[i]
                     || limits.is_old(time.saturating_sub(SKEW))
@@ -174,7 +174,7 @@ impl<'a> Unseen<'a> {
         })
     }
 
-    /// No rule gives this count: what is proven, then the oldest that are not listed.
+    /// The result if no rule gives this count: proven entries, then the oldest that are not listed.
     fn oldest(&self, hints: &Context) -> Vec<Option<Reason>> {
         let limits = LokiLimits::stated(&[], hints);
         let proven = self.by_time.iter().filter(|&&i| self.proven[i]);
@@ -182,15 +182,15 @@ impl<'a> Unseen<'a> {
             .by_time
             .iter()
             .filter(|&&i| !self.proven[i] && !self.listed[i]);
-        let mut fates = vec![None; self.entries.len()];
+        let mut reasons = vec![None; self.entries.len()];
         for &i in proven.chain(others).take(self.count) {
-            fates[i] = Some(limits.refuse(&self.entries[i]).unwrap_or(Reason::TooOld));
+            reasons[i] = Some(limits.refuse(&self.entries[i]).unwrap_or(Reason::TooOld));
         }
-        fates
+        reasons
     }
 }
 
-/// The entries that would be in an ingester's list had they reached it, and are not.
+/// Marks the entries that the ingester would have listed if they had reached it.
 fn proven(answer: &Answer, ignored: usize, entries: &[SentEntry]) -> Vec<bool> {
     let mut proven = vec![false; entries.len()];
     let behind = |one: &&Listed| one.reason == Reason::TooFarBehind;
@@ -202,8 +202,8 @@ fn proven(answer: &Answer, ignored: usize, entries: &[SentEntry]) -> Vec<bool> {
         proven[..before].fill(true);
         return proven;
     }
-    // Out of order: the limit only ever rises, so what stands below a listed entry and is older
-    // than that entry's limit was ignored too, and would be listed if the list goes that far.
+    // Not sorted: the limit never falls, so an entry after a listed one that is older than its limit
+    // was ignored too, and would be listed if the list is long enough.
     let complete = answer.listed.len() >= ignored;
     let mut pending = Vec::new();
     let (mut next, mut limit) = (0, None::<i64>);

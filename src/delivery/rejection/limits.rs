@@ -1,6 +1,4 @@
-//! What a 429 limits, and which answers say that a request is too large.
-//!
-//! Knows the wording of Loki's limits. Must not know entries, or how long to wait.
+//! Parses Loki's limits out of its answers: what a 429 limits, and whether a request is too large.
 
 /// What a 429 limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,25 +8,23 @@
 )]
 pub enum Limit {
     /// The tenant's rate at one distributor. Nothing of the request was stored. The text does
-    /// not name the burst; a request above it is never taken.
+    /// not name the burst; a request above it is never accepted.
     Throttle {
-        /// Bytes a second, lines and metadata.
+        /// Bytes per second, of lines and metadata.
         limit: u64,
-        /// The request's bytes as Loki counts them, if the text says.
-        request: Option<u64>,
     },
-    /// One stream's rate at an ingester.
+    /// The rate of one stream at an ingester.
     StreamRate {
-        /// Bytes a second, lines and metadata.
+        /// Bytes per second, of lines and metadata.
         limit: u64,
     },
-    /// The tenant's number of active streams; places become free after half an hour of idling.
+    /// The tenant's number of active streams; a stream stops counting after half an hour of silence.
     StreamLimit,
-    /// Some other limit, or a proxy's.
+    /// Any other limit, such as a proxy's.
     Other,
 }
 
-/// How an ingester's message on one stream's rate begins (`ErrStreamRateLimit`).
+/// The beginning of an ingester's message about the rate of one stream (`ErrStreamRateLimit`).
 pub(super) const STREAM_RATE: &str = "Per stream rate limit exceeded (limit: ";
 
 /// The limit on the labels of a stream, if the text of a 400 names it: `… has 16 label names; limit 15`.
@@ -39,7 +35,7 @@ pub fn label_limit(text: &str) -> Option<usize> {
     rest[..digits].parse().ok().filter(|limit| *limit > 0)
 }
 
-/// Reads the text of a 429.
+/// Parses the text of a 429.
 #[must_use]
 pub fn limit(text: &str) -> Limit {
     // Up to Loki 2.9 the first letter was a capital.
@@ -48,20 +44,15 @@ pub fn limit(text: &str) -> Limit {
             .is_some_and(|head| head.eq_ignore_ascii_case(start))
     };
     if starts("ingestion rate limit exceeded for user ") {
-        // Several buckets may be named; the tightest rules. A tenant's or policy's name cannot
-        // look like a limit, for it would need to be followed by ` bytes/sec)`.
+        // Several buckets may be named; the tightest one counts. The name of a tenant or policy
+        // cannot be mistaken for a limit, which is always followed by ` bytes/sec)`.
         let named = text.split("(limit: ").skip(1).filter_map(|part| {
             let (limit, rest) = number::<u64>(part)?;
-            let rest = rest.strip_prefix(" bytes/sec)")?;
-            let request = rest
-                .split_once("totaling ")
-                .and_then(|(_, rest)| number(rest.trim_start_matches('\'')));
-            Some((limit, request.map(|(bytes, _)| bytes)))
+            rest.starts_with(" bytes/sec)").then_some(limit)
         });
-        return match named.min_by_key(|&(limit, _)| limit) {
-            Some((limit, request)) => Limit::Throttle { limit, request },
-            None => Limit::Other,
-        };
+        return named
+            .min()
+            .map_or(Limit::Other, |limit| Limit::Throttle { limit });
     }
     if starts("maximum active stream limit exceeded") {
         return Limit::StreamLimit;
@@ -76,16 +67,16 @@ pub fn limit(text: &str) -> Limit {
     rate.map_or(Limit::Other, |limit| Limit::StreamRate { limit })
 }
 
-/// The request is too large for this Loki however often it is sent: split it.
+/// Whether the request is too large, however often it is sent, and must be split.
 ///
-/// A 413 comes from Loki's own limit or a gateway's, the 500 from the 4 MiB that an ingester
-/// takes in one message (gRPC's own text).
+/// A 413 comes from a limit of Loki's or of a gateway's. The 500 comes from gRPC: an ingester
+/// accepts messages of up to 4 MiB.
 #[must_use]
 pub fn too_large(status: u16, text: &str) -> bool {
     status == 413 || (status == 500 && text.contains("message larger than max"))
 }
 
-/// Reads `3MB/sec`, whole multiples of powers of 1024 (`github.com/c2h5oh/datasize`).
+/// Parses `3MB/sec`, a whole multiple of a power of 1024 (`github.com/c2h5oh/datasize`).
 fn byte_size(text: &str) -> Option<u64> {
     let (value, rest) = number::<u64>(text)?;
     let (unit, _) = rest.split_once("/sec)")?;
@@ -95,7 +86,7 @@ fn byte_size(text: &str) -> Option<u64> {
     value.checked_mul(1 << (10 * power))
 }
 
-/// A number at the beginning of a text, and what stands behind it.
+/// Parses a number at the beginning of a text; also returns the text after it.
 pub(super) fn number<T: std::str::FromStr>(text: &str) -> Option<(T, &str)> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     Some((text[..digits].parse().ok()?, &text[digits..]))
@@ -109,16 +100,13 @@ mod tests {
     #[test]
     fn limits_are_read_from_a_429() {
         let advice = "reduce log volume or contact your Loki administrator to see if the limit can be increased";
-        let rate = |limit, request| Limit::Throttle {
-            limit,
-            request: Some(request),
-        };
+        let rate = |limit| Limit::Throttle { limit };
         for (text, want) in [
-            (format!("ingestion rate limit exceeded for user fake (limit: 4194304 bytes/sec) while attempting to ingest '10' lines totaling '1048576' bytes, {advice}\n"), rate(4 << 20, 1 << 20)),
-            (format!("Ingestion rate limit exceeded for user fake (limit: 4194304 bytes/sec) while attempting to ingest '10' lines totaling '7000000' bytes, {advice}"), rate(4 << 20, 7_000_000)),
-            (format!("ingestion rate limit exceeded for user fake, policy (limit: 5 (limit: 100 bytes/sec) while attempting to ingest '1' lines totaling '50' bytes, {advice}"), rate(100, 50)),
-            ("ingestion rate limit exceeded for user fake across multiple buckets: the tenant default (limit: 900 bytes/sec) ingesting 1 lines totaling 30 bytes; policy \"p\" (limit: 100 bytes/sec) ingesting 2 lines totaling 40 bytes; reduce log volume or contact your Loki administrator to see if the limits can be increased".into(), rate(100, 40)),
-            ("ingestion rate limit exceeded for user fake (limit: 4194304 bytes/sec) while att".into(), Limit::Throttle { limit: 4 << 20, request: None }),
+            (format!("ingestion rate limit exceeded for user fake (limit: 4194304 bytes/sec) while attempting to ingest '10' lines totaling '1048576' bytes, {advice}\n"), rate(4 << 20)),
+            (format!("Ingestion rate limit exceeded for user fake (limit: 4194304 bytes/sec) while attempting to ingest '10' lines totaling '7000000' bytes, {advice}"), rate(4 << 20)),
+            (format!("ingestion rate limit exceeded for user fake, policy (limit: 5 (limit: 100 bytes/sec) while attempting to ingest '1' lines totaling '50' bytes, {advice}"), rate(100)),
+            ("ingestion rate limit exceeded for user fake across multiple buckets: the tenant default (limit: 900 bytes/sec) ingesting 1 lines totaling 30 bytes; policy \"p\" (limit: 100 bytes/sec) ingesting 2 lines totaling 40 bytes; reduce log volume or contact your Loki administrator to see if the limits can be increased".into(), rate(100)),
+            ("ingestion rate limit exceeded for user fake (limit: 4194304 bytes/sec) while att".into(), rate(4 << 20)),
             ("maximum active stream limit exceeded when trying to create stream {a=\"b\"}, reduce the number of active streams (reduce labels or reduce label values), or contact your Loki administrator to see if the limit can be increased, user: 'fake'".into(), Limit::StreamLimit),
             ("Maximum active stream limit exceeded, reduce the number of active streams".into(), Limit::StreamLimit),
             ("entry with timestamp 2026-08-22 20:45:11 +0000 UTC ignored, reason: 'Per stream rate limit exceeded (limit: 1536KB/sec) while attempting to ingest for stream '{a=\"b\"}' totaling 20B, consider".into(), Limit::StreamRate { limit: 1536 << 10 }),

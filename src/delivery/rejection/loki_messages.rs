@@ -1,20 +1,19 @@
-//! Loki's texts, read: what a 400 of the distributor or of an ingester states.
+//! Parses the text of a 400 from Loki's distributor or from an ingester.
 //!
-//! Knows the wording, and what the times and counts in a text are. Must not know which entries are
-//! meant: that is the verdict's.
+//! Which entries of the request are meant is found out in [`super::matching`].
 
 use jiff::Timestamp;
 
 use crate::delivery::rejection::limits::{STREAM_RATE, number};
 use crate::delivery::rejection::{Context, Reason, SECOND, SentEntry, WINDOW, start};
 
-/// One message of the distributor and how many entries got it.
+/// A message of the distributor and the number of entries it applies to.
 pub(super) struct Group {
     pub(super) count: usize,
     pub(super) rule: Rule,
 }
 
-/// What one message says of the entries that got it. Times are in whole seconds since 1970.
+/// A rule that entries broke, with the values in the message. Times are in whole seconds since 1970.
 #[derive(Clone, Copy)]
 pub(super) enum Rule {
     Old { second: i64, limit: i64 },
@@ -26,7 +25,7 @@ pub(super) enum Rule {
 }
 
 impl Rule {
-    /// The place among Loki's checks (`ValidateEntry`); within the old ones, the oldest first.
+    /// The position among Loki's checks (`ValidateEntry`).
     pub(super) const fn order(&self) -> u8 {
         match self {
             Self::Old { .. } => 0,
@@ -50,8 +49,8 @@ impl Rule {
     }
 }
 
-/// Reads `[N errors like: ]message[; …]`. `None` when a message is none of the entry rules; in
-/// a cut text, the broken last one is left out.
+/// Parses `[N errors like: ]message[; …]`. Returns `None` if a message is not about one of the rules
+/// for entries; if the text was cut, an incomplete last message is ignored.
 pub(super) fn distributor_answer(text: &str, cut: bool) -> Option<Vec<Group>> {
     let mut groups = Vec::new();
     let mut rest = text;
@@ -72,7 +71,7 @@ pub(super) fn distributor_answer(text: &str, cut: bool) -> Option<Vec<Group>> {
 }
 
 impl Rule {
-    /// Its message ends in a value, so the end of a cut text may be in the middle of it.
+    /// Whether its message ends in a value, which a cut text may contain only in part.
     const fn ends_open(&self) -> bool {
         matches!(self, Self::Old { .. } | Self::New { .. })
     }
@@ -89,9 +88,9 @@ fn counted(text: &str) -> (usize, &str) {
     }
 }
 
-/// Reads one message; also returns what stands behind it.
+/// Parses one message; also returns the text after it.
 fn rule(text: &str) -> Option<(Rule, &str)> {
-    // The advice behind the last value has no `; ` in it (pkg/validation/validate.go).
+    // The advice after the last value contains no `; ` (pkg/validation/validate.go).
     let advice = |rest: &str| rest.find("; ").unwrap_or(rest.len());
     if let Some(rest) = text.strip_prefix("entry for stream '") {
         let rest = skip_labels(rest)?.strip_prefix("' has timestamp too ")?;
@@ -127,7 +126,7 @@ fn rule(text: &str) -> Option<(Rule, &str)> {
     Some((Rule::Many { fields, limit }, &rest[advice(rest)..]))
 }
 
-/// The labels broke a rule: the stream, and with it the request, was dropped whole
+/// Whether the labels broke a rule: then the stream, and with it the whole request, was refused
 /// (`ValidateLabels`, `missingEnforcedLabels`).
 pub(super) fn labels_refused(text: &str) -> bool {
     let after = |start: &str| text.strip_prefix(start).and_then(skip_labels);
@@ -150,20 +149,20 @@ pub(super) fn labels_refused(text: &str) -> bool {
         || text.starts_with("missing required labels '")
 }
 
-/// What an ingester says of the entries it ignored (`errorForFailedEntries`).
+/// An ingester's answer about the entries it ignored (`errorForFailedEntries`).
 pub(super) struct Answer {
-    /// The first of them (ten, `max_returned_stream_errors`), in the request's order.
+    /// The first ignored entries (ten, `max_returned_stream_errors`), in the order of the request.
     pub(super) listed: Vec<Listed>,
-    /// `total ignored: X out of Y`.
+    /// X and Y of `total ignored: X out of Y`.
     pub(super) total: Option<(usize, usize)>,
-    /// The counts are certainly not those of one shard of the stream.
+    /// Whether the counts are certainly those of the whole stream, not of one shard.
     pub(super) whole: bool,
 }
 
 pub(super) struct Listed {
     pub(super) time: i64,
     pub(super) reason: Reason,
-    /// The oldest time that was acceptable at this entry, cut to the second.
+    /// The oldest time that was acceptable for this entry, cut to the second.
     pub(super) limit: Option<i64>,
 }
 
@@ -178,8 +177,8 @@ impl Answer {
             .all(|one| one.reason == Reason::TooFarBehind)
     }
 
-    /// The ingester's window in seconds: the default unless the listed limits tell another.
-    /// `None` when they only tell that it is wider: the request then moves no limit itself.
+    /// The ingester's window in seconds: the default unless the listed limits prove another.
+    /// `None` if they only prove that it is wider; entries of the request then move no limit.
     pub(super) fn window(
         &self,
         arrived: &[usize],
@@ -202,7 +201,7 @@ impl Answer {
                 .is_some_and(|start| start.limit < one.limit)
                 && first.is_some()
             {
-                // It rose, so it comes from an entry above; windows are whole seconds.
+                // The limit rose, so an entry above moved it; windows are whole seconds.
                 return Some((above.saturating_sub(start(limit))).div_euclid(SECOND));
             }
             wider |= above.saturating_sub(WINDOW * SECOND) >= start(limit + 1);
@@ -210,7 +209,7 @@ impl Answer {
         (!wider).then_some(WINDOW)
     }
 
-    /// Entries before this time (ns) count as ignored where no count helps.
+    /// The time (ns) before which entries count as ignored if the count is unknown.
     pub(super) fn limit(&self, hints: &Context, window: Option<i64>) -> i64 {
         let Some(second) = self.listed.iter().filter_map(|one| one.limit).min() else {
             return i64::MIN;
@@ -219,20 +218,20 @@ impl Answer {
             .newest_before
             .zip(window)
             .map(|(newest, window)| newest.saturating_sub(start(window)));
-        // What we saw accepted is a lower bound: it is the limit itself if it falls in its
-        // second; otherwise someone else sent newer ones, and the whole second counts.
+        // What this run saw accepted gives a lower bound. It is the limit itself if it falls in the
+        // same second; otherwise another sender sent newer entries, and the whole second counts.
         known
             .filter(|known| known.div_euclid(SECOND) == second)
             .unwrap_or(start(second + 1))
     }
 }
 
-/// Reads an ingester's answer; `None` when the text is none.
+/// Parses an ingester's answer. Returns `None` if the text is not one.
 pub(super) fn ingester_answer(text: &str, cut: bool) -> Option<Answer> {
     let mut listed = Vec::new();
     let mut rest = text;
     while let Some(line) = rest.strip_prefix("entry with timestamp ") {
-        // Labels are quoted, so a raw line end is always the end of the line.
+        // Labels are quoted, so a raw newline always ends the line.
         let Some((line, after)) = line.split_once("',\n") else {
             break;
         };
@@ -262,7 +261,7 @@ pub(super) fn ingester_answer(text: &str, cut: bool) -> Option<Answer> {
     if listed.is_empty() || (total.is_none() && !cut) {
         return None;
     }
-    // Inside a quoted value the quotation mark would be escaped.
+    // A quotation mark inside a quoted value would be escaped.
     let whole = total.is_some_and(|(_, _, labels)| {
         let sharded =
             labels.contains("__stream_shard__=\"") || labels.contains("__time_shard__=\"");
@@ -275,7 +274,7 @@ pub(super) fn ingester_answer(text: &str, cut: bool) -> Option<Answer> {
     })
 }
 
-/// Skips a label set as Loki prints it, `{name="quoted value", …}`; `None` if it is none.
+/// Skips a label set as Loki prints it, `{name="quoted value", …}`. Returns `None` if there is none.
 fn skip_labels(text: &str) -> Option<&str> {
     let mut bytes = text.bytes().enumerate();
     if bytes.next()?.1 != b'{' {
@@ -294,16 +293,16 @@ fn skip_labels(text: &str) -> Option<&str> {
     None
 }
 
-/// Reads an RFC 3339 time in whole seconds since 1970, and what stands behind it.
+/// Parses an RFC 3339 time into whole seconds since 1970; also returns the text after it.
 fn second(text: &str) -> Option<(i64, &str)> {
     let end = text.find([',', ';', '\'', ' ']).unwrap_or(text.len());
     let time: Timestamp = text[..end].parse().ok()?;
-    // Loki's times fit into nanoseconds; another one is no time of an entry.
+    // Loki's times fit into 64 bits of nanoseconds; any other time cannot be that of an entry.
     i64::try_from(time.as_nanosecond()).ok()?;
     Some((time.as_second(), &text[end..]))
 }
 
-/// Reads Go's `Time.String()`, `2006-01-02 15:04:05.999999999 -0700 MST`, in nanoseconds.
+/// Parses Go's `Time.String()`, `2006-01-02 15:04:05.999999999 -0700 MST`, into nanoseconds.
 fn go_time(text: &str) -> Option<i64> {
     let mut parts = text.split(' ');
     let (date, time, zone) = (parts.next()?, parts.next()?, parts.next()?);

@@ -1,10 +1,10 @@
-//! Loki's own words, told from those of whatever stands between. Pure.
+//! Tells Loki's own messages from those of gateways and proxies.
 
-/// The beginnings and stems of the messages with which Loki refuses entries, streams or their
-/// labels: what the parser, the distributor and an ingester say.
+/// Stems of the messages with which Loki's parser, distributor and ingesters refuse entries, streams
+/// or labels.
 ///
-/// Not among them is what Loki says of the tenant, and what it says of a request that was mangled on
-/// its way (`unexpected EOF`, `mime: no media type`): neither is about an entry.
+/// Messages about the tenant, or about a request that was damaged in transit (`unexpected EOF`,
+/// `mime: no media type`), are not among them: neither is about an entry.
 const REFUSALS: [&str; 20] = [
     "couldn't parse labels: ",
     "could not parse labels",
@@ -28,7 +28,7 @@ const REFUSALS: [&str; 20] = [
     "ingestion blocked for user",
 ];
 
-/// Stems of what Loki answers, with a 500, when parts of it are down.
+/// Stems of the messages that Loki sends with a 500 when some of its parts are down.
 const OUTAGES: [&str; 12] = [
     "empty ring",
     "live replicas required",
@@ -44,17 +44,17 @@ const OUTAGES: [&str; 12] = [
     "The server cannot accept more requests",
 ];
 
-/// Whether the text of a 400 is Loki's, and refuses something.
+/// Whether the text of a 400 comes from Loki and refuses an entry, a stream or labels.
 pub fn is_from_loki(text: &str) -> bool {
-    // A page may quote anything.
+    // An HTML page may contain any text.
     let is_page = text.trim_start().starts_with('<');
     let listed = text.starts_with("entry with timestamp ") && text.contains(" ignored, reason: '");
     !is_page && (listed || REFUSALS.iter().any(|stem| text.contains(stem)))
 }
 
-/// Whether the text of a 5xx is what Loki says when parts of it are down, which no entry can cause:
-/// all its words but those of the two errors that stay for ever (a message larger than an ingester
-/// accepts, and a metadata name that is empty).
+/// Whether the text of a 5xx is Loki's message that some of its parts are down, which no entry can
+/// cause. Two messages are excluded because they would come for ever: a message that is larger than
+/// an ingester accepts, and an empty metadata name.
 pub fn is_lokis_outage(text: &str) -> bool {
     let stays = [
         "message larger than max",

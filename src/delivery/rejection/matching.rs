@@ -1,41 +1,42 @@
-//! The verdict: what an answer that was read means for each entry of the request.
-//!
-//! Knows the counts and times an answer states and the entries that were sent. Must not know a word
-//! of Loki's texts, which [`crate::delivery::rejection::loki_messages`] reads.
+//! Matches the counts and times that an answer of Loki's states with the entries of the request.
+//! The texts themselves are parsed by [`crate::delivery::rejection::loki_messages`].
 
 use crate::delivery::rejection::infer::Unseen;
 use crate::delivery::rejection::loki_messages::{Answer, Group, Rule};
 use crate::delivery::rejection::rules::LokiLimits;
 use crate::delivery::rejection::{Context, Reason, RejectedEntries, SECOND, SentEntry, start};
 
-/// The fates of a request's entries as they become known.
+/// The refused entries of a request, while they are being found.
 pub(super) struct Verdict {
-    fates: Vec<Option<Reason>>,
+    /// For each entry the reason if it is refused.
+    reasons: Vec<Option<Reason>>,
     exact: bool,
 }
 
 impl Verdict {
     pub(super) fn new(entries: usize) -> Self {
         Self {
-            fates: vec![None; entries],
+            reasons: vec![None; entries],
             exact: true,
         }
     }
 
-    /// The whole request shares one fate.
+    /// Marks every entry as refused.
     pub(super) fn all(&mut self, reason: Reason) {
-        self.fates.fill(Some(reason));
+        self.reasons.fill(Some(reason));
     }
 
     pub(super) fn finish(self) -> RejectedEntries {
-        let fates = self.fates.into_iter().enumerate();
+        let reasons = self.reasons.into_iter().enumerate();
         RejectedEntries {
-            refused: fates.filter_map(|(i, fate)| Some((i, fate?))).collect(),
+            refused: reasons
+                .filter_map(|(i, reason)| Some((i, reason?)))
+                .collect(),
             exact: self.exact,
         }
     }
 
-    /// A whole answer of the distributor: every refused entry is in exactly one group.
+    /// Applies a complete answer of the distributor: every refused entry is in exactly one group.
     pub(super) fn by_groups(&mut self, mut groups: Vec<Group>, entries: &[SentEntry]) {
         // Loki's own order: an entry that breaks two rules is in the group of the first.
         groups.sort_by_key(|group| group.rule.order());
@@ -74,12 +75,12 @@ impl Verdict {
             let mut open: Vec<usize> = range
                 .iter()
                 .copied()
-                .filter(|&i| self.fates[i].is_none())
+                .filter(|&i| self.reasons[i].is_none())
                 .collect();
             if newest_first {
                 open.reverse();
             }
-            // More than Loki counted is right only in the second that a limit runs through.
+            // More matching entries than Loki counted are possible only in the second of a limit.
             let through = match rule {
                 Rule::Old { second, limit } => second == limit,
                 Rule::New { second } => Some(second) == first_new,
@@ -87,31 +88,31 @@ impl Verdict {
             };
             self.exact &= open.len() == count || (through && open.len() > count);
             for &i in open.iter().take(count) {
-                self.fates[i] = Some(rule.reason());
+                self.reasons[i] = Some(rule.reason());
             }
             missing.push((count.saturating_sub(open.len()), rule.reason()));
         }
-        // Where our reckoning falls short of Loki's count, its count stands: the oldest.
+        // Loki's count is right where fewer entries match: the oldest others are assumed.
         let mut rest = by_time
             .iter()
-            .filter(|&&i| self.fates[i].is_none())
+            .filter(|&&i| self.reasons[i].is_none())
             .copied()
             .collect::<Vec<_>>()
             .into_iter();
         for (count, reason) in missing {
             for i in rest.by_ref().take(count) {
-                self.fates[i] = Some(reason);
+                self.reasons[i] = Some(reason);
             }
         }
     }
 
-    /// The beginning of a distributor's answer: the rules it states, else the default ones,
-    /// decide over each entry; counts only help in the second that a limit runs through.
+    /// Applies a distributor's answer that was cut: each entry is checked against the limits that
+    /// it states, and the default ones otherwise; counts only help in the second of a limit.
     pub(super) fn by_rules(&mut self, groups: &[Group], entries: &[SentEntry], hints: &Context) {
         self.exact = false;
         let limits = LokiLimits::stated(groups, hints);
-        for (fate, entry) in self.fates.iter_mut().zip(entries) {
-            *fate = limits.refuse(entry);
+        for (reason, entry) in self.reasons.iter_mut().zip(entries) {
+            *reason = limits.refuse(entry);
         }
         for group in groups {
             let (second, oldest_first) = match group.rule {
@@ -128,15 +129,15 @@ impl Verdict {
             }
             for (place, &i) in inside.iter().enumerate() {
                 if place < group.count {
-                    self.fates[i] = Some(group.rule.reason());
-                } else if self.fates[i] == Some(group.rule.reason()) {
-                    self.fates[i] = limits.refuse_size(&entries[i]);
+                    self.reasons[i] = Some(group.rule.reason());
+                } else if self.reasons[i] == Some(group.rule.reason()) {
+                    self.reasons[i] = limits.refuse_size(&entries[i]);
                 }
             }
         }
     }
 
-    /// An ingester's answer, which hides the distributor's.
+    /// Applies an ingester's answer, which replaces the distributor's.
     pub(super) fn by_ingester(&mut self, answer: &Answer, entries: &[SentEntry], hints: &Context) {
         // A shard's counts say nothing about the request.
         let total = answer.total.filter(|&(ignored, reached)| {
@@ -146,24 +147,24 @@ impl Verdict {
         let Some((ignored, reached)) = total else {
             self.exact = false;
             let limits = LokiLimits::stated(&[], hints);
-            for (fate, entry) in self.fates.iter_mut().zip(entries) {
-                *fate = limits.refuse(entry).filter(|_| !answer.lists(entry.time));
+            for (reason, entry) in self.reasons.iter_mut().zip(entries) {
+                *reason = limits.refuse(entry).filter(|_| !answer.lists(entry.time));
             }
-            self.behind(answer, None, entries, hints);
+            self.mark_too_far_behind(answer, None, entries, hints);
             return;
         };
         if reached < entries.len() {
             let count = entries.len() - reached;
             let unseen = Unseen::new(answer, ignored, count, entries).find(hints);
-            self.fates = unseen.0;
+            self.reasons = unseen.0;
             self.exact &= unseen.1;
         }
-        self.behind(answer, Some(ignored), entries, hints);
+        self.mark_too_far_behind(answer, Some(ignored), entries, hints);
     }
 
-    /// Marks what the ingester ignored among the entries that reached it: `ignored` of them,
-    /// or all its rule hits where the count is not known.
-    fn behind(
+    /// Marks the entries that the ingester ignored, among those that reached it: `ignored` of
+    /// them, or all that break its rule where the count is unknown.
+    fn mark_too_far_behind(
         &mut self,
         answer: &Answer,
         ignored: Option<usize>,
@@ -171,16 +172,16 @@ impl Verdict {
         hints: &Context,
     ) {
         let arrived: Vec<usize> = (0..entries.len())
-            .filter(|&i| self.fates[i].is_none())
+            .filter(|&i| self.reasons[i].is_none())
             .collect();
         if ignored == Some(arrived.len()) && answer.all_behind() {
             for i in arrived {
-                self.fates[i] = Some(Reason::TooFarBehind);
+                self.reasons[i] = Some(Reason::TooFarBehind);
             }
             return;
         }
         if !answer.all_behind() {
-            self.mixed(answer, ignored, &arrived, entries);
+            self.mark_mixed(answer, ignored, &arrived, entries);
             return;
         }
         // The newest of the entries above each one: all of them were accepted, since an entry
@@ -213,18 +214,18 @@ impl Verdict {
         let oldest = match ignored {
             Some(ignored) if ignored >= inside => ignored - inside,
             Some(ignored) => {
-                // Our rule hits more than Loki counted: the oldest of all, as many as it says.
+                // More entries break the rule than Loki counted: its count of the oldest.
                 self.exact = false;
                 let mut all = arrived.clone();
                 all.sort_by_key(|&i| entries[i].time);
                 for i in all.into_iter().take(ignored) {
-                    self.fates[i] = Some(Reason::TooFarBehind);
+                    self.reasons[i] = Some(Reason::TooFarBehind);
                 }
                 return;
             }
             None => {
                 let limit = answer.limit(hints, window);
-                // Out of order, what stands above the first listed entry was accepted.
+                // In a request that is not sorted, entries before the first listed one were accepted.
                 if !entries.is_sorted_by_key(|entry| entry.time) {
                     let first = answer.listed.first().map(|one| one.time);
                     let from = arrived.iter().find(|&&i| Some(entries[i].time) == first);
@@ -237,25 +238,25 @@ impl Verdict {
             self.exact &= entries[others[oldest - 1]].time < entries[others[oldest]].time;
         }
         for &i in others.iter().take(oldest) {
-            self.fates[i] = Some(Reason::TooFarBehind);
+            self.reasons[i] = Some(Reason::TooFarBehind);
         }
         for (&i, &hit) in arrived.iter().zip(&by_request) {
             if hit {
-                self.fates[i] = Some(Reason::TooFarBehind);
+                self.reasons[i] = Some(Reason::TooFarBehind);
             }
         }
         let ours = arrived
             .iter()
-            .filter(|&&i| self.fates[i].is_some())
+            .filter(|&&i| self.reasons[i].is_some())
             .map(|&i| entries[i].time);
         self.exact &= ours
             .take(answer.listed.len())
             .eq(answer.listed.iter().map(|one| one.time));
     }
 
-    /// The ingester gave several reasons (a stream's rate limit with sharding off, or one not
-    /// known here): the listed entries are certain, the others a guess.
-    fn mixed(
+    /// Applies an ingester's answer with several reasons (a stream's rate limit with sharding off,
+    /// or an unknown one): the listed entries are certain, the others a guess.
+    fn mark_mixed(
         &mut self,
         answer: &Answer,
         ignored: Option<usize>,
@@ -269,7 +270,7 @@ impl Verdict {
                 (from..arrived.len()).find(|&place| entries[arrived[place]].time == one.time);
             match found {
                 Some(place) => {
-                    self.fates[arrived[place]] = Some(one.reason);
+                    self.reasons[arrived[place]] = Some(one.reason);
                     from = place + 1;
                     left = left.saturating_sub(1);
                 }
@@ -283,11 +284,11 @@ impl Verdict {
             .iter()
             .filter(|&&i| limit.is_some_and(|limit| entries[i].time < start(limit)))
             .map(|&i| (i, Reason::TooFarBehind));
-        // A bucket that ran empty refuses what comes last.
+        // A token bucket that runs empty refuses the last entries.
         let behind = arrived.iter().rev().map(|&i| (i, last));
         for (i, reason) in past.chain(behind) {
-            if left > 0 && self.fates[i].is_none() {
-                self.fates[i] = Some(reason);
+            if left > 0 && self.reasons[i].is_none() {
+                self.reasons[i] = Some(reason);
                 left -= 1;
             }
         }
@@ -298,14 +299,14 @@ fn size(bytes: usize) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
-/// The part of `sorted` (by time) that lies in one second.
+/// The entries of `sorted` (indices by time) within one second.
 fn seconds<'a>(sorted: &'a [usize], entries: &[SentEntry], second: i64) -> &'a [usize] {
     let at = |i: &usize| entries[*i].time.div_euclid(SECOND);
     let from = sorted.partition_point(|i| at(i) < second);
     &sorted[from..sorted.partition_point(|i| at(i) <= second)]
 }
 
-/// The part of `sorted` (by `key`) where the key has this value.
+/// The entries of `sorted` (indices by `key`) whose key has this value.
 fn equal(sorted: &[usize], key: impl Fn(usize) -> usize, value: usize) -> &[usize] {
     let from = sorted.partition_point(|&i| key(i) < value);
     &sorted[from..sorted.partition_point(|&i| key(i) <= value)]

@@ -1,46 +1,47 @@
-//! Which entries a refusal means: Loki's texts read, and its rules applied to what was sent.
+//! Partial rejection: finds the entries that a 400 from Loki refuses, from the text of the answer
+//! and from Loki's rules.
 //!
-//! **Knows** the wording and the order of Loki's checks (`pkg/validation/validate.go`,
+//! The wording and the order of the checks are those of Loki's `pkg/validation/validate.go`,
 //! `pkg/distributor/validator.go`, `pkg/distributor/distributor.go`, `pkg/ingester/stream.go`,
-//! `pkg/chunkenc/interface.go`, `pkg/util/errors/errors.go`) and, of each entry, its time and
-//! sizes. **Must not know** HTTP, lines, labels, clocks or what is done about a refusal.
+//! `pkg/chunkenc/interface.go` and `pkg/util/errors/errors.go`. Of an entry only its time and its
+//! sizes are looked at.
 //!
-//! A 400 for a push is usually partial: the good entries are stored, the answer does not list
-//! the others. For a request of **one stream** the text still says enough:
+//! A 400 for a push is usually partial: the good entries are stored, and the answer does not list
+//! all the others. For a request of **one stream** the text still says enough:
 //!
 //! * The *distributor* checks each entry in this order and reports the first that fails: too
 //!   old, too new, line too long, metadata disallowed, too large, too many. Equal messages are
 //!   grouped (`30 errors like: …`) and joined by `; ` in random order. Times in them are cut to
 //!   the second, so the message for the second of the limit itself is ambiguous on its own;
-//!   its count settles it, because age is a threshold: the oldest so many of that second.
-//! * The *ingester* then takes what is left, in order, and refuses an entry older than
-//!   `max(newest so far) − max_chunk_age/2`. It lists the first ten with full times and says
+//!   its count decides, because age is a threshold: the refused are the oldest of that second.
+//! * The *ingester* then processes the remaining entries in order, and refuses an entry older than
+//!   `max(newest so far) − max_chunk_age/2`. It lists the first ten with full times, followed by
 //!   `total ignored: X out of Y`. Accepted entries of the same request move the limit, so
 //!   it is `max(newest before, newest of the entries above) − window`. In an ascending request
-//!   that never hits an earlier entry: the refused are the oldest X of the Y.
-//! * An ingester's answer **replaces** the distributor's. Y below the number sent means the
-//!   difference was refused before, unseen. Those are found by Loki's default rules and the
-//!   hint of the time, and by proof: in an ascending request whatever is older than the first
-//!   listed entry cannot have reached the ingester, else it would be listed first.
+//!   this never affects an earlier entry: the refused are the oldest X of the Y.
+//! * An ingester's answer **replaces** the distributor's. If Y is below the number of entries sent,
+//!   the distributor refused the difference without telling. These entries are found by Loki's
+//!   default rules and the time of the request, and by proof: in an ascending request, an entry
+//!   older than the first listed one cannot have reached the ingester, or it would be listed first.
 //!
 //! # Where this can be wrong
 //!
-//! [`RejectedEntries::exact`] says that every count and every listed time agrees with the result. It
-//! is `false`, and the result a best guess with Loki's count (the oldest so many), when
+//! [`RejectedEntries::exact`] is set when every count and every listed time agrees with the result.
+//! Otherwise the result is a best guess with Loki's count (the oldest entries), because
 //!
 //! * the text was cut before its counts ([`Context::cut`]): the rules alone decide, and the
-//!   entries in the one second of a limit count as refused;
-//! * the stream was sharded (`__stream_shard__`, `__time_shard__`): the answer speaks of one
-//!   shard; entries past its limit count as refused, those of the others may be stored;
-//! * unseen refusals fit neither the default limits (7 days, 10 minutes, 256 KiB, 64 KiB, 128)
-//!   nor the proof: the tenant's limits are others, and the guess is the oldest.
+//!   entries in the very second of a limit count as refused;
+//! * the stream was sharded (`__stream_shard__`, `__time_shard__`): the answer is about one
+//!   shard; entries past its limit count as refused, although other shards may have stored them;
+//! * the unlisted refusals fit neither the default limits (7 days, 10 minutes, 256 KiB, 64 KiB,
+//!   128) nor the proof: the tenant has other limits, and the oldest entries are assumed.
 //!
 //! And `exact` can be `true` for a wrong answer when
 //!
-//! * unseen refusals for two reasons happen to add up to the count of the defaults;
+//! * unlisted refusals for two reasons happen to add up to the count that the defaults give;
 //! * Loki's replicas differ: the answer is one ingester's, a quorum may have stored the entry;
-//! * the request was tried before and its answer lost: an entry refused now as too far behind
-//!   may be stored since then (the caller knows that it retried);
+//! * the request was sent before and its answer was lost: an entry that is now refused as too far
+//!   behind may have been stored then (the caller knows that it retried);
 //! * an out-of-order request has equal times, one accepted and a later one refused.
 
 pub mod fit;
@@ -68,7 +69,7 @@ const SECOND: i64 = 1_000_000_000;
 const MAX_AGE: i64 = 7 * 24 * 3600 * SECOND;
 /// `creation_grace_period`, Loki's default, in nanoseconds.
 const GRACE: i64 = 10 * 60 * SECOND;
-/// `max_line_size`, Loki's default, in bytes; this length is still taken.
+/// `max_line_size`, Loki's default, in bytes; a line of exactly this length is accepted.
 const MAX_LINE: usize = 256 << 10;
 /// `max_structured_metadata_size`, Loki's default, in bytes of names and values.
 const MAX_METADATA: usize = 64 << 10;
@@ -79,7 +80,7 @@ const WINDOW: i64 = 3600;
 /// How far our clock and Loki's may differ before a fit to the default limits is only a guess.
 const SKEW: i64 = 5 * 60 * SECOND;
 
-/// One entry as it was sent, as far as Loki's rules look at it.
+/// The properties of a sent entry that Loki's rules depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SentEntry {
     /// Its time, in nanoseconds since 1970.
@@ -94,7 +95,7 @@ pub struct SentEntry {
 }
 
 impl SentEntry {
-    /// An entry as Loki's rules look at it.
+    /// Measures an entry.
     pub fn of(entry: &Entry<'_>) -> Self {
         let mut sent = Self {
             time: entry.time,
@@ -133,15 +134,15 @@ pub enum Reason {
     MetadataTooLarge,
     /// More fields of metadata than `max_structured_metadata_entries_count` (128).
     MetadataTooMany,
-    /// The tenant may not send metadata (`allow_structured_metadata`).
+    /// Structured metadata is off for this tenant (`allow_structured_metadata`).
     MetadataDisallowed,
     /// Above `per_stream_rate_limit`, with sharding off.
     StreamRate,
-    /// The tenant has its full number of active streams; given by the caller, after a 429.
+    /// The tenant has reached its limit of active streams. Set by the caller, after a 429.
     StreamLimit,
-    /// The stream's labels: too many, too long, or one that is demanded is missing.
+    /// The stream's labels: too many, too long, or a required one is missing.
     Labels,
-    /// Something else: the answer's text says what.
+    /// Any other reason; the text of the answer names it.
     Other,
 }
 
@@ -151,7 +152,7 @@ impl Reason {
         matches!(self, Self::TooOld | Self::TooNew | Self::TooFarBehind)
     }
 
-    /// A short name that stays as it is: a key of the summary's `reasons`.
+    /// The name of this reason in the summary's `reasons`. Names never change.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -170,32 +171,32 @@ impl Reason {
     }
 }
 
-/// What the caller knows besides the text and the entries.
+/// What else is known about the request and its answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Context {
-    /// The time Loki decided at, in nanoseconds since 1970: when the request was sent, or the
-    /// answer's `Date`. Without it, entries refused unseen for their age are found by proof only.
+    /// When Loki decided, in nanoseconds since 1970: the time at which the request was sent, or the
+    /// answer's `Date`. Without it, unlisted entries refused for their age are found by proof only.
     pub now: Option<i64>,
-    /// The newest time known to be accepted in this stream before this request, if any. It
-    /// narrows the limit where the text was cut; others may have sent newer ones.
+    /// The newest time that is known to have been accepted in this stream before this request. It
+    /// narrows the limit where the text was cut; other senders may have sent newer entries.
     pub newest_before: Option<i64>,
-    /// The text is only the beginning of the answer.
+    /// Whether the text is only the beginning of the answer.
     pub cut: bool,
 }
 
 /// The refused entries of one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RejectedEntries {
-    /// Index in the request and reason, by rising index, each index once.
+    /// Index in the request and reason, in ascending order of the index, each index once.
     pub refused: Vec<(usize, Reason)>,
-    /// Loki's own counts and the times it lists agree with this.
+    /// Whether Loki's counts and listed times confirm this result.
     pub exact: bool,
 }
 
 /// Finds the entries of a single-stream request that the text of a 400 refuses.
 ///
-/// `None`: the text states no rule known here (bad JSON, bad labels, a proxy's page). What was
-/// stored cannot be told then, and the whole request counts as refused.
+/// Returns `None` if the text states no rule that is known here (bad JSON, bad labels, a proxy's
+/// page). Which entries were stored is unknown then, and the whole request counts as refused.
 #[must_use]
 pub fn read(text: &str, entries: &[SentEntry], hints: &Context) -> Option<RejectedEntries> {
     let text = text.trim_end_matches(['\r', '\n']);

@@ -1,13 +1,12 @@
-//! The distributor's rules, applied to an entry: those an answer states, the default ones else.
-//!
-//! Knows limits and their order. Must not know texts, counts or what is done about a refusal.
+//! Checks entries against the distributor's limits: those that an answer states, and Loki's defaults
+//! for the others.
 
 use crate::delivery::rejection::loki_messages::{Group, Rule};
 use crate::delivery::rejection::{
     Context, GRACE, MAX_AGE, MAX_LINE, MAX_METADATA, MAX_METADATA_COUNT, Reason, SentEntry, start,
 };
 
-/// The distributor's limits as far as an answer states them, the default ones else.
+/// The distributor's limits.
 pub(super) struct LokiLimits {
     /// Entries before this time are too old (ns).
     pub(super) oldest: Option<i64>,
@@ -32,7 +31,7 @@ impl LokiLimits {
         let mut refused_from: Option<i64> = None;
         for group in groups {
             match group.rule {
-                // The limit lies somewhere in its second: what is in it counts as refused.
+                // The limit is somewhere in this second: all entries in it count as refused.
                 Rule::Old { limit, .. } => limits.oldest = Some(start(limit + 1)),
                 Rule::New { second } => {
                     refused_from = Some(refused_from.map_or(second, |first| first.min(second)));
@@ -50,7 +49,7 @@ impl LokiLimits {
         limits
     }
 
-    /// The first rule that the entry breaks, in Loki's order (`ValidateEntry`).
+    /// The first rule that an entry breaks, in Loki's order (`ValidateEntry`).
     pub(super) fn refuse(&self, entry: &SentEntry) -> Option<Reason> {
         if self.is_old(entry.time) {
             Some(Reason::TooOld)

@@ -106,7 +106,7 @@ impl Sender {
             Limit::Other
         };
         let (severity, wait) = match limit {
-            Limit::Throttle { limit: bytes, .. } | Limit::StreamRate { limit: bytes } => {
+            Limit::Throttle { limit: bytes } | Limit::StreamRate { limit: bytes } => {
                 let shared = matches!(limit, Limit::Throttle { .. });
                 let wait = self.rate_limited(attempt, error, (bytes, shared), random);
                 (Severity::Limit, wait.max(after.unwrap_or_default()))
