@@ -246,7 +246,7 @@ fn a_status_is_said_once() {
 }
 
 #[test]
-fn a_configuration_fault_at_the_end_is_status_1_though_everything_is_safe() {
+fn a_configuration_fault_at_the_end_is_status_1() {
     let (loki, dir) = (Loki::start(), Dir::new());
     loki.fault(Fault::Pass);
     loki.always(Fault::Status(403));
@@ -281,7 +281,7 @@ fn drop_newest(spool: Option<&Path>) {
 }
 
 #[test]
-fn a_full_buffer_drops_the_newest_instead_of_blocking_while_a_configuration_fault_lasts() {
+fn a_full_buffer_drops_the_newest_during_a_configuration_fault() {
     drop_newest(None);
     let dir = Dir::new();
     drop_newest(Some(&dir.join("spool")));

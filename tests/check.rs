@@ -142,7 +142,7 @@ fn what_cannot_be_read_back_is_no_failure_of_pushing() {
 }
 
 #[test]
-fn an_address_like_that_of_victorialogs_is_checked_as_far_as_it_goes() {
+fn a_victorialogs_url_is_checked_as_far_as_possible() {
     let loki = tolerant();
     let unsupported = || Answer::from(400).body("unsupported path requested");
     loki.answer("/insert/loki/api/v1/query_range", unsupported());
@@ -157,7 +157,7 @@ fn an_address_like_that_of_victorialogs_is_checked_as_far_as_it_goes() {
 }
 
 #[test]
-fn an_entry_that_is_not_found_is_a_failure_and_one_that_cannot_be_asked_for_a_doubt() {
+fn a_missing_entry_is_a_failure_and_a_failed_query_a_warning() {
     with_patience(&[400, 5_000], |timeout| {
         let check = |loki: &Loki| {
             let timeout = format!("{}ms", timeout.as_millis());

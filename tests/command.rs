@@ -93,7 +93,7 @@ fn success_is_info_and_the_closing_entry_can_be_left_out() {
 }
 
 #[test]
-fn what_cannot_be_started_has_the_status_of_shells_and_is_in_loki_too() {
+fn a_command_that_cannot_start_has_the_status_of_a_shell() {
     for (command, status) in [
         ("/no/such/backup.sh", 127),
         ("/etc/passwd", 126),
@@ -250,7 +250,7 @@ fn one_who_stays_behind_and_is_silent_is_named_and_left() {
 }
 
 #[test]
-fn one_who_stays_behind_and_never_stops_talking_is_left_after_twelve_lingers() {
+fn a_talkative_orphan_is_read_for_twelve_lingers() {
     in_time(Duration::from_secs(8), || {
         let loki = Loki::start();
         let script = "yes >&2 & echo $!";
@@ -290,7 +290,7 @@ fn stdout_and_stderr_are_stamped_in_the_order_in_which_they_came() {
 }
 
 #[test]
-fn stdout_and_stderr_written_in_turn_at_full_speed_do_not_come_in_two_lumps() {
+fn stdout_and_stderr_written_in_turn_stay_interleaved() {
     let script = "i=0; while test $i -lt 20000; do echo o$i; echo e$i >&2; i=$((i+1)); done";
     once_in_a_few(|| {
         let loki = Loki::start();
@@ -325,7 +325,7 @@ fn a_loki_that_is_away_costs_the_flush_timeout_and_no_more() {
 }
 
 #[test]
-fn with_a_spool_a_loki_that_is_away_costs_five_seconds_unless_another_time_is_given() {
+fn with_a_spool_an_unreachable_loki_costs_five_seconds_by_default() {
     std::thread::scope(|scope| {
         for (given, expected) in [(None, 5), (Some("8s"), 8)] {
             scope.spawn(move || {
@@ -347,7 +347,7 @@ fn with_a_spool_a_loki_that_is_away_costs_five_seconds_unless_another_time_is_gi
 }
 
 #[test]
-fn with_a_spool_a_loki_that_cannot_be_connected_to_costs_five_seconds() {
+fn with_a_spool_a_refused_connection_costs_five_seconds() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = silent.local_addr().expect("an address");
     // When nobody accepts connections, the kernel soon leaves further ones unanswered.
@@ -367,7 +367,7 @@ fn with_a_spool_a_loki_that_cannot_be_connected_to_costs_five_seconds() {
 }
 
 #[test]
-fn a_loki_that_answers_after_the_flush_timeout_but_within_the_requests_gets_the_last_batch() {
+fn a_slow_loki_gets_the_last_batch_within_the_request_timeout() {
     let (loki, dir) = (Loki::start(), Dir::new());
     loki.always(Fault::Slow(Duration::from_secs(8)));
     let run = LokiPush::new(&loki).summed();
@@ -380,7 +380,7 @@ fn a_loki_that_answers_after_the_flush_timeout_but_within_the_requests_gets_the_
 }
 
 #[test]
-fn a_loki_that_is_away_and_a_full_buffer_do_not_stop_a_command_that_may_drop() {
+fn a_command_whose_lines_may_be_dropped_is_never_blocked() {
     let loki = Loki::reserve();
     let run = LokiPush::new(&loki)
         .args([
@@ -409,7 +409,7 @@ fn a_loki_that_is_away_and_a_full_buffer_do_not_stop_a_command_that_may_drop() {
 }
 
 #[test]
-fn a_command_blocked_by_a_full_buffer_can_be_stopped_and_does_not_keep_us() {
+fn a_command_blocked_by_a_full_buffer_can_be_stopped() {
     let loki = Loki::reserve();
     let run = LokiPush::new(&loki)
         .args([

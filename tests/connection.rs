@@ -386,7 +386,7 @@ fn tls_goes_through_a_proxy_untouched() {
 }
 
 #[test]
-fn this_machine_is_found_by_name_where_the_system_does_not_know_it() {
+fn localhost_resolves_even_if_the_system_does_not_know_it() {
     let loki = Loki::start();
     loki.limits(|limits| limits.probes = true);
     let address = format!("http://loki.localhost:{}", loki.port());

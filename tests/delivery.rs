@@ -229,7 +229,7 @@ fn a_rate_limit_counts_as_a_retry_too() {
 }
 
 #[test]
-fn batches_given_up_one_after_another_are_said_once_with_the_reason() {
+fn abandoned_batches_are_reported_once_with_the_reason() {
     let loki = Loki::start();
     loki.faults(vec![Fault::Status(503); 5]);
     let args = ["--max-retries", "0", "--batch-size", "1"];
@@ -393,7 +393,7 @@ fn a_batch_above_the_burst_is_split() {
 }
 
 #[test]
-fn ten_batches_above_a_burst_below_the_rate_all_pass_and_the_size_is_learned_once() {
+fn ten_batches_above_the_burst_pass_and_the_size_is_learned_once() {
     let loki = Loki::start();
     loki.validate(Rules {
         rate: Some(Rate::new(4_000_000, 60_000)),
@@ -752,7 +752,7 @@ fn requests_of_different_streams_travel_side_by_side_in_bounds() {
 }
 
 #[test]
-fn twenty_streams_over_a_slow_line_take_far_less_than_twenty_round_trips() {
+fn twenty_streams_share_round_trips_on_a_slow_link() {
     let loki = Loki::start();
     loki.always(Fault::Hang);
     let lines = of_twenty_users();

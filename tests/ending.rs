@@ -94,7 +94,7 @@ fn a_loki_that_never_answers_cannot_hold_up_the_end() {
 const SLACK: Duration = Duration::from_millis(250);
 
 #[test]
-fn the_run_is_over_with_the_flush_timeout_and_the_timeout_of_what_was_under_way_then() {
+fn a_run_ends_after_the_flush_timeout_and_the_last_request_timeout() {
     let try_one = |hangs: bool, spools: bool, flush: u64| {
         let (loki, dir) = (Loki::reserve(), Dir::new());
         if hangs {
@@ -142,7 +142,7 @@ fn the_run_is_over_with_the_flush_timeout_and_the_timeout_of_what_was_under_way_
 }
 
 #[test]
-fn after_a_signal_a_loki_that_hangs_takes_no_more_than_the_flush_timeout() {
+fn after_a_signal_a_hanging_loki_costs_the_flush_timeout() {
     for spools in [false, true] {
         once_in_a_few(|| {
             let (loki, dir) = (Loki::start(), Dir::new());
@@ -179,7 +179,7 @@ fn a_request_under_way_when_input_ends_has_until_its_own_timeout() {
 }
 
 #[test]
-fn a_request_under_way_when_a_signal_comes_leaves_time_for_a_last_try() {
+fn a_request_in_flight_at_a_signal_leaves_time_for_another_attempt() {
     for spools in [false, true] {
         once_in_a_few(|| {
             let (loki, dir) = (Loki::start(), Dir::new());
@@ -209,7 +209,7 @@ fn a_request_under_way_when_a_signal_comes_leaves_time_for_a_last_try() {
 }
 
 #[test]
-fn a_request_under_way_when_input_ends_may_take_as_long_as_they_usually_do() {
+fn a_request_in_flight_at_the_end_of_input_gets_the_usual_time() {
     once_in_a_few(|| {
         let loki = Loki::start();
         loki.always(Fault::Slow(Duration::from_millis(1_400)));
@@ -389,7 +389,7 @@ fn after_a_signal_the_flush_timeout_is_the_total() {
 }
 
 #[test]
-fn after_a_signal_the_flush_timeout_is_the_total_however_well_it_goes() {
+fn after_a_signal_the_flush_timeout_is_the_total_despite_progress() {
     let loki = Loki::start();
     // Slow, but it takes everything.
     loki.always(Fault::Slow(Duration::from_millis(200)));
@@ -408,7 +408,7 @@ fn after_a_signal_the_flush_timeout_is_the_total_however_well_it_goes() {
 }
 
 #[test]
-fn after_a_signal_the_flush_timeout_is_the_total_for_files_behind_a_full_buffer_too() {
+fn after_a_signal_a_full_buffer_of_files_obeys_the_flush_timeout() {
     let (loki, dir) = (Loki::start(), Dir::new());
     loki.always(Fault::Status(500));
     let log = dir.write("app.log", fat_lines(40_000).join("\n"));
@@ -423,7 +423,7 @@ fn after_a_signal_the_flush_timeout_is_the_total_for_files_behind_a_full_buffer_
 }
 
 #[test]
-fn files_larger_than_the_buffer_wait_for_loki_and_that_is_said_once_with_what_to_do() {
+fn files_larger_than_the_buffer_wait_and_report_it_once() {
     let (loki, dir) = (Loki::reserve(), Dir::new());
     let log = dir.write("app.log", fat_lines(40_000).join("\n"));
     let run = run(&loki).args(SMALL).args(["--flush-timeout", "300ms"]);

@@ -104,7 +104,7 @@ fn json_lines_give_their_members() {
 }
 
 #[test]
-fn a_logfmt_line_that_is_all_fields_has_its_msg_for_a_message_beside_metadata() {
+fn the_message_of_a_pure_logfmt_line_is_its_msg_with_metadata() {
     let line = r#"level=info msg="started up" message=m port=80"#;
     let apart = entry(&["--layout", "metadata"], line);
     assert_eq!(apart.line, "started up");
@@ -204,7 +204,7 @@ fn levels_are_read_from_fields_priorities_and_words() {
 }
 
 #[test]
-fn a_stack_trace_stays_with_its_error_and_the_given_level_is_for_the_rest() {
+fn a_stack_trace_has_the_level_of_its_error() {
     let input = "ERROR boom\n  at a.b.c\n\tat d\nplain\n  indented\n";
     let loki = Loki::start();
     ship(&loki, &["--level", "DEBUG"], input).expect_no_message();
@@ -545,7 +545,7 @@ fn times_at_the_end_of_what_can_be_written_do_not_hold_up_the_run() {
 }
 
 #[test]
-fn all_pieces_of_a_long_line_have_its_labels_and_fields_however_it_is_read() {
+fn all_parts_of_a_long_line_have_its_labels_and_fields() {
     let (loki, dir) = (Loki::start(), Dir::new());
     // What tells stands behind what fits into one entry, and behind one read.
     let long = format!(

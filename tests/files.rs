@@ -369,7 +369,7 @@ fn ship_until(loki: &Loki, dir: &Dir, more: &[&str], files: &str, lines: usize) 
 }
 
 #[test]
-fn a_copy_that_was_made_between_two_runs_is_read_from_where_its_original_was() {
+fn a_copy_made_between_two_runs_is_resumed_at_the_offset() {
     for more in [&["--follow", "--from", "start"][..], &[]] {
         let (loki, dir) = (Loki::start(), Dir::new());
         let path = dir.write("app.log", numbered(0..10));
@@ -452,7 +452,7 @@ fn a_file_that_appears_later_is_seen_as_soon_as_a_line_is() {
 }
 
 #[test]
-fn an_unterminated_line_waits_for_its_end_and_is_shipped_at_the_stop() {
+fn an_unterminated_line_is_shipped_when_the_run_stops() {
     let (loki, dir) = (Loki::start(), Dir::new());
     let file = dir.write("a.log", "one\ntw");
     let run = follow(&loki, &[&file], &["--from", "start"]).spawn();
@@ -543,7 +543,7 @@ fn ten_rename_rotations_under_constant_writing_lose_and_repeat_nothing() {
 }
 
 #[test]
-fn rotations_in_a_row_that_nobody_saw_lose_nothing_that_still_exists() {
+fn several_missed_rotations_lose_nothing_that_still_exists() {
     let (loki, dir) = (Loki::start(), Dir::new());
     let path = dir.write("app.log", numbered(0..10));
     let run = follow(&loki, &[&path], &["--from", "start"]).spawn();
@@ -565,7 +565,7 @@ fn rotations_in_a_row_that_nobody_saw_lose_nothing_that_still_exists() {
 }
 
 #[test]
-fn names_of_a_pattern_that_files_are_rotated_through_give_each_line_once() {
+fn a_pattern_that_matches_rotated_names_ships_each_line_once() {
     let (loki, dir) = (Loki::start(), Dir::new());
     let path = dir.write("app.log", "");
     let pattern = dir.join("app.log*");
@@ -683,7 +683,7 @@ fn a_removed_file_is_followed_again_when_it_comes_back() {
 }
 
 #[test]
-fn what_a_rotated_file_still_gets_when_the_run_ends_is_shipped_too() {
+fn late_writes_to_a_rotated_file_are_shipped_at_the_end() {
     let (loki, dir) = (Loki::start(), Dir::new());
     let path = dir.write("app.log", "one\ntwo\n");
     let multiline = ["--multiline", r"^\S", "--multiline-wait", "1m"];
@@ -1056,7 +1056,7 @@ fn a_rotated_predecessor_is_read_first_after_a_restart() {
 }
 
 #[test]
-fn what_a_pattern_read_is_found_though_it_was_rotated_away_and_nothing_bears_its_name() {
+fn a_rotated_file_is_found_although_no_file_has_its_old_name() {
     for more in [&["--follow", "--from", "start"][..], &[]] {
         let (loki, dir) = (Loki::start(), Dir::new());
         dir.write("app.log", "1\n");
@@ -1137,7 +1137,7 @@ fn what_a_link_stands_for_is_rotated_where_it_lies() {
 }
 
 #[test]
-fn twelve_kills_lose_nothing_and_repeat_only_the_last_unsettled_second() {
+fn twelve_kills_lose_nothing_and_repeat_at_most_the_last_second() {
     let (loki, dir) = (Loki::start(), Dir::new());
     let (path, state) = (dir.write("app.log", ""), dir.join("state"));
     let options = ["--checkpoint", state.to_str().unwrap(), "--from", "start"];

@@ -77,7 +77,7 @@ fn the_committed_documents_are_in_the_program() {
 }
 
 #[test]
-fn no_line_of_the_help_is_wider_than_the_terminal_nor_broken_in_its_midst() {
+fn no_line_of_the_help_is_wider_than_the_terminal() {
     for flag in ["-h", "--help"] {
         let text = help(flag, "80");
         for line in text.lines() {

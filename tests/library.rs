@@ -787,7 +787,7 @@ mod bridge {
     }
 
     #[test]
-    fn records_of_own_threads_are_left_out_and_those_of_others_are_kept() {
+    fn records_of_own_threads_are_skipped_and_others_kept() {
         let chatty = Arc::new(Chatty {
             logger: std::sync::OnceLock::new(),
             kept: Kept::default(),
@@ -967,7 +967,7 @@ fn labels_are_checked_together() {
 }
 
 #[test]
-fn a_request_shows_times_and_metadata_to_a_test_and_no_bytes_in_debug() {
+fn a_request_shows_times_and_metadata_but_no_bytes_in_debug() {
     struct Looks(Mutex<Vec<loki_push::SentEntry>>, Mutex<String>);
     impl Push for Looks {
         fn push(&self, request: &Request, _: Duration) -> Answer {

@@ -127,7 +127,7 @@ fn after<'a>(text: &'a str, prefix: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn a_link_is_replaced_and_not_followed_and_a_failure_is_reported_once() {
+fn a_symbolic_link_is_replaced_and_a_failure_reported_once() {
     let (loki, dir) = (Loki::start(), Dir::new());
     let others = dir.write("others", "precious");
     symlink(&others, dir.join("loki.prom")).unwrap();

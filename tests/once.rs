@@ -84,7 +84,7 @@ fn kill_at_random(kills: usize, seed: u64) {
 }
 
 #[test]
-fn twelve_kills_of_a_follower_with_spool_and_checkpoint_show_every_line_once() {
+fn twelve_kills_of_a_follower_show_every_line_once() {
     kill_at_random(12, 42);
 }
 

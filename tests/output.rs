@@ -137,7 +137,7 @@ fn a_dry_run_of_followed_files_ends_when_nobody_looks_on() {
 }
 
 #[test]
-fn a_dry_run_that_nobody_reads_waits_until_a_signal_and_then_for_the_flush() {
+fn an_unread_dry_run_waits_for_a_signal_and_the_flush_timeout() {
     let dir = Dir::new();
     let args = ["--dry-run", "--linger", "50ms", "--flush-timeout", "50ms"];
     let run = LokiPush::bare().args(args).summed().stdin_open();
@@ -345,7 +345,7 @@ fn a_dry_run_onto_a_full_disk_speaks_of_the_disk() {
 }
 
 #[test]
-fn a_tee_that_cannot_be_written_is_said_once_and_the_shipping_goes_on() {
+fn a_failing_tee_is_reported_once_and_shipping_continues() {
     let loki = Loki::start();
     let run = LokiPush::new(&loki).args(["--tee", "--", "seq", "20"]);
     let ended = run.after("exec >/dev/full").run().expect(0);

@@ -132,7 +132,7 @@ fn host_is_this_machine_or_the_name_given() {
 }
 
 #[test]
-fn more_labels_than_loki_takes_stay_fields_and_that_is_reported_once() {
+fn labels_above_the_limit_stay_fields_and_are_reported_once() {
     let loki = Loki::start();
     let names: Vec<String> = (0..16).map(|n| format!("f{n:02}")).collect();
     let mut run = LokiPush::new(&loki).args(["--layout", "line"]);

@@ -284,7 +284,7 @@ fn equal_lines_stay_apart_by_rising_times() {
 }
 
 #[test]
-fn levels_mixed_at_full_speed_keep_their_order_in_single_stream_requests() {
+fn mixed_levels_keep_their_order_in_single_stream_requests() {
     let loki = Loki::start();
     let levels = ["DEBUG", "INFO", "WARN", "ERROR"];
     let line = |i: usize| format!("{} {i}", levels[i * i % 7 % 4]);
@@ -299,7 +299,7 @@ fn levels_mixed_at_full_speed_keep_their_order_in_single_stream_requests() {
 }
 
 #[test]
-fn a_lone_line_leaves_after_the_flush_interval_while_stdin_stays_open() {
+fn a_single_line_is_sent_after_the_flush_interval() {
     const INTERVAL: Duration = Duration::from_millis(200);
     let loki = Loki::start();
     let run = LokiPush::new(&loki).args(["--flush-interval", "200ms"]);

@@ -85,7 +85,7 @@ fn with_a_checkpoint_the_bar_counts_what_is_left_to_read() {
 }
 
 #[test]
-fn a_pipe_gets_a_spinner_with_what_is_waited_for_and_messages_on_their_own_lines() {
+fn a_pipe_gets_a_spinner_and_messages_get_their_own_lines() {
     let Some(terminal) = Terminal::open() else {
         return;
     };

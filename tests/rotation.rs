@@ -205,7 +205,7 @@ fn files_that_the_program_writes_itself_are_not_read() {
 }
 
 #[test]
-fn other_compressed_files_are_refused_with_the_command_to_pipe_through() {
+fn other_compressed_files_are_refused_and_the_pipe_is_named() {
     let (loki, dir) = (Loki::start(), Dir::new());
     dir.write("a.log", b"\x28\xb5\x2f\xfd\x04\0\0");
     dir.write("b.log", "text\n");
@@ -219,7 +219,7 @@ fn other_compressed_files_are_refused_with_the_command_to_pipe_through() {
 }
 
 #[test]
-fn a_header_that_changes_in_place_and_preallocated_space_repeat_nothing() {
+fn a_header_rewritten_in_place_and_preallocated_space_repeat_nothing() {
     use std::os::unix::fs::FileExt;
     let (loki, dir) = (Loki::start(), Dir::new());
     let header = dir.write("header.log", "count=1\nline 1\n");
@@ -244,7 +244,7 @@ fn a_header_that_changes_in_place_and_preallocated_space_repeat_nothing() {
 }
 
 #[test]
-fn text_that_is_not_utf_8_is_reported_once_and_a_mark_is_no_content() {
+fn invalid_utf_8_is_reported_once_and_byte_order_marks_are_removed() {
     let (loki, dir) = (Loki::start(), Dir::new());
     dir.write("a.log", b"\xef\xbb\xbfone\ncaf\xe9\ncaf\xe9\n");
     let run = ship(&loki, &dir, &["a.log"]);

@@ -113,7 +113,7 @@ fn a_second_signal_gives_up_the_flush() {
 }
 
 #[test]
-fn after_a_second_signal_a_full_buffer_does_not_keep_the_command_from_ending() {
+fn after_a_second_signal_a_full_buffer_does_not_block_the_command() {
     let loki = Loki::reserve();
     let small = [
         "--buffer",

@@ -383,7 +383,7 @@ fn kill_at_random(kills: usize, seed: u64) {
 
 /// `KILLS=1000 SEED=3 cargo test failing_writes` goes on for longer and takes another path.
 #[test]
-fn kills_with_failing_writes_and_outages_lose_nothing_and_repeat_next_to_nothing() {
+fn kills_with_failing_writes_and_outages_lose_nothing() {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
     kill_at_random(
         number("KILLS").unwrap_or(40) as usize,

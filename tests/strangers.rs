@@ -153,7 +153,7 @@ const KINDS: [&str; 6] = [
 ];
 
 #[test]
-fn what_is_planted_beside_a_checkpoint_is_neither_used_nor_waited_for() {
+fn files_planted_next_to_a_checkpoint_are_left_alone() {
     if !two_users() {
         return;
     }
@@ -190,7 +190,7 @@ fn what_is_planted_beside_a_checkpoint_is_neither_used_nor_waited_for() {
 }
 
 #[test]
-fn what_is_planted_as_a_dead_letter_file_is_neither_written_nor_waited_for() {
+fn a_planted_dead_letter_file_is_neither_written_nor_waited_for() {
     if !two_users() {
         return;
     }
@@ -214,7 +214,7 @@ fn what_is_planted_as_a_dead_letter_file_is_neither_written_nor_waited_for() {
 }
 
 #[test]
-fn what_is_planted_as_a_spool_is_not_followed_and_stops_no_command() {
+fn a_planted_spool_is_not_followed_and_stops_no_command() {
     if !two_users() {
         return;
     }
@@ -364,7 +364,7 @@ fn a_dead_letter_file_that_is_there_keeps_its_mode() {
 }
 
 #[test]
-fn a_lock_that_an_earlier_version_made_readable_is_closed_to_others() {
+fn the_lock_file_of_an_earlier_version_becomes_private() {
     let (loki, dir) = (Loki::start(), Dir::new());
     let log = dir.write("app.log", "one\n");
     let lock = dir.write("state.lock", "");
@@ -399,7 +399,7 @@ fn in_turn(dir: &Dir) {
 }
 
 #[test]
-fn users_in_turn_share_a_sticky_spool_and_hear_nothing_of_each_other() {
+fn users_take_turns_in_a_sticky_spool_without_messages() {
     if !two_users() {
         return;
     }

@@ -79,7 +79,7 @@ fn what_waits_is_in_the_status() {
 }
 
 #[test]
-fn a_run_that_is_not_followed_tells_nothing_and_no_socket_is_no_trouble() {
+fn only_a_followed_run_notifies_and_a_missing_socket_is_ignored() {
     let (loki, dir) = (Loki::start(), Dir::new());
     let socket = UnixDatagram::bind(dir.join("notify")).expect("a socket");
     socket.set_nonblocking(true).expect("a socket");

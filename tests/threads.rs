@@ -49,7 +49,7 @@ fn assert_honest(what: &str, done: &Finished, loki: &Loki, lines: usize) {
 }
 
 #[test]
-fn with_any_number_of_threads_all_is_delivered_or_there_is_a_message() {
+fn with_few_threads_all_is_delivered_or_reported() {
     if !can_be_limited() {
         return;
     }

@@ -43,7 +43,7 @@ fn times_of_file(args: &[&str], text: &str) -> Vec<i64> {
 }
 
 #[test]
-fn a_time_without_a_zone_is_in_the_zone_of_the_machine_or_the_one_that_is_named() {
+fn a_time_without_a_zone_is_local_or_in_the_given_zone() {
     let line = "2025-11-03 09:15:30 ready\n";
     assert_eq!(times_of_file(&[], line), [0]);
     assert_eq!(times_of_file(&["--time-zone", "utc"], line), [HOUR]);
@@ -104,7 +104,7 @@ fn lines_of_many_services_get_their_times() {
 }
 
 #[test]
-fn lines_before_the_first_time_get_that_one_and_lines_without_one_that_of_the_line_before() {
+fn lines_without_a_time_get_that_of_a_neighbouring_line() {
     let text = "banner\n\nNov  3 09:15:30 a\n  at x, 2020-01-01 00:00:00\nNov  3 09:15:31 b\nend\n";
     let times = times_of_file(&[], text);
     let expected = [0, 0, 0, 0, SECOND, SECOND];
@@ -219,7 +219,7 @@ fn standard_input_that_is_a_file_counts_as_one() {
 }
 
 #[test]
-fn undecided_days_and_times_of_day_alone_count_as_unreadable_in_a_file() {
+fn ambiguous_dates_and_bare_times_of_day_are_unreadable() {
     for line in [
         "03/04/2025 08:15:30 a\n",
         "23:59:59 a\n00:00:01 b\n",

@@ -100,7 +100,7 @@ fn unlikely_values_of_labels_and_messages_are_reported() {
 }
 
 #[test]
-fn the_variable_of_an_option_with_an_optional_value_is_a_switch_too() {
+fn a_variable_of_an_optional_value_also_works_as_a_switch() {
     let (loki, dir) = (Loki::start(), Dir::new());
     let run = |value: &str| {
         let run = LokiPush::new(&loki).env("LOKI_PUSH_DRAIN", value);

@@ -27,7 +27,7 @@ fn assert_refused(loki: &Loki, run: LokiPush, named: &str) -> Finished {
 }
 
 #[test]
-fn what_is_wrong_is_refused_with_its_option_before_anything_is_read() {
+fn wrong_usage_names_the_option_before_anything_is_read() {
     let loki = Loki::start();
     for (args, named) in [
         (&["--nonsense"][..], "--nonsense"),
@@ -268,7 +268,7 @@ fn the_command_line_wins_over_the_environment() {
 }
 
 #[test]
-fn of_two_that_exclude_each_other_the_one_on_the_command_line_wins() {
+fn the_command_line_wins_over_a_conflicting_variable() {
     let loki = Loki::start();
     let run = LokiPush::bare().env("LOKI_PUSH_MESSAGE", "theirs");
     let ended = run.args(["--dry-run", "-"]).stdin_bytes("ours\n");

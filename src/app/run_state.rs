@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_typed_has_been_read_and_no_linger_still_reads_what_a_command_left() {
+    fn zero_linger_still_reads_what_the_pipe_holds() {
         let now = Instant::now();
         let terminal = StopRules {
             reads_terminal: true,

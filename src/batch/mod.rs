@@ -444,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn cost_closes_a_batch_before_it_bursts_and_the_first_entry_always_fits() {
+    fn a_batch_is_closed_before_it_exceeds_its_size() {
         let now = Instant::now();
         let mut batcher = Batcher::new(limits(100, 2 * OVERHEAD + 20), false);
         let long = "x".repeat(500);
@@ -528,7 +528,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stood_behind_a_moved_entry_stays_behind_it_in_a_later_batch() {
+    fn entries_after_a_shifted_one_stay_after_it_in_later_batches() {
         let mut batcher = Batcher::new(limits(100, 1 << 20), true);
         let equal = [(5, "x"), (5, "x"), (5, "x")];
         assert_eq!(

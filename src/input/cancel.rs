@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_writer_does_not_keep_us_and_one_that_is_gone_has_an_end() {
+    fn an_endless_writer_does_not_prevent_the_exit() {
         let (handle, mut input) = new().unwrap();
         let (reader, mut writer) = io::pipe().unwrap();
         writer.write_all(b"xy").unwrap();

@@ -356,7 +356,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pipes_count_as_mixed_for_a_while_after_they_were_written_to_in_turn() {
+    fn pipes_written_to_in_turn_count_as_interleaved_for_a_while() {
         let mut turns = Turns::default();
         let mut after = |ready, alone| {
             turns.note(ready, alone);

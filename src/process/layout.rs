@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn of_names_that_fall_together_the_later_wins_and_the_others_stay_in_the_line() {
+    fn of_equal_sanitized_names_the_last_wins_and_the_others_stay() {
         let (json, suffix) = metadata(&[("a.b", "1"), ("c", "2"), ("a_b", "22"), ("a.b", "3")]);
         assert_eq!(json, r#"{"a_b":"3","c":"2"}"#);
         assert_eq!(suffix, " | a.b=1 a_b=22");

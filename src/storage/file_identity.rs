@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn content_is_known_by_its_beginning_and_by_the_end_of_what_was_read() {
+    fn content_is_recognized_by_its_start_and_the_bytes_before_the_offset() {
         let long: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
         let end = 300_000;
         for (why, content, end, change, fits) in [

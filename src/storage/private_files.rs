@@ -516,7 +516,7 @@ mod tests {
     }
 
     #[test]
-    fn a_temporary_file_that_we_left_is_replaced_and_anything_else_is_not() {
+    fn only_our_own_leftover_temporary_file_is_replaced() {
         let root = tempfile::tempdir().unwrap();
         let path = |name: &str| root.path().join(name);
         let write = |text: &'static str| move |file: &mut File| file.write_all(text.as_bytes());

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn near_the_end_a_request_gets_as_long_as_they_usually_take_if_there_is_that_much() {
+    fn near_the_deadline_a_request_gets_the_usual_time() {
         let ended = Instant::now();
         let by = FlushDeadline::of(state(Phase::Draining, ended, 4_000), Some(ended)).unwrap();
         for (begin, usual, until) in [
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_began_before_the_end_of_input_is_broken_off_and_as_late_as_usual() {
+    fn only_requests_from_before_the_end_of_input_are_aborted() {
         let began = Instant::now();
         let ended = began + ms(100);
         let by = FlushDeadline::of(state(Phase::Draining, ended, 4_000), None).unwrap();

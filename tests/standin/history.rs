@@ -37,7 +37,7 @@ fn a_request_refused_with_400_never_comes_again() {
 }
 
 #[test]
-fn the_same_bytes_may_come_again_after_a_lost_answer_and_are_kept_once() {
+fn bytes_resent_after_a_lost_answer_are_kept_once() {
     let loki = Loki::start();
     loki.faults([
         Fault::LostAnswer,

@@ -318,7 +318,7 @@ pub mod on_disk {
     }
 
     #[test]
-    fn what_is_held_back_lets_no_more_be_read_than_memory_is_meant_for() {
+    fn held_requests_do_not_raise_the_memory_limit() {
         let dir = tempfile::tempdir().unwrap();
         let spool = spool(dir.path(), 1 << 20);
         let room = 2 * shipment(0, FilePositions::default()).footprint();

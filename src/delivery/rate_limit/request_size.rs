@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_cut_lowers_the_ceiling_once_and_is_never_hurried() {
+    fn an_indivisible_request_lowers_the_size_limit_once() {
         let mut ceiling = RequestSizeLimit::default();
         for n in 1..100 {
             let whole = LimitedRequest {
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn one_entry_above_a_believed_ceiling_is_given_up_after_a_minute_and_the_next_ones_sooner() {
+    fn an_entry_above_the_learned_size_is_retried_for_a_minute() {
         let mut ceiling = RequestSizeLimit::default();
         let whole = |sent: u64, first: u64| LimitedRequest {
             divisible: false,
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn more_is_tried_after_a_quiet_time_that_doubles_when_it_is_refused() {
+    fn larger_requests_are_retried_after_a_time_that_doubles() {
         let mut ceiling = RequestSizeLimit::default();
         ceiling.lower(at(0), 4_000);
         ceiling.widest = 64_000;

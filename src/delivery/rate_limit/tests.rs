@@ -404,7 +404,7 @@ fn a_few_share_the_limit() {
 }
 
 #[test]
-fn a_thousand_that_start_at_once_use_the_limit_and_do_not_keep_in_step() {
+fn a_thousand_senders_that_start_at_once_use_the_whole_limit() {
     const SEEDS: u64 = 5;
     let tenth = MIB / 10;
     for (batches, size, most, least) in [

@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_became_quick_gets_larger_requests_again_and_a_gateway_does_not() {
+    fn requests_grow_again_on_a_faster_link_but_not_after_a_413() {
         let mut limit = BodyLimit::default();
         limit.too_large(100_000);
         assert!(limit.timed_out(80_000));

@@ -43,7 +43,7 @@ impl Push for NoPlace {
 }
 
 #[test]
-fn what_waits_for_a_place_is_not_read_from_the_spool_beyond_what_memory_is_meant_for() {
+fn suspended_streams_are_not_read_from_the_spool_beyond_the_buffer() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, stop) = (spool(dir.path(), 1 << 20), Arc::new(Shutdown::new()));
     let counters = Arc::new(Counters::new());

@@ -660,7 +660,7 @@ fn a_format_of_the_user_is_read_as_strptime_does() {
 }
 
 #[test]
-fn ten_lines_off_by_the_same_quarter_hours_name_the_zone_that_fits() {
+fn ten_lines_off_by_whole_quarter_hours_suggest_a_time_zone() {
     let mut live = reader("utc", InputKind::Live, "2026-03-01T12:00:00Z");
     for n in 0..10 {
         assert_eq!(live.take_hint(), None, "line {n}");

@@ -36,7 +36,7 @@ fn expected(lines: &[(&str, &str, i64, u64)]) -> Vec<(String, String, i64, u64)>
 }
 
 #[test]
-fn parts_are_joined_by_stream_and_no_position_passes_what_is_held_back() {
+fn parts_are_joined_by_stream_and_no_position_passes_held_lines() {
     let lines = [
         "2025-11-03T08:15:30.000000001Z stdout P one ",
         "2025-11-03T08:15:31Z stderr F other",

@@ -239,7 +239,7 @@ fn debug_shows_no_secret() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_told_and_blanks_around_an_address_are_not() {
+fn unlikely_urls_are_reported_but_not_surrounding_blanks() {
     let refused = |args: &[&str]| match found(args, &[]) {
         Ok(_) => panic!("{args:?} was taken"),
         Err(error) => error.to_string(),
