@@ -516,7 +516,7 @@ fn without_a_refusal_there_is_no_wait() {
 }
 
 #[test]
-fn requests_side_by_side_get_places_one_after_another() {
+fn parallel_requests_get_slots_one_after_another() {
     let mut pace = RateLimiter::default();
     let (sent, now) = (Duration::from_secs(1), Duration::from_secs(2));
     let waits: Vec<f64> = (0..4)

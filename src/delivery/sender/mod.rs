@@ -1,9 +1,9 @@
-//! The sender thread: takes batches from the queue, sends their requests, and sees each entry
-//! through to its fate.
+//! The sender thread: takes batches from the queue, sends their requests and retries them until the
+//! outcome of every entry is known.
 //!
-//! It acts in rounds and decides little: what a response means is decided in `outcome` and
-//! `rejection`, what follows from it in `handle_response`, which request may be sent in `schedule`,
-//! and how long to wait in `backoff` and `rate_limit`.
+//! It works in rounds and leaves the decisions to others: `outcome` and `rejection` decide what a
+//! response means, `handle_response` what follows from it, `schedule` which requests may be sent, and
+//! `backoff` and `rate_limit` how long to wait.
 
 mod bad_entry;
 mod handle_response;
@@ -45,33 +45,33 @@ use crate::sync::flush_deadline::AttemptTiming;
 use crate::sync::queue::Pop;
 use crate::sync::shutdown::Shutdown;
 
-/// What the shipping thread is given.
+/// Everything that the sender thread needs.
 pub struct SenderParts {
-    /// How it sends.
+    /// The settings for sending and retrying.
     pub delivery: SenderSettings,
-    /// Where requests go.
+    /// The transport that sends requests.
     pub push: Arc<dyn Push>,
-    /// Where shipments come from.
+    /// The queue of batches to send.
     pub backlog: Arc<DeliveryQueue>,
-    /// Where tries are counted.
+    /// The counters of requests, retries and entries by outcome.
     pub counters: Arc<Counters>,
-    /// Where it is kept how far files were settled.
+    /// The checkpoint of file positions, if there is one.
     pub checkpoint: Option<Arc<Checkpoint>>,
-    /// Where refused entries are kept.
+    /// The file for refused entries, if there is one.
     pub dead_letter: Option<Arc<DeadLetter>>,
-    /// How the run goes on.
+    /// The shutdown state of the run.
     pub stop: Arc<Shutdown>,
-    /// What is said.
+    /// Prints messages.
     pub reporter: Reporter,
-    /// The destination as messages name it.
+    /// The name of the destination in messages.
     pub target: String,
-    /// The last trouble, for the closing words.
+    /// The current delivery error, for the final report.
     pub trouble: LastError,
-    /// For the waits.
+    /// The random source for backoff.
     pub jitter: Jitter,
 }
 
-/// The sender thread at work.
+/// The state of the sender thread.
 struct Sender {
     settings: SenderSettings,
     transport: Arc<dyn Push>,
@@ -87,41 +87,42 @@ struct Sender {
     timer: RetryTimer,
     outage: OutageReporter,
     reporter: Reporter,
-    /// Where requests go, as messages name it.
+    /// The push URL as messages show it.
     url: String,
-    /// Rounds in a row after which everything had to wait.
+    /// Number of consecutive rounds that ended with a wait for everything.
     attempt: u32,
-    /// Since when Loki cannot be reached, or answers nothing well: one request at a time shows
-    /// whether that is over.
+    /// Set while Loki cannot be reached or no request succeeds. One request at a time is then sent
+    /// as a probe.
     down: Option<Down>,
     epoch: Instant,
 }
 
-/// What is known of an outage.
+/// The kind of an outage.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Down {
-    /// It is one of the server, or of the connection.
+    /// The server or the connection is down.
     Everything,
-    /// It may be due to an entry in what was sent so far.
+    /// An entry in the requests sent so far may be the cause.
     PerhapsAnEntry,
 }
 
-/// One request's way there and back.
+/// A request that was sent, and its outcome.
 struct Attempt {
     id: RequestId,
     outcome: Outcome,
     sent: Instant,
     back: Instant,
-    /// How long it might have taken.
+    /// The timeout it was sent with.
     timeout: Duration,
 }
 
-/// Batches that are taken up at most, where other streams are needed to tell an outage from an
-/// entry that is never answered well.
+/// Maximum number of batches in flight while other streams are needed to tell an outage from a bad
+/// entry.
 const LOOK_AHEAD: usize = 8;
 
 impl SenderParts {
-    /// Sends until the queue is closed and empty, or the time is over; what is there then is left.
+    /// Sends until the queue is closed and empty, or until the flush timeout. Batches that remain then
+    /// count as left.
     pub fn run(self) {
         let queue = Arc::clone(&self.backlog);
         let url = self.push.url().unwrap_or(&self.target).to_owned();
@@ -146,7 +147,7 @@ impl SenderParts {
             checkpoint: self.checkpoint,
             jitter: self.jitter,
         };
-        // Dropped first, while the sender still holds its batches: what can be stored of them is.
+        // Dropped before the sender, so that its batches can still be stored in the spool.
         let _abandon = Abandon(&queue);
         sender.run();
     }
@@ -172,7 +173,7 @@ impl Sender {
         }
     }
 
-    /// Whether there is something to do after a wait.
+    /// Whether the thread continues after a wait.
     fn continues(&mut self, woken: WaitResult) -> bool {
         match woken {
             WaitResult::Retry => true,
@@ -185,10 +186,10 @@ impl Sender {
         }
     }
 
-    /// Nothing may be sent now: takes the next batch, or waits for what stands aside.
+    /// Takes the next batch when nothing may be sent now, or waits until a suspended request is due.
     fn next_batch(&mut self) -> WaitResult {
         let due = self.in_flight.next_due();
-        // A spool may hold far more for that stream than memory.
+        // A spool may hold far more batches of that stream than memory has room for.
         if let Some(due) = due.filter(|_| self.queue.in_flight_memory_full()) {
             return self.timer.wait(due);
         }
@@ -206,7 +207,7 @@ impl Sender {
         }
     }
 
-    /// Takes a batch up: its requests are in flight from now on.
+    /// Adds a batch to those in flight.
     fn take_up(&mut self, mut queued: QueuedBatch) {
         let requests = std::mem::take(&mut queued.shipment.requests);
         let fitted = |request| self.rejected.fitted(request);
@@ -214,7 +215,8 @@ impl Sender {
         self.in_flight.add(queued, requests, Instant::now());
     }
 
-    /// Sends each of these once, and waits as long as the responses ask for. Whether to continue.
+    /// Sends each of these requests once and waits as long as the responses require. Returns whether
+    /// the thread continues.
     fn send_round(&mut self, ready: Vec<RequestId>) -> bool {
         let ready = match self.down {
             Some(down) => self.probe(down).map_or(ready, |id| vec![id]),
@@ -232,7 +234,7 @@ impl Sender {
         let blocked = self.handle_responses(attempts);
         self.timer.ended(timing, blocked.is_none());
         let Some(blocked) = blocked else {
-            // However well it goes: after a signal the time is a total.
+            // After a signal the flush timeout is a total, whatever progress is made.
             return !self.timer.is_late();
         };
         let permanent = blocked.trouble.permanent;
@@ -240,7 +242,7 @@ impl Sender {
             self.queue.set_hopeless(true);
         }
         self.outage.held(&blocked, self.counters.counts().left());
-        // A run that ends by itself does not end while that lasts.
+        // A run over finite input would not end while the fault lasts.
         if let Some(full) = self
             .queue
             .blocked_on()
@@ -260,13 +262,13 @@ impl Sender {
         self.continues(woken)
     }
 
-    /// Whether a configuration fault ends the run: it ends by itself, and nothing ever succeeded.
+    /// Whether a configuration fault ends the run: its input is finite and no request ever succeeded.
     fn ends_when_hopeless(&self) -> bool {
         self.settings.end_when_hopeless && self.counters.last_accepted().is_none()
     }
 
-    /// The one request that shows whether an outage is over: another each time, since what is in one
-    /// may be the reason.
+    /// The request to send as a probe during an outage: a different one each time, since the content of
+    /// one may be the cause.
     fn probe(&mut self, down: Down) -> Option<RequestId> {
         if down == Down::PerhapsAnEntry {
             while self.in_flight.batches() < LOOK_AHEAD
@@ -284,8 +286,7 @@ impl Sender {
         probes.get(turn).copied()
     }
 
-    /// Waits for the next try. What was given up is waited for no longer than until there is
-    /// nothing more to try.
+    /// Waits until `due`, unless the queue was emptied meanwhile and nothing is left to retry.
     fn wait_for_retry(&mut self, due: Instant) -> WaitResult {
         self.complete_batches();
         while self.in_flight.is_empty() {
@@ -300,8 +301,8 @@ impl Sender {
         self.timer.wait(due)
     }
 
-    /// Splits what is larger than a known limit accepts, and keeps what is sent side by side below
-    /// it.
+    /// Splits requests that are larger than a known limit, and returns as many as stay below the rate
+    /// limit together.
     fn split_to_limits(&mut self, ready: &[RequestId]) -> Vec<RequestId> {
         let split: Vec<_> = ready.iter().map(|&id| self.split_to_limit(id)).collect();
         let mut sum = 0;
@@ -314,7 +315,7 @@ impl Sender {
         within.collect()
     }
 
-    /// Waits as long as a known rate limit asks of requests that were not sent yet.
+    /// Waits as long as a known rate limit requires before these requests are sent for the first time.
     fn wait_for_rate(&mut self, ready: &[RequestId]) -> WaitResult {
         let fresh = ready.iter().map(|&id| self.in_flight.request(id));
         let bytes: usize = fresh
@@ -336,16 +337,16 @@ impl Sender {
         }
     }
 
-    /// Sends each of these once, over at most so many connections at once, as long as there is time
-    /// and Loki can be reached.
+    /// Sends each of these requests once, over several connections, and stops at the deadline or when
+    /// Loki cannot be reached.
     fn send(&self, ready: &[RequestId], timing: AttemptTiming) -> Vec<Attempt> {
         let connections = self.settings.connections;
-        // Those that are under way together share the link.
+        // Concurrent requests share the bandwidth.
         let mut sizes: Vec<usize> = ready.iter().map(|&id| self.body_size(id)).collect();
         sizes.sort_unstable();
         let together = sizes.iter().rev().take(connections).sum();
         let down = AtomicBool::new(false);
-        let attempts = self.parallel.side_by_side(ready, connections, |&id| {
+        let attempts = self.parallel.run(ready, connections, |&id| {
             if down.load(Ordering::Relaxed) {
                 return None;
             }
@@ -373,7 +374,7 @@ impl Sender {
         attempts.into_iter().flatten().collect()
     }
 
-    /// Reports a request and what became of it, if every request is to be reported.
+    /// Reports a request and its outcome with `-v`.
     fn report_request(&self, request: &Request, outcome: &Outcome, sent: Instant) {
         if !self.reporter.is_verbose() {
             return;
@@ -399,12 +400,12 @@ impl Sender {
     fn complete_batches(&mut self) {
         while let Some(batch) = self.in_flight.next_completed() {
             let queued = batch.queued;
-            // The positions first: what is completed leaves the spool once a checkpoint covers it.
+            // Positions are recorded first: a completed batch leaves the spool once a checkpoint covers it.
             if let Some(checkpoint) = &self.checkpoint {
                 checkpoint.settled(&queued.shipment.positions);
             }
-            // What a spool could not take is only known to be sent by the checkpoint: a kill before
-            // that is saved would send it again, with other times.
+            // Only the checkpoint tells that a batch was sent which the spool could not store: after a
+            // kill before it is saved, the batch would be sent again with other timestamps.
             let is_only_sent = self.queue.has_spool() && !queued.ticket.is_stored();
             drop(queued.ticket);
             match &self.checkpoint {
@@ -418,7 +419,7 @@ impl Sender {
     }
 }
 
-/// Gives the queue up when sending ends, however it ends, so that nobody waits for it.
+/// Closes the queue when the thread ends, even by a panic, so that no producer waits for ever.
 struct Abandon<'a>(&'a DeliveryQueue);
 
 impl Drop for Abandon<'_> {

@@ -1,8 +1,4 @@
-//! The voice: what shipping says of its troubles, each once when it begins to last and once when
-//! it ends.
-//!
-//! Knows what was said already, and keeps the last trouble for the closing words. Decides nothing
-//! about requests.
+//! Reports delivery problems: each once when it lasts, and once when it is over.
 
 use std::collections::HashMap;
 use std::panic::{self, AssertUnwindSafe};
@@ -15,20 +11,20 @@ use crate::delivery::sender::schedule::NO_ROOM_RETRIED_FOR;
 use crate::entry::labels::Labels;
 use crate::report::messages::{Message, Reporter};
 
-/// What holds up the next round.
+/// Why the next round must wait.
 pub struct BlockedBy {
-    /// The trouble met.
+    /// The error of the last attempt.
     pub trouble: DeliveryError,
-    /// How it looks.
+    /// How serious it is.
     pub severity: Severity,
-    /// How long it is waited for.
+    /// The time until the next attempt.
     pub wait: Duration,
-    /// When the try that met it began.
+    /// When the failed attempt began.
     pub began: Instant,
 }
 
 impl BlockedBy {
-    /// The trouble as messages name it.
+    /// The error as messages describe it.
     pub fn why(&self) -> String {
         self.trouble.describe()
     }
@@ -45,7 +41,7 @@ pub struct LastError {
 }
 
 impl LastError {
-    /// None yet; `hook` is called at each change.
+    /// Starts without an error; `hook` is called at each change.
     pub fn new(hook: Option<TroubleHook>) -> Self {
         Self {
             current: Arc::default(),
@@ -53,7 +49,7 @@ impl LastError {
         }
     }
 
-    /// The error, if it still stands.
+    /// The error, if delivery is failing now.
     pub fn get(&self) -> Option<String> {
         self.lock().clone()
     }
@@ -74,25 +70,25 @@ impl LastError {
     }
 }
 
-/// Says what there is to say.
+/// Reports outages, and remembers what was reported.
 pub struct OutageReporter {
     reporter: Reporter,
-    /// The destination as messages name it, and where requests go.
+    /// The destination as messages name it, and the push URL.
     target: String,
     url: String,
     last: LastError,
     spell: Outage,
-    /// Whether that was said, and with it that files are held up.
+    /// Whether it was reported that reading of files is blocked.
     said: bool,
     said_held_up: bool,
-    /// Whether it was said that batches are given up, since Loki last took something.
+    /// Whether it was reported that batches are given up, since a request last succeeded.
     giving_up: bool,
-    /// Streams of which it was reported that they alone are answered badly.
+    /// Streams that alone fail, and since when that is reported.
     failing: HashMap<Arc<Labels>, Instant>,
 }
 
 impl OutageReporter {
-    /// Has said nothing yet.
+    /// Creates a reporter that has reported nothing yet.
     pub fn new(reporter: Reporter, target: String, url: String, last: LastError) -> Self {
         Self {
             reporter,
@@ -107,7 +103,7 @@ impl OutageReporter {
         }
     }
 
-    /// Delivery is held up, and with it so many entries.
+    /// Called when delivery is blocked, with the number of waiting entries.
     pub fn held(&mut self, hold: &BlockedBy, entries: u64) {
         let DeliveryError {
             status,
@@ -142,14 +138,14 @@ impl OutageReporter {
         self.last.set(Some(why));
     }
 
-    /// Files are not read on meanwhile, since this place of so many bytes is full.
+    /// Called when reading of files stops, since the buffer or the spool of this size is full.
     pub fn held_up(&mut self, (place, size): (&str, u64)) {
         if self.said && !std::mem::replace(&mut self.said_held_up, true) {
             self.reporter.say(&Message::HeldUp { place, size });
         }
     }
 
-    /// Everything passes again; so many entries had waited.
+    /// Called when delivery works again, with the number of entries that had waited.
     pub fn passed(&mut self, entries: u64) {
         (self.said, self.said_held_up) = (false, false);
         if let Some(after) = self.spell.ended(Instant::now()) {
@@ -164,7 +160,7 @@ impl OutageReporter {
         }
     }
 
-    /// A request of this stream passed: giving up would be news again.
+    /// Called when a request of this stream succeeded: batches given up later are reported again.
     pub fn taken(&mut self, stream: &Labels) {
         self.giving_up = false;
         if let Some(since) = self.failing.remove(stream) {
@@ -175,8 +171,8 @@ impl OutageReporter {
         }
     }
 
-    /// A stream alone is answered badly, for the so many-th time. The first failure that the next
-    /// try makes good is no news.
+    /// Called when requests of one stream fail while others succeed. A failure that the next attempt
+    /// repairs is not reported.
     pub fn stream_fails(&mut self, stream: &Arc<Labels>, error: &DeliveryError, tries: u32) {
         let why = error.describe();
         let is_news = error.permanent || tries > 1;
@@ -191,7 +187,7 @@ impl OutageReporter {
         self.last.set(Some(why));
     }
 
-    /// A request was given up.
+    /// Called when a request was given up after `--max-retries`.
     pub fn gave_up(&mut self, entries: usize, retries: u32, trouble: &DeliveryError) {
         if !std::mem::replace(&mut self.giving_up, true) {
             self.reporter.say(&Message::GaveUp {
@@ -202,7 +198,7 @@ impl OutageReporter {
         }
     }
 
-    /// Loki has no place for a stream, which is said if it `is_news`.
+    /// Called when Loki's limit of active streams is reached. Reported if it `is_news`.
     pub fn no_place(&self, stream: &Labels, trouble: &DeliveryError, is_news: bool) {
         if is_news {
             self.reporter.say(&Message::NoPlace {
@@ -213,7 +209,7 @@ impl OutageReporter {
         self.last.set(Some(trouble.describe()));
     }
 
-    /// A shipment has its fate; so many requests, entries and bytes it began with.
+    /// Called when a batch is complete; `size` is its number of requests, entries and bytes.
     pub fn settled(&self, number: u64, size: (usize, usize, usize), took: Duration) {
         let (requests, entries, bytes) = size;
         self.reporter.say(&Message::Settled {
@@ -226,44 +222,41 @@ impl OutageReporter {
     }
 }
 
-/// A failure that stood for this long is worth a line, even if it is the first.
+/// A failure that has lasted this long is reported, even if it is the first one.
 const WORTH_SAYING: Duration = Duration::from_secs(2);
 
-/// A rate limit is met in passing when much is sent; one that lets nothing pass for this long is
-/// worth a line.
+/// A rate limit is normal when much is sent. It is reported if nothing passes for this long.
 const LIMIT_WORTH_SAYING: Duration = Duration::from_secs(15);
 
-/// How a failed try looks.
+/// How serious a failed attempt is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// A rate limit: the next try is timed to meet it.
+    /// A rate limit; the next attempt is timed to stay below it.
     Limit,
-    /// It passes with time.
+    /// An outage, which passes with time.
     Passing,
-    /// Only a person can mend it.
+    /// A configuration fault, which only a person can fix.
     Lasting,
 }
 
-/// A spell of trouble: said once when it begins to last and once when it ends, never a line a
-/// retry.
+/// The state of an outage: reported once when it lasts and once when it is over, not at every retry.
 #[derive(Debug, Default)]
 pub struct Outage {
     since: Option<Instant>,
     failures: u32,
     said: bool,
-    /// Whether it was said that only a person can mend it.
+    /// Whether it was reported as a configuration fault.
     said_lasting: bool,
 }
 
 impl Outage {
-    /// No trouble yet.
+    /// Starts without an outage.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Notes a failed try that began at `began`; tells whether this is the moment to say so. One
-    /// failure that the next try mends is no news, unless it cannot mend itself or took long
-    /// already.
+    /// Records a failed attempt that began at `began`. Returns whether to report it now. A single
+    /// failure is only reported if it is a configuration fault or has taken long already.
     pub fn failed(&mut self, began: Instant, now: Instant, severity: Severity) -> bool {
         let stood = now.duration_since(*self.since.get_or_insert(began));
         let worth_saying = match severity {
@@ -274,7 +267,7 @@ impl Outage {
             }
             Severity::Lasting => true,
         };
-        // That it will not pass by itself is news, whatever it began with.
+        // A configuration fault is reported even if the outage was reported before as another kind.
         let is_lasting = severity == Severity::Lasting;
         let is_news = !self.said || is_lasting && !self.said_lasting;
         let say = worth_saying && is_news;
@@ -283,7 +276,7 @@ impl Outage {
         say
     }
 
-    /// Notes that a request passed; gives how long the spell had lasted if it had been spoken of.
+    /// Records a success. Returns how long the outage lasted, if it had been reported.
     pub fn ended(&mut self, now: Instant) -> Option<Duration> {
         let ended = std::mem::take(self);
         ended
@@ -298,7 +291,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_only_a_person_can_mend_is_said_whatever_it_began_with() {
+    fn a_configuration_fault_is_reported_at_any_stage_of_an_outage() {
         let (mut spell, now) = (Outage::new(), Instant::now());
         let mut said = |severity| spell.failed(now, now, severity);
         assert!(!said(Severity::Passing) && said(Severity::Passing));
@@ -308,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn only_trouble_that_lasts_is_said_and_once() {
+    fn only_lasting_outages_are_reported_and_only_once() {
         let now = Instant::now();
         let mut spell = Outage::new();
         assert!(!spell.failed(now, now, Severity::Passing));
@@ -326,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_limit_is_no_news_until_nothing_passes_for_long() {
+    fn a_rate_limit_is_reported_when_nothing_passes_for_long() {
         let now = Instant::now();
         let mut spell = Outage::new();
         for seconds in [0, 1, 5, 14] {

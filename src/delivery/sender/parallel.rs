@@ -1,7 +1,5 @@
-//! The crew: requests of different streams travel side by side over a few connections, where the
-//! way is long enough to be worth it.
-//!
-//! Knows how long work took, and threads. Knows no request.
+//! Sends requests of different streams in parallel over a few connections, if they take long enough
+//! to be worth a thread.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -10,17 +8,17 @@ use std::time::{Duration, Instant};
 
 use crate::sync::own_thread;
 
-/// Work that is done within this is not worth starting a thread for: one hand after the other a
-/// connection still carries over 100 MB of lines a second.
+/// Work that takes less than this is not worth a thread: even one after another, such requests carry
+/// more than 100 MB of lines per second.
 const QUICK: Duration = Duration::from_millis(1);
 
-/// Does work on several threads when it is slow, and remembers whether it was.
+/// Runs work on several threads if the work before it was slow.
 pub struct ParallelSend {
     slow: AtomicBool,
 }
 
 impl Default for ParallelSend {
-    /// A way that nobody went yet may be long.
+    /// Starts in parallel, since a connection that was never used may be slow.
     fn default() -> Self {
         Self {
             slow: AtomicBool::new(true),
@@ -29,17 +27,20 @@ impl Default for ParallelSend {
 }
 
 impl ParallelSend {
-    /// Does `work` on each of `items`, on at most `hands` threads at once; gives the results in the
-    /// order of the items. One item, the usual case, costs no thread, and neither do quick ones.
-    pub fn side_by_side<I: Sync, R: Send>(
+    /// Runs `work` on each of `items`, on at most `max_threads` threads at once. Returns the results in the
+    /// order of the items. A single item, the usual case, needs no thread, and neither do quick ones.
+    pub fn run<I: Sync, R: Send>(
         &self,
         items: &[I],
-        hands: usize,
+        max_threads: usize,
         work: impl Fn(&I) -> R + Sync,
     ) -> Vec<R> {
         let mut results = Vec::with_capacity(items.len());
         for item in items {
-            if hands > 1 && items.len() - results.len() > 1 && self.slow.load(Ordering::Relaxed) {
+            if max_threads > 1
+                && items.len() - results.len() > 1
+                && self.slow.load(Ordering::Relaxed)
+            {
                 break;
             }
             let began = Instant::now();
@@ -49,8 +50,8 @@ impl ParallelSend {
         let rest = &items[results.len()..];
         if !rest.is_empty() {
             let began = Instant::now();
-            results.extend(many_handed(rest, hands, work));
-            let rounds = rest.len().div_ceil(hands) as u32;
+            results.extend(run_on_threads(rest, max_threads, work));
+            let rounds = rest.len().div_ceil(max_threads) as u32;
             self.slow
                 .store(began.elapsed() > QUICK * rounds, Ordering::Relaxed);
         }
@@ -58,12 +59,12 @@ impl ParallelSend {
     }
 }
 
-fn many_handed<I: Sync, R: Send>(
+fn run_on_threads<I: Sync, R: Send>(
     items: &[I],
-    hands: usize,
+    max_threads: usize,
     work: impl Fn(&I) -> R + Sync,
 ) -> Vec<R> {
-    let helpers = hands.min(items.len()).saturating_sub(1);
+    let helpers = max_threads.min(items.len()).saturating_sub(1);
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::with_capacity(items.len()));
     let hand = &|| {
@@ -102,15 +103,15 @@ mod tests {
     #[test]
     fn results_come_in_the_order_of_the_items() {
         let items: Vec<usize> = (0..100).collect();
-        for hands in [1, 2, 7, 200] {
+        for max_threads in [1, 2, 7, 200] {
             assert_eq!(
-                many_handed(&items, hands, |n| n * 2),
+                run_on_threads(&items, max_threads, |n| n * 2),
                 items.iter().map(|n| n * 2).collect::<Vec<_>>()
             );
         }
         assert!(
             ParallelSend::default()
-                .side_by_side(&[] as &[u8], 4, |n| *n)
+                .run(&[] as &[u8], 4, |n| *n)
                 .is_empty()
         );
     }
@@ -119,8 +120,8 @@ mod tests {
     fn only_slow_work_gets_helpers() {
         let items: Vec<usize> = (0..20).collect();
         let us = std::thread::current().id();
-        let by_us = |crew: &ParallelSend| {
-            let results = crew.side_by_side(&items, 4, |&n| {
+        let by_us = |parallel: &ParallelSend| {
+            let results = parallel.run(&items, 4, |&n| {
                 let began = Instant::now();
                 while began.elapsed() <= QUICK * 2 {
                     std::thread::yield_now();

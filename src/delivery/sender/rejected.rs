@@ -1,7 +1,7 @@
-//! Records which entries were refused, and which of them are sent once more, changed to fit.
+//! Records refused entries: counts and reports them and writes them to the dead letter file, or
+//! changes them to fit a limit so that they can be sent once more.
 //!
-//! What a refusal means for each entry is decided in `rejection`; here it is counted, reported and
-//! written to the dead letter.
+//! `rejection` decides which entries of a request are refused.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::storage::dead_letter::DeadLetter;
 pub struct RejectionRecorder {
     dead_letter: Option<Arc<DeadLetter>>,
     reporter: Reporter,
-    /// Reasons that were reported; more of the same is only counted.
+    /// Reasons that were reported; further refusals for them are only counted.
     reported: HashSet<String>,
     /// Limits that Loki named in this run.
     limits: NamedLimits,
@@ -32,7 +32,7 @@ pub struct RejectionRecorder {
 }
 
 impl RejectionRecorder {
-    /// Keeps refused entries in this file, if there is one.
+    /// Creates a recorder that writes refused entries to this file, if there is one.
     pub fn new(dead_letter: Option<Arc<DeadLetter>>, reporter: Reporter, gzip_level: u8) -> Self {
         Self {
             dead_letter,
@@ -43,7 +43,7 @@ impl RejectionRecorder {
         }
     }
 
-    /// A request as it is to be sent: its entries changed to fit the limits that Loki named.
+    /// Prepares a request for sending: entries are changed to fit the limits that Loki named.
     pub fn fitted(&self, request: Request) -> PendingRequest {
         let opened = (!self.limits.is_empty()).then(|| encode::open(&request).ok());
         let Some(opened) = opened.flatten() else {
@@ -73,9 +73,9 @@ impl RejectionRecorder {
         }
     }
 
-    /// Loki refused it, or some of it: after a 400 for a stated rule the good entries are stored, and
-    /// the rule, applied to our own entries, tells the others. What is refused for a limit that Loki
-    /// names, and was not changed before, is returned, changed to fit.
+    /// Records a refused request. After a 400 that states a rule, the good entries are stored, and
+    /// applying the rule to the request shows the others. Entries that are refused for a limit that
+    /// Loki names, and were not changed before, are changed to fit and returned.
     pub fn refused(
         &mut self,
         pending: &PendingRequest,
@@ -100,7 +100,7 @@ impl RejectionRecorder {
         };
         let named = rejection::named_limits(text);
         self.limits.update(named);
-        // Which entries exceed a limit that Loki names, our own count says.
+        // Our own count decides which entries exceed a limit that Loki names.
         let mut reasons: Vec<Option<Reason>> = vec![None; entries.len()];
         for (at, entry) in sent.iter().enumerate() {
             reasons[at] = named.exceeded_by(entry);
@@ -145,7 +145,8 @@ impl RejectionRecorder {
         (!parts.is_empty()).then(|| self.encode(request, &merge(Vec::new(), parts)))
     }
 
-    /// Loki refused all of it, or what it stored cannot be told.
+    /// Records a request as refused as a whole, since all of it was, or since it is unknown which
+    /// entries were stored.
     pub fn refused_whole(
         &mut self,
         pending: &PendingRequest,
@@ -159,7 +160,7 @@ impl RejectionRecorder {
         self.report(pending.entries(), status, text, reason);
     }
 
-    /// An entry that was found to be the reason why its requests were never answered well.
+    /// Records a bad entry: the one that made its requests fail.
     pub fn refused_as_bad(
         &mut self,
         pending: &PendingRequest,
@@ -195,8 +196,8 @@ impl RejectionRecorder {
         }
     }
 
-    /// Keeps a refused entry. If it is not `certain` that it is this one, since Loki's counts do not
-    /// agree with what its rules make of the request, that is kept with it.
+    /// Writes a refused entry to the dead letter file. If it is not `certain` that it is this one,
+    /// because Loki's counts disagree with its rules, the reason says so.
     fn keep(&self, request: &Request, entry: &Entry<'_>, reason: &str, certain: bool) {
         let guessed = (!certain).then(|| messages::guessed(reason));
         let reason = guessed.as_deref().unwrap_or(reason);
@@ -209,7 +210,7 @@ impl RejectionRecorder {
         });
     }
 
-    /// Reports a refusal, the first time it happens for this reason.
+    /// Reports the first refusal for each reason.
     fn report(&mut self, entries: usize, status: u16, text: &str, reason: &str) {
         if self.reported.insert(reason.to_owned()) {
             self.reporter.say(&Message::Refused {
@@ -221,11 +222,11 @@ impl RejectionRecorder {
     }
 }
 
-/// The key of the hint among the reasons that were reported.
+/// The key of the time zone hint in the set of reported reasons.
 const ZONE_HINT: &str = "times off by a time zone";
 
-/// How many minutes a time is ahead of the clock, if a wrong time zone can be why: a whole number of
-/// quarter hours, give or take a minute, and no more than zones differ.
+/// Minutes by which a timestamp is ahead of the clock, if a wrong time zone may be the cause: a whole
+/// number of quarter hours, to within a minute, and no more than time zones differ.
 fn minutes_off(time: i64, now: i64) -> Option<i64> {
     const MINUTE: i64 = 60_000_000_000;
     let off = time.saturating_sub(now);
@@ -234,7 +235,7 @@ fn minutes_off(time: i64, now: i64) -> Option<i64> {
     (quarters != 0 && quarters.abs() <= 26 * 4 && is_close).then_some(quarters * 15)
 }
 
-/// Nanoseconds since 1970 by the clock.
+/// The current time in nanoseconds since 1970.
 fn now() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.unwrap_or_default().as_nanos() as i64

@@ -1,7 +1,4 @@
-//! The vigil: how long shipping may wait for its next try, and how near its end is.
-//!
-//! Waits, in `stop`. Knows the phase of the run and when Loki last took something. Knows no
-//! request, no answer and no text.
+//! Waits between attempts, and keeps the deadline of the final flush.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,33 +9,33 @@ use crate::report::counters::Counters;
 use crate::sync::flush_deadline::{AttemptTiming, FlushDeadline, MIN_FLUSH};
 use crate::sync::shutdown::{Phase, Shutdown, ShutdownState};
 
-/// Why a wait between tries ended.
+/// Why a wait between attempts ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitResult {
-    /// It is time for the next try.
+    /// The next attempt is due.
     Retry,
-    /// The time is over after one more try, for which some is left.
+    /// The deadline is near: there is time for one more attempt.
     LastTry,
-    /// The time is over.
+    /// The deadline has passed.
     Shutdown,
 }
 
-/// Watches the end of the run while shipping waits.
+/// The timer of the sender thread.
 pub struct RetryTimer {
     stop: Arc<Shutdown>,
     counters: Arc<Counters>,
     timeout: Duration,
-    /// The phase when a wait last looked.
+    /// The phase of the run at the last wait.
     phase: Phase,
-    /// How long the last tries took, and the last ones that went well.
+    /// How long the last attempts took, and the last successful ones.
     took: Duration,
     usual: Duration,
-    /// Whether the time is over, and what is under way is tried once more.
+    /// Whether the deadline is near and this is the last attempt.
     last_try: bool,
 }
 
 impl RetryTimer {
-    /// Watches from the beginning of a run.
+    /// Creates a timer at the start of a run.
     pub fn new(stop: Arc<Shutdown>, counters: Arc<Counters>, delivery: &SenderSettings) -> Self {
         Self {
             stop,
@@ -51,7 +48,7 @@ impl RetryTimer {
         }
     }
 
-    /// Tries are about to begin.
+    /// Called before a round of attempts.
     pub fn begin(&self) -> AttemptTiming {
         let begin = Instant::now();
         let tries = AttemptTiming {
@@ -64,29 +61,29 @@ impl RetryTimer {
         tries
     }
 
-    /// They are over.
+    /// Called after a round of attempts.
     pub fn ended(&mut self, tries: AttemptTiming, went_well: bool) {
         self.counters.set_tries(None);
         self.took = tries.begin.elapsed();
         if went_well {
             self.usual = self.took;
         }
-        // There is time again.
+        // A success extends the deadline.
         self.last_try &= self.counters.last_accepted() <= Some(tries.begin);
     }
 
-    /// Notes that what is tried now is tried for the last time.
+    /// Marks the next attempts as the last ones.
     pub fn set_last_try(&mut self) {
         self.last_try = true;
     }
 
-    /// Whether what is tried now is tried for the last time.
+    /// Whether these are the last attempts.
     pub fn is_last_try(&self) -> bool {
         self.last_try
     }
 
-    /// Whether no time is left for another try: after the last one, and after one that hung until
-    /// the run must be over. A last one that failed at once after others that hung leaves some.
+    /// Whether there is no time for another attempt: after the last one, unless it failed quickly,
+    /// and after one that hung until the deadline.
     pub fn is_through(&self) -> bool {
         let Some(deadline) = self.deadline(self.stop.state()) else {
             return self.last_try;
@@ -96,13 +93,12 @@ impl RetryTimer {
         self.last_try && deadline.ends() <= now || hung && deadline.over_by(None) <= now
     }
 
-    /// Whether everything is to stop at once.
+    /// Whether a second signal has asked to stop at once.
     pub fn is_over(&self) -> bool {
         self.stop.state().phase == Phase::Aborting
     }
 
-    /// Whether a stop was asked for, and what it left of time is over, or too short for one more
-    /// request.
+    /// Whether a stop was requested and the time that remains is too short for another request.
     pub fn is_late(&self) -> bool {
         let state = self.stop.state();
         let deadline = self
@@ -111,14 +107,14 @@ impl RetryTimer {
         deadline.is_some_and(|deadline| deadline.ends() <= Instant::now() + self.usual)
     }
 
-    /// Whether a stop was asked for since a wait last looked: what waits is tried at once.
+    /// Whether a stop was requested since the last wait: waiting requests are then sent at once.
     pub fn has_advanced(&mut self) -> bool {
         let phase = self.stop.state().phase;
         std::mem::replace(&mut self.phase, phase) < phase
     }
 
-    /// How long one more of these may take, sent together with others of so many bytes: after a
-    /// signal, no longer than is left. None if none may begin any more.
+    /// The timeout for another request, if `body` bytes are sent in total: after a signal no longer
+    /// than the time that remains. Returns `None` if none may be started any more.
     pub fn timeout(&self, tries: AttemptTiming, body: usize) -> Option<Duration> {
         let now = Instant::now();
         let mut timeout = time_for_body(self.timeout, body);
@@ -134,14 +130,14 @@ impl RetryTimer {
         Some(timeout)
     }
 
-    /// Waits for the next try.
+    /// Waits for the next attempt.
     pub fn wait(&mut self, due: Instant) -> WaitResult {
         let mut view = self.stop.state();
         loop {
             if view.phase == Phase::Aborting {
                 return WaitResult::Shutdown;
             }
-            // A stop was asked for: what waits is tried at once.
+            // A stop was requested: waiting requests are sent at once.
             if std::mem::replace(&mut self.phase, view.phase) < view.phase {
                 return WaitResult::Retry;
             }

@@ -3,7 +3,8 @@
 use crate::batch::encode::{self, DecodedRequest, Encoder};
 use crate::delivery::sender::schedule::PendingRequest;
 
-/// A request as two of half as many entries; empty if it has but one, or cannot be read.
+/// Splits a request into two with half as many entries each. Returns nothing if it has only one entry
+/// or cannot be decoded.
 pub fn split_in_two(pending: &PendingRequest, gzip_level: u8) -> Vec<PendingRequest> {
     let Some((opened, mut pieces)) = decode_for_split(pending, gzip_level) else {
         return Vec::new();
@@ -15,8 +16,8 @@ pub fn split_in_two(pending: &PendingRequest, gzip_level: u8) -> Vec<PendingRequ
     ]
 }
 
-/// A request in pieces of at most so many bytes of lines and metadata each, an entry at least; or,
-/// if not `all`, such a piece and the rest. Empty if it cannot be split.
+/// Splits a request into pieces with at most this many bytes of lines and metadata, but at least one
+/// entry; unless `all` is set, into one such piece and the rest. Returns nothing if it cannot be split.
 pub fn split_by_bytes(
     pending: &PendingRequest,
     most: u64,
@@ -41,7 +42,7 @@ pub fn split_by_bytes(
     split
 }
 
-/// The entries of a request that has more than one, and what encodes them again.
+/// Decodes a request with more than one entry, for encoding its entries again.
 fn decode_for_split(
     pending: &PendingRequest,
     gzip_level: u8,
@@ -58,7 +59,7 @@ fn decode_for_split(
     is_divisible.then_some((opened, pieces))
 }
 
-/// Encodes a request anew, piece after piece.
+/// Encodes the pieces of a request.
 struct Pieces<'a> {
     whole: &'a PendingRequest,
     encoder: Encoder,
@@ -66,7 +67,7 @@ struct Pieces<'a> {
 }
 
 impl Pieces<'_> {
-    /// The piece of the entries up to here.
+    /// The next piece, up to the entry with index `to`.
     fn next(&mut self, opened: &DecodedRequest, to: usize) -> PendingRequest {
         let from = std::mem::replace(&mut self.from, to);
         let entries = opened.entries().skip(from).take(to - from);
