@@ -88,6 +88,26 @@ fn a_dry_run_prints_and_sends_nothing() {
 }
 
 #[test]
+fn a_dry_run_prints_in_the_order_of_the_input() {
+    let lines = [
+        "2026-01-02T03:04:09Z INFO first",
+        "2026-01-02T03:04:05Z ERROR second",
+        "2026-01-02T03:04:09Z INFO first",
+        "2026-01-02T03:04:01Z WARN fourth",
+        "2026-01-02T01:00:00Z INFO an hour late",
+        "2026-01-02T03:04:08Z ERROR sixth",
+    ];
+    for more in [&["--batch-size", "3"][..], &[]] {
+        let run = LokiPush::bare().args(["--dry-run", "--time", "auto"]);
+        let ended = run.args(more).stdin_bytes(lines.join("\n")).run().expect(0);
+        let printed = ended.stdout_text();
+        let text = |line: &'_ str| line.split_once("} ").unwrap().1.to_owned();
+        let printed: Vec<String> = printed.lines().map(text).collect();
+        assert_eq!(printed, lines);
+    }
+}
+
+#[test]
 fn a_dry_run_stamps_with_the_clock() {
     let before = jiff::Timestamp::now();
     let ended = LokiPush::bare()

@@ -54,6 +54,7 @@ struct RequestCounts {
 /// Encodes requests, reusing its buffers and its compressor.
 pub struct Encoder {
     gzip: Option<DeflateEncoder>,
+    keeps_order: bool,
     json: Vec<u8>,
     body: Vec<u8>,
 }
@@ -64,14 +65,29 @@ impl Encoder {
         let gzip = (level > 0).then(|| DeflateEncoder::new(Format::Gzip, Level::new(level)));
         Self {
             gzip,
+            keeps_order: false,
             json: Vec::new(),
             body: Vec::new(),
+        }
+    }
+
+    /// Whether the batches keep the order in which their entries were read.
+    #[must_use]
+    pub fn keeping_order(self, keeps_order: bool) -> Self {
+        Self {
+            keeps_order,
+            ..self
         }
     }
 
     /// Encodes a batch, one request per stream. See [`Batch::give_out`] for `freed`.
     pub fn seal(&mut self, mut batch: Batch, mut freed: impl FnMut(usize)) -> EncodedBatch {
         let mut requests = Vec::with_capacity(batch.groups.len());
+        let input_order = if self.keeps_order {
+            batch.input_order()
+        } else {
+            Vec::new()
+        };
         for at in 0..batch.groups.len() {
             if batch.groups[at].is_empty() {
                 continue;
@@ -85,6 +101,7 @@ impl Encoder {
             number: batch.number,
             requests,
             positions: batch.positions,
+            input_order,
         }
     }
 

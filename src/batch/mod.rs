@@ -88,6 +88,12 @@ impl Batch {
         self.chunks[done..].iter_mut().for_each(forget);
     }
 
+    /// Where each entry was read, as numbers that rise with the input, in the order of the groups.
+    fn input_order(&self) -> Vec<(u32, u32)> {
+        let places = self.groups.iter().flat_map(|group| &group.places);
+        places.copied().collect()
+    }
+
     /// The memory of its chunks, in bytes.
     pub fn footprint(&self) -> usize {
         self.chunks.iter().map(|chunk| chunk.footprint()).sum()

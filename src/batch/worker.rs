@@ -33,6 +33,8 @@ pub struct BatchWorker {
     pub dated: bool,
     /// The gzip level, 0 for none.
     pub gzip_level: u8,
+    /// Whether batches keep the order of the input, to be printed in it.
+    pub keeps_order: bool,
     /// The maximum number of encoder threads.
     pub sealers: usize,
     /// The shutdown state: once a stop is requested, no batch waits for its age.
@@ -57,6 +59,7 @@ impl BatchWorker {
             turnstile: Arc::new(Sequencer::new()),
             out: Arc::new(out),
             level: self.gzip_level,
+            keeps_order: self.keeps_order,
             most,
             threads: Vec::new(),
             own: None,
@@ -112,6 +115,7 @@ struct EncoderPool {
     turnstile: Arc<Sequencer>,
     out: Arc<Out>,
     level: u8,
+    keeps_order: bool,
     most: usize,
     threads: Vec<thread::JoinHandle<()>>,
     /// Encodes on the batch thread, where there can be no other.
@@ -132,7 +136,9 @@ impl EncoderPool {
         }
         let place = MemoryPermit::take(&self.room, batch.footprint());
         if self.threads.is_empty() {
-            let encoder = self.own.get_or_insert_with(|| Encoder::new(self.level));
+            let encoder = self
+                .own
+                .get_or_insert_with(|| Encoder::new(self.level).keeping_order(self.keeps_order));
             encode_and_pass(encoder, batch, place, &self.turnstile, &*self.out);
         } else if self.batches.push((batch, place), 1).is_err() {
             // It has said so. What it had in hand is lost: the run must end for that.
@@ -144,10 +150,10 @@ impl EncoderPool {
     /// thread does.
     fn start(&mut self) {
         let (batches, turnstile) = (self.batches.clone(), Arc::clone(&self.turnstile));
-        let (out, level) = (Arc::clone(&self.out), self.level);
+        let (out, level, keeps_order) = (Arc::clone(&self.out), self.level, self.keeps_order);
         let encode = move || {
             let _guard = FailOnPanic(&batches);
-            let mut encoder = Encoder::new(level);
+            let mut encoder = Encoder::new(level).keeping_order(keeps_order);
             while let Pop::Item((batch, place)) = batches.pop(None) {
                 encode_and_pass(&mut encoder, batch, place, &turnstile, &*out);
             }
@@ -271,6 +277,7 @@ mod tests {
             limits,
             dated: false,
             gzip_level: 1,
+            keeps_order: false,
             sealers: 3,
             stop: Arc::new(Shutdown::new()),
         };
@@ -312,6 +319,7 @@ mod tests {
             limits,
             dated: false,
             gzip_level: 0,
+            keeps_order: false,
             sealers: 1,
             stop: Arc::clone(&stop),
         };

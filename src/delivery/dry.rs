@@ -1,7 +1,7 @@
 //! The dry run: prints the entries of shipments instead of sending them.
 //!
-//! Knows how an entry is shown. Stands at the end of the line in place of the shipping thread, not
-//! of a connection, because what is printed should be in the order of time over all streams.
+//! Knows how an entry is shown. It replaces the sender thread, not the connection, because entries
+//! are printed in the order of the input over all streams.
 
 use std::io;
 
@@ -29,7 +29,7 @@ impl Unprinted {
     }
 }
 
-/// Prints a shipment's entries, oldest first, as `TIME {labels} line`.
+/// Prints a shipment's entries in the order of the input, as `TIME {labels} line`.
 ///
 /// # Errors
 /// If the output is closed, or the disk behind it full.
@@ -53,10 +53,12 @@ fn shown(shipment: &EncodedBatch) -> Result<(String, Vec<usize>)> {
         .iter()
         .zip(&opened)
         .flat_map(|(request, opened)| opened.entries().map(move |entry| (request, entry)))
+        .zip(&shipment.input_order)
+        .map(|((request, entry), place)| (place, request, entry))
         .collect();
-    entries.sort_by_key(|(_, entry)| entry.time);
+    entries.sort_by_key(|(place, ..)| *place);
     let (mut text, mut ends) = (String::new(), Vec::with_capacity(entries.len()));
-    for (request, entry) in entries {
+    for (_, request, entry) in entries {
         crate::parse::timestamp::format_rfc3339(entry.time, &mut text);
         text.push(' ');
         text.push_str(&request.labels.to_string());

@@ -34,6 +34,8 @@ pub struct EncodedBatch {
     pub requests: Vec<Request>,
     /// The positions of the files that are reached with this batch.
     pub positions: FilePositions,
+    /// Where in the input each entry was, in the order of the requests. Only kept to be printed.
+    pub input_order: Vec<(u32, u32)>,
 }
 
 impl EncodedBatch {

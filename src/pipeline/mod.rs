@@ -216,6 +216,10 @@ impl PipelineParts {
             limits: self.settings.limits,
             dated: self.settings.dated,
             gzip_level: self.settings.gzip_level,
+            #[cfg(feature = "cli")]
+            keeps_order: matches!(self.destination, Sink::Print),
+            #[cfg(not(feature = "cli"))]
+            keeps_order: false,
             sealers: self.settings.sealers,
             stop: Arc::clone(&self.stop),
         };

@@ -20,6 +20,7 @@ pub fn shipment(number: u64, positions: FilePositions) -> EncodedBatch {
         number,
         requests: vec![request],
         positions,
+        input_order: Vec::new(),
     }
 }
 

@@ -28,6 +28,7 @@ fn add(in_flight: &mut InFlight, requests: Vec<Request>, now: Instant) {
         number: 0,
         requests: Vec::new(),
         positions: FilePositions::default(),
+        input_order: Vec::new(),
     });
     let requests = requests.into_iter().map(PendingRequest::new).collect();
     in_flight.add(queued, requests, now);

@@ -253,6 +253,7 @@ pub fn load(dir: &Dir, name: &OsStr) -> Result<EncodedBatch, ReadError> {
         number: header.number,
         requests,
         positions: FilePositions::default(),
+        input_order: Vec::new(),
     })
 }
 

@@ -49,6 +49,7 @@ fn shipment(number: u64) -> EncodedBatch {
         number,
         requests: vec![request("a", 2), request("b", 3)],
         positions: FilePositions::default(),
+        input_order: Vec::new(),
     }
 }
 
