@@ -10,16 +10,16 @@ use crate::input::files::STDIN;
 use crate::input::size;
 use crate::storage::checkpoint::Checkpoint;
 
-/// How much there is to read.
+/// The amount of input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InputSize {
-    /// Nobody knows when it ends.
+    /// A pipe, a command or followed files, whose size is unknown.
     Unbounded,
-    /// Files that are read to their end, and their bytes, where these are known.
+    /// Files that are read to their end; their total size in bytes if it is known.
     Files(Option<u64>),
 }
 
-/// Looks at the input. The checkpoint is a copy to look at, not that of the run.
+/// Estimates the size. `checkpoint` is a read-only copy.
 pub fn estimate(input: &Input, checkpoint: Option<&Checkpoint>) -> InputSize {
     match input {
         Input::Stdin => stdin().map_or(InputSize::Unbounded, |bytes| InputSize::Files(Some(bytes))),
@@ -28,7 +28,7 @@ pub fn estimate(input: &Input, checkpoint: Option<&Checkpoint>) -> InputSize {
         Input::Files(files) => {
             let is_stdin = |name: &PathBuf| name.as_os_str() == STDIN;
             let (given, named): (Vec<_>, Vec<_>) = files.names.iter().cloned().partition(is_stdin);
-            // However often standard input is named, it is read once.
+            // Standard input is read once, even if it is named several times.
             let given = if given.is_empty() { Some(0) } else { stdin() };
             let named = size::bytes(&named, files.begin, checkpoint);
             InputSize::Files(given.zip(named).map(|(given, named)| given + named))

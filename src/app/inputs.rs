@@ -1,4 +1,4 @@
-//! The inputs of a run: starts the threads that read what was asked for.
+//! Starts the sources: the threads that read the inputs of a run.
 
 use std::fs;
 use std::io;
@@ -24,7 +24,8 @@ use crate::process::line_processor::LineProcessor;
 use crate::process::throttle::Throttle;
 use crate::sync::blocking_write::PollableWrite;
 
-/// Whether something is read that cannot be read again: while it is open the program never exits.
+/// Whether an input is a pipe or the like, which cannot be read again: the program never exits while
+/// it is open.
 pub(super) fn reads_unseekable_input(input: &Input) -> bool {
     let is_pipe = |path: &PathBuf| {
         path.as_os_str() == STDIN
@@ -37,17 +38,17 @@ pub(super) fn reads_unseekable_input(input: &Input) -> bool {
     }
 }
 
-/// Whether the input is files read to their end, which stay where they are.
+/// Whether all inputs are files that are read to their end.
 pub(super) fn is_finite(input: &Input) -> bool {
     matches!(input, Input::Files(files) if !files.follow)
 }
 
-/// Whether the input is files that are followed as they grow.
+/// Whether the inputs are followed files.
 pub(super) fn is_follow(input: &Input) -> bool {
     matches!(input, Input::Files(files) if files.follow)
 }
 
-/// Starts the threads that read.
+/// Starts the sources.
 pub(super) fn start_sources(
     config: &Config,
     context: SourceContext,
@@ -105,7 +106,8 @@ pub(super) fn start_sources(
     })
 }
 
-/// Tells that nobody writes to the last input any more, though there is no room for what is in it.
+/// Returns a function that reports that no process writes to the input any more, although the buffer
+/// is full.
 pub(super) fn writers_gone(
     tell: &(impl Fn(Event) + Clone + Send + 'static),
 ) -> impl Fn() + Send + Sync + 'static {
@@ -113,7 +115,7 @@ pub(super) fn writers_gone(
     move || tell.lock().unwrap_or_else(PoisonError::into_inner)(Event::WritersGone)
 }
 
-/// Reads files to their end; returns how many could not be read.
+/// Reads files to their end; returns the number of files that could not be read.
 fn read_files(files: FileReader, names: &[PathBuf], tee: bool) -> u64 {
     let tee = tee.then(|| Box::new(io::stdout()) as Box<dyn PollableWrite>);
     files.with_tee(tee).read(names)
@@ -153,7 +155,7 @@ fn source_options(
     }
 }
 
-/// The files that this process writes. The checkpoint knows its own.
+/// The files that this process writes, except for those of the checkpoint.
 fn own_files(config: &Config) -> OwnFiles {
     let files = config.dead_letter.clone().into_iter().collect();
     let spool = config.spool.as_ref().map(|spool| spool.dir.clone());

@@ -1,4 +1,4 @@
-//! The metrics file: written anew every 15 seconds and at the end, by one rename.
+//! The metrics file: replaced every 15 seconds and at the end, by an atomic rename.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
@@ -22,7 +22,7 @@ pub(super) struct MetricsFile {
 }
 
 impl MetricsFile {
-    /// A file that is due at once.
+    /// Creates the writer; the first write is due at once.
     pub(super) fn new(path: PathBuf, now: Instant, reporter: Reporter) -> Self {
         Self {
             path,
@@ -32,12 +32,12 @@ impl MetricsFile {
         }
     }
 
-    /// When it is to be written next.
+    /// The time of the next write.
     pub(super) fn due(&self) -> Instant {
         self.due
     }
 
-    /// Writes it if it is due.
+    /// Writes the file if that is due.
     pub(super) fn update(&mut self, now: Instant, text: impl FnOnce() -> String) {
         if self.due <= now {
             self.due = now + INTERVAL;
@@ -45,7 +45,7 @@ impl MetricsFile {
         }
     }
 
-    /// Writes it.
+    /// Writes the file.
     pub(super) fn write(&mut self, text: &str) {
         let written = replace(&self.path, text);
         if let Err(error) = &written
@@ -60,8 +60,8 @@ impl MetricsFile {
     }
 }
 
-/// Puts a new file in the place of the old one. The collector reads names that end in `.prom`, which
-/// that of the unfinished file does not.
+/// Replaces the file. The name of the unfinished file does not end in `.prom`, so the collector does
+/// not read it.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     let unfinished = path.with_file_name(format!("{}.{}.tmp", name.display(), process::id()));

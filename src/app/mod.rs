@@ -41,14 +41,14 @@ use crate::report::summary::RunSummary;
 use crate::storage::spool::Spool;
 use crate::sync::shutdown::Shutdown;
 
-/// What the run loop hears.
+/// An event for the run loop.
 enum Event {
     Signal(ReceivedSignal),
-    /// A source has ended; with how many inputs it could not read. It has said which.
+    /// A source has ended, with the number of inputs that it could not read. It has reported them.
     SourceEnded(u64),
-    /// Nobody writes to the last input any more, though there is no room to read on.
+    /// No process writes to the last input any more, but the buffer is full.
     WritersGone,
-    /// The run does not wait any longer for these, who still have the command's pipes open.
+    /// Processes that still hold the command's pipes open, which is not waited for any longer.
     LeftBehind(Vec<String>),
     /// The command has ended, or cannot be waited for.
     CommandEnded(io::Result<Exit>),
@@ -57,10 +57,10 @@ enum Event {
     ThreadFailed(&'static str),
 }
 
-/// Runs until input has ended and every entry has its fate; returns the exit status.
+/// Runs until input has ended and the outcome of every entry is known; returns the exit status.
 ///
 /// # Errors
-/// If something is wrong before anything was read.
+/// If the run cannot start; nothing has been read then.
 pub fn run(config: &Config) -> Result<u8> {
     let started = Instant::now();
     let reporter = Reporter::new(config.loudness);
@@ -146,7 +146,7 @@ pub fn run(config: &Config) -> Result<u8> {
     Ok(summary.status())
 }
 
-/// The progress bar, where one is shown.
+/// The progress display, if it is wanted.
 fn progress(config: &Config, spool: Option<&Spool>, reporter: Reporter) -> Option<Progress> {
     let always = match config.progress {
         config::Progress::Never => return None,
@@ -158,7 +158,7 @@ fn progress(config: &Config, spool: Option<&Spool>, reporter: Reporter) -> Optio
     if !(always || may) {
         return None;
     }
-    // One to look at: looking ahead meets the files in it. Its trouble is that of the one in use.
+    // A read-only copy, whose errors were already reported for the original.
     let checkpoint =
         open_checkpoint(config, spool, false, Reporter::new(Verbosity::Silent)).ok()?;
     let bytes = match input_size::estimate(&config.input, checkpoint.as_ref()) {
@@ -174,8 +174,8 @@ fn progress(config: &Config, spool: Option<&Spool>, reporter: Reporter) -> Optio
     })
 }
 
-/// Whether standard error is a terminal that can be drawn on, and nothing else writes there: what
-/// is passed through, or printed, may go to the same one.
+/// Whether a bar can be drawn: standard error is a terminal, and the output of `--tee` or `--dry-run`
+/// does not go to the same one.
 fn can_draw(config: &Config) -> bool {
     let printed = (config.tee || config.connection.is_none()) && io::stdout().is_terminal();
     let passed_on = config.tee && matches!(config.input, Input::Command { .. });
@@ -235,13 +235,13 @@ fn print_report(
     }
 }
 
-/// Whether the input is files that are read to their end, and delivered to Loki.
+/// Whether the input consists of files that are read to their end and delivered to Loki.
 fn reads_files(config: &Config) -> bool {
     let is_finite = matches!(&config.input, Input::Files(files) if !files.follow);
     is_finite && config.connection.is_some() && config.progress != config::Progress::Never
 }
 
-/// The command line that shows what was delivered.
+/// The `logcli` command that shows what was delivered.
 fn logcli_query(config: &Config, report: &RunSummary) -> String {
     let target = &config.settings.target;
     let address = match &**target {
@@ -251,7 +251,7 @@ fn logcli_query(config: &Config, report: &RunSummary) -> String {
     let hours = if config.shape.time == TimeSource::Arrival {
         report.took.as_secs() / 3600 + 1
     } else {
-        // Times of their own may be old; this is as far back as Loki looks by default.
+        // Timestamps from lines may be old; this is the range of queries that Loki allows by default.
         720
     };
     format!(

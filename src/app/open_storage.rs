@@ -1,4 +1,4 @@
-//! Opens what a run keeps on disk: spool, checkpoint and dead letter.
+//! Opens the files that a run keeps on disk: spool, checkpoint and dead letter.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -15,17 +15,17 @@ use crate::storage::dead_letter::{self, DeadLetter};
 use crate::storage::file_identity::FileRecord;
 use crate::storage::spool::{Relation, Spool};
 
-/// Opens what keeps entries on disk.
+/// Opens the spool, the checkpoint and the dead letter file.
 ///
 /// # Errors
-/// If something cannot be opened, or two of the files are one.
+/// If one of them cannot be opened, or two options name the same file.
 pub(super) fn open_stores(config: &Config, reporter: Reporter) -> Result<Storage> {
     check_files_differ(config)?;
     let spool = config.spool.clone();
     let spool = spool
         .map(|options| Spool::open(options, reporter))
         .transpose()?;
-    // A dry run ships nothing, so it settles nothing.
+    // A dry run delivers nothing, so it must not change any of them.
     let writable = config.connection.is_some();
     let checkpoint = open_checkpoint(config, spool.as_ref(), writable, reporter)?;
     let dead_letter = config.dead_letter.as_deref();
@@ -89,8 +89,8 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
         || inode(one).is_some() && inode(one) == inode(other)
 }
 
-/// Reports what the spool holds that this run did not deliver: after a drain all of it, else what
-/// only another token keeps from being delivered.
+/// Reports the batches in the spool that this run did not deliver: after a drain all of them,
+/// otherwise those that only need another token.
 pub(super) fn report_other_batches(spool: &Spool, config: &Config, reporter: Reporter) {
     let drain = config.input == Input::Drain;
     let dir = spool.dir().display().to_string();
@@ -117,7 +117,7 @@ pub(super) fn report_other_batches(spool: &Spool, config: &Config, reporter: Rep
     }
 }
 
-/// Opens the checkpoint, to write it or only to look at it. The positions in the spool outrank it.
+/// Opens the checkpoint, to update it or only to read it. Positions in the spool take precedence.
 pub(super) fn open_checkpoint(
     config: &Config,
     spool: Option<&Spool>,

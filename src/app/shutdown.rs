@@ -1,5 +1,5 @@
-//! The run loop: hears what happens, and does what the state machine in `run_state` says until a run
-//! is over.
+//! The run loop: waits for events and performs the actions that the state machine in `run_state`
+//! returns, until the run is over.
 
 use std::io;
 use std::sync::mpsc::Receiver;
@@ -25,7 +25,7 @@ use crate::storage::checkpoint::Checkpoint;
 use crate::storage::spool::Spool;
 use crate::sync::shutdown::{Phase, Shutdown};
 
-/// Brings a run to its end.
+/// The run loop and everything that it acts on.
 pub(super) struct RunLoop<'a> {
     pub(super) config: &'a Config,
     pub(super) pipeline: &'a Pipeline,
@@ -39,11 +39,11 @@ pub(super) struct RunLoop<'a> {
     pub(super) progress: Option<Progress>,
     pub(super) metrics_file: Option<MetricsFile>,
     pub(super) service_manager: Option<ServiceManager>,
-    /// How many sources still read.
+    /// Number of sources that are still reading.
     pub(super) sources: usize,
-    /// What they are told the end by.
+    /// Cancels the sources.
     pub(super) cancel: Vec<CancelHandle>,
-    /// The command that is run.
+    /// The command, in command mode.
     pub(super) command: Option<CommandSupervisor>,
     pub(super) state: RunState,
     /// The longest time that the flush may take.
@@ -51,21 +51,21 @@ pub(super) struct RunLoop<'a> {
     pub(super) done: Done,
 }
 
-/// What has ended.
+/// What has finished so far.
 #[derive(Default)]
 pub(super) struct Done {
-    /// No more input comes, and the stages know.
+    /// Input has ended, and the stages were told.
     input: bool,
     batching: bool,
     sending: bool,
-    /// Inputs that could not be read, or not to their end.
+    /// Number of inputs that could not be read completely.
     unreadable: u64,
     /// A thread of ours failed.
     thread_failed: bool,
 }
 
 impl RunLoop<'_> {
-    /// Runs until everything has its fate, or the time is over.
+    /// Runs until the outcome of every entry is known, or the deadline has passed.
     pub(super) fn run(mut self, events: &Receiver<Event>) -> RunSummary {
         if let Some(manager) = &self.service_manager {
             manager.ready();
@@ -84,10 +84,10 @@ impl RunLoop<'_> {
         self.finish()
     }
 
-    /// The next event, or None if it is time to do something first.
+    /// Waits for the next event. Returns `None` if a timer is due first.
     fn next_event(&self, events: &Receiver<Event>) -> Option<Event> {
         let Some(deadline) = self.next_deadline() else {
-            // The pipeline has a sender of its own as long as it runs.
+            // Cannot happen: the pipeline holds a sender as long as it runs.
             return events.recv().ok();
         };
         let left = deadline.saturating_duration_since(Instant::now());
@@ -99,7 +99,7 @@ impl RunLoop<'_> {
             Event::Signal(signal) => self.on_signal(signal),
             Event::SourceEnded(unreadable) => {
                 self.done.unreadable += unreadable;
-                // One that was given up is not counted any more.
+                // A source that was abandoned does not count any more.
                 self.sources = self.sources.saturating_sub(1);
                 self.check_input();
             }
@@ -109,7 +109,7 @@ impl RunLoop<'_> {
                     self.reporter.say(&Message::LeftBehind { command, holders });
                 }
             }
-            // A command that runs may still write elsewhere, or close its end without ending.
+            // A running command may close its output and continue.
             Event::WritersGone if self.is_command_running() => {}
             Event::WritersGone => self.step(RunEvent::WritersGone),
             Event::CommandEnded(exit) => self.on_command_ended(exit),
@@ -121,7 +121,7 @@ impl RunLoop<'_> {
                 if failed {
                     self.on_thread_failed(stage.name());
                 }
-                // What is in the spool is known only now.
+                // Only now is it known how much is in the spool.
                 if let Some(flush) = self.shutdown.state().flush {
                     self.shutdown.start_flush(flush.since, self.flush_timeout());
                 }
@@ -148,7 +148,7 @@ impl RunLoop<'_> {
     fn on_signal(&mut self, signal: ReceivedSignal) {
         if let Some(command) = self.command.as_mut().filter(|command| command.is_running()) {
             if command.on_signal(signal) {
-                // It must be able to end, even if nobody takes what it prints.
+                // The command must be able to end even if the buffer is full.
                 self.pipeline.stop_blocking();
             }
         } else if signal.asks_for_end() {
@@ -191,7 +191,7 @@ impl RunLoop<'_> {
         }
     }
 
-    /// Goes on to the next state.
+    /// Passes an event to the state machine and performs its actions.
     fn step(&mut self, event: RunEvent) {
         let now = Instant::now();
         let (state, actions) = self.rules.next(self.state, event, now);
@@ -223,7 +223,7 @@ impl RunLoop<'_> {
         }
     }
 
-    /// Waits no longer for a source whose tee is stuck; the others are told to end.
+    /// Tells the sources to stop. One whose `--tee` output is blocked is not waited for.
     fn stop_reading(&mut self) {
         self.shutdown.stop_reading();
         if self.cancel.iter().any(CancelHandle::tee_blocked) {
@@ -241,7 +241,7 @@ impl RunLoop<'_> {
         }
     }
 
-    /// Ships the exit entry, behind everything else, and tells the stages that no more comes.
+    /// Ships the exit entry, after everything else, and closes the input of the pipeline.
     fn close_input(&mut self) {
         if let Some(command) = &mut self.command {
             command.send_exit_entry(&self.pipeline.intake(), Instant::now());
@@ -256,11 +256,11 @@ impl RunLoop<'_> {
         command.is_some_and(CommandSupervisor::is_running)
     }
 
-    /// Whether the stages have done what they can.
+    /// Whether there is nothing more to wait for.
     fn is_pipeline_finished(&self) -> bool {
         match self.spool {
             None => self.done.sending,
-            // What is in the spool is safe, and a second signal wants to be quick.
+            // Spooled batches are safe, so after a second signal they are not waited for.
             Some(_) => {
                 let is_aborting = self.shutdown.state().phase == Phase::Aborting;
                 self.done.batching && (self.done.sending || is_aborting)
@@ -268,7 +268,7 @@ impl RunLoop<'_> {
         }
     }
 
-    /// How long the flush goes on without progress: less where everything is safe on disk.
+    /// How long the flush continues without progress: not as long if everything is safe on disk.
     fn flush_timeout(&self) -> Duration {
         let is_spooled = self.pipeline.is_all_spooled();
         let is_left_in_files = self.checkpoint.is_some() && !self.rules.reads_pipe;
@@ -301,9 +301,9 @@ impl RunLoop<'_> {
         .min()
     }
 
-    /// When the program leaves whatever the stages do, once the flush has begun.
+    /// The time at which the program exits even if stages are still busy, once the flush has begun.
     fn run_deadline(&self) -> Option<RunDeadline> {
-        // A dry run waits for whoever reads what it prints, until somebody asks for an end.
+        // A dry run waits for the reader of its output until a signal comes.
         let is_asked = self.shutdown.state().phase > Phase::Running;
         let deadline = self.pipeline.deadline(self.shutdown);
         deadline.filter(|_| self.config.connection.is_some() || is_asked)
@@ -322,10 +322,10 @@ impl RunLoop<'_> {
         }
     }
 
-    /// The end: what has no fate by now stays in the spool, or is left.
+    /// Ends the run: entries without an outcome stay in the spool, or count as left.
     fn finish(mut self) -> RunSummary {
         self.progress = None;
-        // If the time was over before the command's pipes were, its exit entry is still counted.
+        // If the deadline passed before the command's pipes ended, its exit entry is still counted.
         self.close_input();
         self.pipeline.abandon();
         if let Some(mut file) = self.metrics_file.take() {
@@ -335,7 +335,7 @@ impl RunLoop<'_> {
         summary.faulty = self.pipeline.is_hopeless();
         if let Some(checkpoint) = self.checkpoint {
             summary.unsaved = checkpoint.save().is_err();
-            // The next run would go on there, and end there in the same way.
+            // The next run would resume there, and fail in the same way.
             let in_vain = is_finite(&self.config.input)
                 && self.pipeline.is_hopeless()
                 && self.counters.last_accepted().is_none();
@@ -357,7 +357,7 @@ impl RunLoop<'_> {
     fn summary(&self) -> RunSummary {
         let mut counts = self.counters.counts();
         if self.pipeline.is_unread() {
-            // The reader of a dry run has seen enough.
+            // The reader of a dry run, such as `head`, has seen enough.
             counts.filtered += counts.left();
         }
         let command = self.command.as_ref();

@@ -1,7 +1,7 @@
-//! Signals: which ones are listened for, and which of them are one wish sent twice.
+//! Signals: which ones are handled, and which of them are duplicates.
 //!
-//! signal-hook stands here in place of ctrlc, which cannot say which signal came, knows no SIGUSR1,
-//! and takes a signal back that `nohup` had ignored.
+//! signal-hook is used rather than ctrlc, which does not tell which signal came, does not handle
+//! SIGUSR1, and handles a signal that `nohup` had ignored.
 
 use std::io;
 use std::sync::Arc;
@@ -19,59 +19,59 @@ use signal_hook::low_level::siginfo::Cause;
 
 use crate::input::command::real_time_signals;
 
-/// What is listened for where no command runs.
+/// Signals that are handled without a command.
 const OWN: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGUSR1];
 
-/// What is listened for beside these to be passed on to a command. The real-time signals are, too.
+/// Further signals that are passed on to a command, in addition to the real-time signals.
 const PASSED_ON: [i32; 5] = [SIGQUIT, SIGUSR2, SIGALRM, SIGWINCH, SIGCONT];
 
 /// A signal that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReceivedSignal {
-    /// Which.
+    /// Its number.
     pub number: i32,
     /// Whether it came from the terminal, which sends it to every process in the foreground.
     pub is_from_terminal: bool,
 }
 
 impl ReceivedSignal {
-    /// Whether it asks for the end of a run.
+    /// Whether it requests the end of a run.
     pub fn asks_for_end(self) -> bool {
         matches!(self.number, SIGINT | SIGTERM | SIGHUP | SIGQUIT)
     }
 
-    /// Whether it asks a command to end. SIGHUP means something else to many.
+    /// Whether it requests the end of a command. To many programs SIGHUP means something else.
     pub fn asks_command_to_end(self) -> bool {
         self.asks_for_end() && self.number != SIGHUP
     }
 
-    /// Whether it asks for the summary so far.
+    /// Whether it requests the summary so far.
     pub fn asks_for_summary(self) -> bool {
         self.number == SIGUSR1
     }
 }
 
-/// How soon after a signal the same one from the same process is no second wish. `timeout` needs
-/// microseconds.
+/// A signal that follows the same signal from the same process within this time is a duplicate.
+/// `timeout` sends both within microseconds.
 const REPEATED: Duration = Duration::from_millis(10);
 
-/// How soon after a key was pressed the same signal from a process is no second wish, or the other
-/// way round: a wrapper hands on what the terminal gave to all.
+/// The same, if one of the two comes from the terminal: a wrapper forwards the signal that the
+/// terminal has sent to all processes.
 const HANDED_ON: Duration = Duration::from_millis(50);
 
-/// The same of a line that went down, which it does but once: the shell tells its jobs, the kernel
-/// tells them when the shell is gone.
+/// The same for SIGHUP, which the shell sends to its jobs and the kernel sends when the shell has
+/// ended. A terminal hangs up only once.
 const HUNG_UP: Duration = Duration::from_secs(1);
 
-/// Finds signals that are one wish sent twice: `timeout` signals a process and then its group, in
-/// which the process is once more; a shell and the kernel both tell of a terminal that is closed.
+/// Finds duplicate signals: `timeout` signals a process and then its group, which includes the
+/// process; a closed terminal is signalled by both the shell and the kernel.
 #[derive(Debug, Default)]
 struct DuplicateFilter {
     before: Option<(i32, Option<i32>, Instant)>,
 }
 
 impl DuplicateFilter {
-    /// Whether a signal, of the kernel or of a process, is the one before once more.
+    /// Whether a signal repeats the one before. `sender` is `None` if the kernel sent it.
     fn is_duplicate(&mut self, signal: i32, sender: Option<i32>, now: Instant) -> bool {
         let before = self.before.replace((signal, sender, now));
         let Some((_, process, at)) = before.filter(|(number, ..)| *number == signal) else {
@@ -81,16 +81,16 @@ impl DuplicateFilter {
             (Some(one), Some(other)) if one == other => REPEATED,
             (Some(_), None) | (None, Some(_)) if signal == SIGHUP => HUNG_UP,
             (Some(_), None) | (None, Some(_)) => HANDED_ON,
-            // Somebody else's wish, or a key pressed twice.
+            // Another process, or a key pressed twice.
             _ => return false,
         };
         now < at + soon
     }
 }
 
-/// Hands each signal to `deliver`, on a thread of its own, for as long as the process lives; with
-/// `for_command` also those that are only a command's business. A signal that was ignored when the
-/// process started (`nohup`) stays ignored.
+/// Starts a thread that passes each signal to `deliver` for as long as the process lives; with
+/// `for_command` also those that only a command handles. A signal that was ignored when the process
+/// started (`nohup`) stays ignored.
 ///
 /// # Errors
 /// If the handlers cannot be installed.
@@ -122,8 +122,8 @@ pub fn listen(
     Ok(())
 }
 
-/// Lets children be waited for. A process that was started with SIGCHLD ignored is never told how
-/// they end; one that handles it is, whatever it does about it.
+/// Makes it possible to wait for children: while SIGCHLD is ignored, as it may be since the start,
+/// the kernel discards their exit status.
 ///
 /// # Errors
 /// If the handler cannot be installed.
@@ -134,8 +134,8 @@ pub fn restore_sigchld() -> io::Result<()> {
     Ok(())
 }
 
-/// Whether nobody sent a signal: the kernel did, for a key or a line that went down. (macOS tells
-/// no cause, but does not make up a sender.)
+/// Whether the kernel sent a signal, for a key or for a terminal that hung up. (macOS reports no
+/// cause, but no sender either.)
 fn is_from_terminal(origin: &Origin) -> bool {
     match origin.cause {
         Cause::Kernel => true,

@@ -1,4 +1,4 @@
-//! The threads that read: what they are given, and what the run loop knows of them.
+//! The threads that read the inputs.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::report::messages::Reporter;
 use crate::storage::checkpoint::Checkpoint;
 use crate::sync::shutdown::Shutdown;
 
-/// What a source is given.
+/// Everything that a source needs from the run.
 pub(super) struct SourceContext {
     pub(super) sender: EntrySender,
     pub(super) shutdown: Arc<Shutdown>,
@@ -22,19 +22,19 @@ pub(super) struct SourceContext {
     pub(super) reporter: Reporter,
 }
 
-/// What is read.
+/// The sources of a run.
 #[derive(Default)]
 pub(super) struct RunningSources {
-    /// How many threads read.
+    /// Number of threads.
     pub(super) count: usize,
-    /// What they are told the end by.
+    /// Cancels the sources that wait for input.
     pub(super) cancel: Vec<CancelHandle>,
-    /// The command that is run.
+    /// The command, in command mode.
     pub(super) command: Option<CommandSupervisor>,
 }
 
-/// Starts a thread that reads, and tells when it ends, with how many inputs it could not read.
-/// Nobody waits for it: it may be held up by what it reads.
+/// Starts a thread that reads, and reports its end with the number of inputs that it could not read.
+/// The thread is never joined, since its input may block for ever.
 pub(super) fn spawn_source(
     name: &'static str,
     tell: impl Fn(Event) + Send + 'static,
@@ -43,7 +43,7 @@ pub(super) fn spawn_source(
     spawn(name, move || {
         let unreadable = Cell::new(0);
         let _ended = OnDrop::new(|| {
-            // One that panics has not read all: the run must end for it.
+            // A source that panics has not read everything: the run must end.
             if thread::panicking() {
                 tell(Event::ThreadFailed(name));
             }
@@ -53,7 +53,7 @@ pub(super) fn spawn_source(
     })
 }
 
-/// Starts a thread that a run needs.
+/// Starts a thread.
 pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
     let thread = thread::Builder::new().name(name.into()).spawn(work);
     let thread = thread.with_context(|| format!("cannot start the {name} thread"));

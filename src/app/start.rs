@@ -10,14 +10,14 @@ use crate::cli::{args, config};
 use crate::report::messages;
 use crate::report::messages::{Message, Reporter, Verbosity};
 
-/// The exit status of wrong usage or configuration: nothing was read.
+/// The exit status for wrong usage or configuration; nothing was read.
 const USAGE: u8 = 2;
 
-/// The same in command mode, where low numbers are the command's; `env` and `timeout` do so, too.
+/// The same in command mode, where low numbers belong to the command. `env` and `timeout` do so, too.
 const USAGE_OF_RUNNER: u8 = 125;
 
 /// Runs the program: reads the command line and the environment, ships the input, and returns the
-/// exit status. Keeps no global state but the signal handlers, so it may be called again.
+/// exit status. Its only global state are the signal handlers, so it may be called again.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
     let command_words = args_after_double_dash(&args);
@@ -29,7 +29,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let parsed = match args::ParsedArgs::parse(&args) {
         Ok(parsed) => parsed,
         Err(error) => {
-            // `loki-push make -j4`: the option is make's.
+            // In `loki-push make -j4`, `-j4` is an option of make.
             if args::is_unknown_option(&error)
                 && let Some(why) = forgotten_dashes::hint(&args)
             {
@@ -54,7 +54,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     }
     let input = &parsed.cli.input;
     let reads_files = !input.files.is_empty() && input.command.is_empty();
-    // Options that read no file have messages of their own about one.
+    // Options that read no input report a FILE themselves.
     let reads_none =
         input.message.is_some() || parsed.cli.output.check || parsed.cli.delivery.drains();
     let may_have_forgotten = reads_files && !input.follow && !reads_none;

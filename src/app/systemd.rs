@@ -1,7 +1,7 @@
-//! What a followed run tells systemd: that it is ready, what it does, that it is alive, and that it
-//! stops (`sd_notify(3)`).
+//! Notifies systemd of the state of a followed run: ready, alive, stopping, and a status line
+//! (`sd_notify(3)`).
 //!
-//! Outside systemd, where `NOTIFY_SOCKET` is not set, nothing is told and nothing costs anything.
+//! Does nothing unless `NOTIFY_SOCKET` is set.
 
 use std::env;
 use std::ffi::OsStr;
@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 
 use crate::report::summary::Counts;
 
-/// How often the status line is written anew, if it has changed.
+/// The interval at which a changed status line is sent.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The service manager's socket.
 pub(super) struct ServiceManager {
     socket: UnixDatagram,
     address: SocketAddr,
-    /// How often it wants to hear that we are alive.
+    /// The interval at which it expects a sign of life.
     watchdog: Option<Duration>,
     alive_due: Option<Instant>,
     status_due: Instant,
@@ -28,12 +28,12 @@ pub(super) struct ServiceManager {
 }
 
 impl ServiceManager {
-    /// The service manager that started this process and wants to be told, if one did.
+    /// The service manager that started this process, if it expects notifications.
     pub(super) fn from_env(now: Instant) -> Option<Self> {
         let name = env::var_os("NOTIFY_SOCKET")?;
         let address = address(&name).ok()?;
         let socket = UnixDatagram::unbound().ok()?;
-        // Whoever does not read must not hold us up.
+        // A service manager that does not read must not block the run.
         socket.set_nonblocking(true).ok()?;
         let watchdog = watchdog(&|name| env::var(name).ok(), std::process::id());
         Some(Self {
@@ -46,23 +46,23 @@ impl ServiceManager {
         })
     }
 
-    /// Tells that files are followed now.
+    /// Reports that files are being followed.
     pub(super) fn ready(&self) {
         self.tell("READY=1");
     }
 
-    /// Tells that the end has begun.
+    /// Reports that the run is stopping.
     pub(super) fn stopping(&self) {
         self.tell("STOPPING=1");
     }
 
-    /// When [`ServiceManager::update`] has something to do.
+    /// The time at which [`ServiceManager::update`] must be called next.
     pub(super) fn due(&self) -> Instant {
         self.alive_due
             .map_or(self.status_due, |alive| alive.min(self.status_due))
     }
 
-    /// Tells what is due: that we are alive, and how many entries were delivered and wait.
+    /// Sends what is due: a sign of life, and the number of delivered and waiting entries.
     pub(super) fn update(&mut self, now: Instant, counts: impl FnOnce() -> Counts) {
         if self.alive_due.is_some_and(|due| due <= now) {
             self.tell("WATCHDOG=1");
@@ -78,7 +78,7 @@ impl ServiceManager {
         }
     }
 
-    /// Sends one message. A service manager that cannot be reached is no reason to stop.
+    /// Sends a message. Errors are ignored: a missing service manager is no reason to stop.
     fn tell(&self, message: &str) {
         let _ = self.socket.send_to_addr(message.as_bytes(), &self.address);
     }
@@ -96,7 +96,7 @@ fn address(name: &OsStr) -> io::Result<SocketAddr> {
     }
 }
 
-/// Half the time after which systemd takes the process `own_pid` for dead without a sign of life.
+/// Half the time after which systemd assumes that the process `own_pid` hangs.
 fn watchdog(variable: &impl Fn(&str) -> Option<String>, own_pid: u32) -> Option<Duration> {
     let meant = variable("WATCHDOG_PID");
     if meant.is_some_and(|pid| pid.parse() != Ok(own_pid)) {

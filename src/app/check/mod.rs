@@ -1,7 +1,7 @@
-//! `--check`: goes the way to Loki step by step, and says where it ends and what to do.
+//! `--check`: tests the connection to Loki step by step, and explains how to fix what fails.
 //!
-//! Sends one entry through the code that sends all others (`seal`, `push`, `outcome`). Knows no
-//! source and no queue. What is said stands in `words`, how it looks in `sheet`.
+//! The test entry goes through the same code as any other entry: `Encoder`, `HttpTransport` and
+//! `outcome`. The wording is in `messages`, the printing in `report`.
 
 mod messages;
 mod read_back;
@@ -25,55 +25,53 @@ use crate::http::client::{HttpResponse, HttpSettings, HttpTransport, TransportEr
 use crate::http::url::{api_url, without_query};
 use crate::report::messages::Verbosity;
 
-/// Where a Loki tells its version.
+/// The path at which Loki reports its version.
 const BUILD: &str = "/loki/api/v1/status/buildinfo";
 
-/// Runs all steps that make sense after the ones before; gives the exit status.
+/// Runs the steps until one fails; returns the exit status.
 ///
 /// # Errors
-/// If the connection is not well configured.
+/// If the connection settings are not valid.
 pub fn run(config: &Config) -> Result<u8> {
     let connection = config.connection.as_ref().context("--check needs a Loki")?;
     let mut check = Check {
         http: HttpTransport::new(connection)?,
         connection,
         config,
-        sheet: CheckReport::new(config.loudness == Verbosity::Quiet),
+        report: CheckReport::new(config.loudness == Verbosity::Quiet),
     };
     check
-        .sheet
-        .title(&crate::app::check::messages::title(without_query(
-            &connection.url,
-        )));
+        .report
+        .title(&messages::title(without_query(&connection.url)));
     check.steps();
-    Ok(u8::from(check.sheet.is_bad()))
+    Ok(u8::from(check.report.has_failed()))
 }
 
 struct Check<'a> {
     http: HttpTransport,
     connection: &'a HttpSettings,
     config: &'a Config,
-    sheet: CheckReport,
+    report: CheckReport,
 }
 
 impl Check<'_> {
-    /// A step that fails ends the check, as all after it would fail with it.
+    /// Runs the steps. The first failure ends the check, since all later steps would fail with it.
     fn steps(&mut self) {
-        let Some(build) = self.reach() else { return };
-        let Some(probed) = self.probe() else { return };
-        self.sheet
-            .say(&crate::app::check::messages::clock(probed.clock));
-        if let Some(pushed) = self.push() {
-            let line = crate::app::check::read_back::find(
+        let Some(build) = self.connect() else { return };
+        let Some(probed) = self.push_empty() else {
+            return;
+        };
+        self.report.say(&messages::clock_step(probed.clock));
+        if let Some(pushed) = self.push_entry() {
+            let line = crate::app::check::read_back::query_until_found(
                 &self.http,
                 &self.connection.url,
                 &pushed,
                 self.timeout(),
             );
-            self.sheet.say(&line);
-            self.sheet.say(&crate::app::check::messages::version(
-                version(&build).as_deref(),
-            ));
+            self.report.say(&line);
+            self.report
+                .say(&messages::version_step(version(&build).as_deref()));
         }
     }
 
@@ -81,12 +79,13 @@ impl Check<'_> {
         self.config.settings.delivery.timeout
     }
 
-    /// Name, connection and TLS. Gives what the server tells of itself.
-    fn reach(&mut self) -> Option<HttpResponse> {
+    /// Steps 1 and 2: resolves the name, connects and speaks TLS. Returns the server's build
+    /// information.
+    fn connect(&mut self) -> Option<HttpResponse> {
         let way = self.http.way();
         let reached = self.http.connect(self.timeout());
-        let line = crate::app::check::messages::reached(way, &reached);
-        if !self.sheet.say(&line) {
+        let line = messages::connect_step(way, &reached);
+        if !self.report.say(&line) {
             return None;
         }
         let push = &self.connection.url;
@@ -94,30 +93,31 @@ impl Check<'_> {
         let answer = self.http.get(&url, self.timeout());
         let tls = &self.connection.tls;
         let secure = self.connection.url.starts_with("https:");
-        let line = crate::app::check::messages::spoken(&answer, secure, tls.skip_verify);
-        self.sheet.say(&line).then_some(answer.ok()).flatten()
+        let line = messages::tls_step(&answer, secure, tls.skip_verify);
+        self.report.say(&line).then_some(answer.ok()).flatten()
     }
 
-    /// A push that stores nothing: a stream without entries.
-    fn probe(&mut self) -> Option<Probed> {
+    /// Steps 3 to 5: pushes a stream without entries, which stores nothing but shows whether the URL,
+    /// the credentials and the tenant are right.
+    fn push_empty(&mut self) -> Option<EmptyPush> {
         let request = self.request(&[]);
         let before = now();
         let answer = self.http.post(&request, self.timeout());
         let ours = i64::midpoint(before, now());
-        for line in crate::app::check::messages::probed(&answer, &self.connection.headers) {
-            self.sheet.say(&line);
+        for line in messages::push_steps(&answer, &self.connection.headers) {
+            self.report.say(&line);
         }
-        let page = answer.ok().filter(|_| !self.sheet.is_bad())?;
+        let page = answer.ok().filter(|_| !self.report.has_failed())?;
         let theirs = page.date.as_deref().and_then(read_date);
-        Some(Probed {
+        Some(EmptyPush {
             clock: theirs.map(|theirs| theirs - ours),
         })
     }
 
-    /// One entry, as any other would be sent.
-    fn push(&mut self) -> Option<Pushed> {
+    /// Step 6: pushes one entry. Returns it if it was accepted.
+    fn push_entry(&mut self) -> Option<PushedEntry> {
         let time = now();
-        let pushed = Pushed {
+        let pushed = PushedEntry {
             labels: self.labels(),
             time,
             line: format!("loki-push check {:x}-{time:x}", std::process::id()),
@@ -125,22 +125,21 @@ impl Check<'_> {
         let request = self.request(&[(pushed.time, &pushed.line)]);
         let outcome = outcome::classify(self.http.push(&request, self.timeout()));
         let delivered = outcome == Outcome::Delivered;
-        self.sheet
-            .say(&crate::app::check::messages::pushed(&outcome, &pushed));
+        self.report.say(&messages::entry_step(&outcome, &pushed));
         delivered.then_some(pushed)
     }
 
     fn request(&self, entries: &[(i64, &str)]) -> Request {
-        let mut sealer = Encoder::new(self.config.settings.gzip_level);
+        let mut encoder = Encoder::new(self.config.settings.gzip_level);
         let entries = entries.iter().map(|&(time, line)| Entry {
             time,
             line,
             metadata: "",
         });
-        sealer.request(&self.labels(), entries)
+        encoder.request(&self.labels(), entries)
     }
 
-    /// The labels of the run.
+    /// The labels that entries of a run with these options would have.
     fn labels(&self) -> Arc<Labels> {
         let shape = &self.config.shape;
         let level = shape.level.map(|level| ("level", level.as_str()));
@@ -148,36 +147,37 @@ impl Check<'_> {
     }
 }
 
-/// What a push that stores nothing told.
-struct Probed {
+/// The result of the push without entries.
+struct EmptyPush {
     /// The server's clock minus ours, in nanoseconds.
     clock: Option<i64>,
 }
 
 /// The entry that was pushed.
-struct Pushed {
+struct PushedEntry {
     labels: Arc<Labels>,
     time: i64,
     line: String,
 }
 
-/// Nanoseconds since 1970.
+/// The current time in nanoseconds since 1970.
 fn now() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.unwrap_or_default().as_nanos() as i64
 }
 
-/// The header `Date` in nanoseconds. It names whole seconds that have begun: half of one is added.
+/// Parses the header `Date` into nanoseconds. Half a second is added, since it names the second that
+/// has begun.
 fn read_date(text: &str) -> Option<i64> {
     Some(crate::parse::timestamp::from_http_date(text)? + 500_000_000)
 }
 
-/// The version in a Loki's answer.
+/// Loki's version, from its build information.
 fn version(build: &HttpResponse) -> Option<String> {
     let build: serde_json::Value = serde_json::from_str(&build.text).ok()?;
     let version = build.get("version")?.as_str()?;
     (!version.is_empty()).then(|| version.to_owned())
 }
 
-/// The answer that came, or how far the request came.
+/// A response, or the step at which the request failed.
 type Answered = Result<HttpResponse, TransportError>;

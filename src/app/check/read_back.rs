@@ -1,30 +1,33 @@
-//! Reads the entry back that was pushed: what was accepted is not yet found.
-//!
-//! Knows Loki's query interface. Knows nothing of what is said of it.
+//! Queries Loki for the entry that `--check` pushed, since an accepted entry is not always stored.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use crate::app::check::Pushed;
+use crate::app::check::PushedEntry;
 use crate::app::check::messages;
 use crate::app::check::messages::QueryResult;
-use crate::app::check::report::ReportLine;
+use crate::app::check::report::StepReport;
 use crate::http::client::HttpTransport;
 use crate::http::url::api_url;
 use crate::sync::shutdown::Shutdown;
 
-/// How long an entry may take to be found, in requests that take all the time they have: the first
-/// query after a start of Loki's takes ten seconds.
+/// How long an entry may take to appear, as a multiple of `--timeout`. The first query after a start
+/// of Loki takes ten seconds.
 const PATIENCE: u32 = 2;
 
-/// The first pause between two queries; each is twice the one before, to a second.
+/// The first pause between two queries. It is doubled each time, up to a second.
 const PAUSE: Duration = Duration::from_millis(25);
 
-/// How far behind the entry's time is looked: a Loki may move an entry on by a nanosecond.
+/// Length of the queried time range in nanoseconds. Loki may increase the time of an entry by one.
 const WITHIN: i64 = 1_000_000;
 
-/// Asks for the entry until it is found, or cannot be.
-pub fn find(http: &HttpTransport, push: &str, pushed: &Pushed, timeout: Duration) -> ReportLine {
+/// Repeats the query until the entry is found or cannot be found any more.
+pub fn query_until_found(
+    http: &HttpTransport,
+    push: &str,
+    pushed: &PushedEntry,
+    timeout: Duration,
+) -> StepReport {
     let query = format!(
         "/loki/api/v1/query_range?query={}&start={}&end={}&limit=1000&direction=forward",
         encoded(&pushed.labels.to_string()),
@@ -32,7 +35,7 @@ pub fn find(http: &HttpTransport, push: &str, pushed: &Pushed, timeout: Duration
         pushed.time + WITHIN
     );
     let Some(url) = api_url(push, &query) else {
-        return messages::read_back(&QueryResult::NotHere(None), Duration::ZERO);
+        return messages::query_step(&QueryResult::NoEndpoint(None), Duration::ZERO);
     };
     let (began, stop) = (Instant::now(), Shutdown::new());
     let patience = timeout * PATIENCE;
@@ -40,26 +43,26 @@ pub fn find(http: &HttpTransport, push: &str, pushed: &Pushed, timeout: Duration
     loop {
         let last = match http.get(&url, timeout) {
             Ok(page) => match page.status {
-                200 if page.text.contains(&pushed.line) => QueryResult::After(began.elapsed()),
-                // As a web server says to everything.
-                200 if !page.text.starts_with('{') => QueryResult::NoLoki,
+                200 if page.text.contains(&pushed.line) => QueryResult::Found(began.elapsed()),
+                // A page of a web server that answers every path.
+                200 if !page.text.starts_with('{') => QueryResult::NotLoki,
                 200 => QueryResult::Missing,
-                401 | 403 => QueryResult::MayNotRead(page.status),
-                429 | 500.. => QueryResult::Unanswered(format!("{} {}", page.status, page.text)),
-                status => QueryResult::NotHere(Some(status)),
+                401 | 403 => QueryResult::Forbidden(page.status),
+                429 | 500.. => QueryResult::Failed(format!("{} {}", page.status, page.text)),
+                status => QueryResult::NoEndpoint(Some(status)),
             },
-            Err(failed) => QueryResult::Unanswered(failed.text),
+            Err(failed) => QueryResult::Failed(failed.text),
         };
-        let passing = matches!(last, QueryResult::Missing | QueryResult::Unanswered(_));
+        let passing = matches!(last, QueryResult::Missing | QueryResult::Failed(_));
         if !passing || began.elapsed() >= patience {
-            return messages::read_back(&last, began.elapsed());
+            return messages::query_step(&last, began.elapsed());
         }
         stop.wait(Some(Instant::now() + pause), stop.state());
         pause = (pause * 2).min(Duration::from_secs(1));
     }
 }
 
-/// A text as it stands in a query string.
+/// Percent-encodes a text for a query string.
 fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len() * 3);
     for byte in text.bytes() {

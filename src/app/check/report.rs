@@ -1,29 +1,27 @@
-//! The sheet `--check` fills in: a line a step, with a mark.
-//!
-//! Knows standard output, colours and character sets. Knows no step.
+//! Prints the report of `--check`: one line per step, with a mark.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 
-/// How a step went.
+/// The result of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// As it should.
-    Good,
-    /// It works, but somebody should look at it.
-    Doubt,
-    /// It cannot be told, or does not apply here.
+    /// It succeeded.
+    Ok,
+    /// It succeeded, but something should be looked at.
+    Warning,
+    /// It does not apply, or its result is unknown.
     Skipped,
-    /// It does not work.
-    Bad,
+    /// It failed.
+    Failed,
 }
 
-/// What is said of a step.
+/// A line of the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReportLine {
-    /// How it went.
-    pub mark: Status,
-    /// The step.
+pub struct StepReport {
+    /// The result.
+    pub status: Status,
+    /// The name of the step.
     pub step: &'static str,
     /// What was found.
     pub text: String,
@@ -31,16 +29,16 @@ pub struct ReportLine {
     pub remedy: Option<String>,
 }
 
-/// The sheet on standard output.
+/// The report on standard output.
 pub struct CheckReport {
     quiet: bool,
     colour: bool,
     ascii: bool,
-    bad: bool,
+    failed: bool,
 }
 
 impl CheckReport {
-    /// An empty sheet; a quiet one shows only what does not work.
+    /// Creates an empty report; a quiet one prints failures only.
     pub fn new(quiet: bool) -> Self {
         let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let plain = env("NO_COLOR").is_some() || env("TERM").as_deref() == Some("dumb");
@@ -49,37 +47,37 @@ impl CheckReport {
             quiet,
             colour: io::stdout().is_terminal() && !plain,
             ascii: locale.is_some_and(|name| !name.to_ascii_lowercase().contains("utf")),
-            bad: false,
+            failed: false,
         }
     }
 
-    /// Says what the sheet is about.
+    /// Prints the title.
     pub fn title(&self, text: &str) {
         if !self.quiet {
             write(&format!("{text}\n"));
         }
     }
 
-    /// Adds a line; gives whether the step went well enough to go on.
-    pub fn say(&mut self, line: &ReportLine) -> bool {
-        self.bad |= line.mark == Status::Bad;
-        if !self.quiet || line.mark == Status::Bad {
+    /// Prints a step; returns whether the check continues.
+    pub fn say(&mut self, line: &StepReport) -> bool {
+        self.failed |= line.status == Status::Failed;
+        if !self.quiet || line.status == Status::Failed {
             write(&self.shown(line));
         }
-        line.mark != Status::Bad
+        line.status != Status::Failed
     }
 
-    /// Whether a step did not work.
-    pub fn is_bad(&self) -> bool {
-        self.bad
+    /// Whether a step failed.
+    pub fn has_failed(&self) -> bool {
+        self.failed
     }
 
-    fn shown(&self, line: &ReportLine) -> String {
-        let (sign, plain, colour) = match line.mark {
-            Status::Good => ("✓", "ok  ", "32"),
-            Status::Doubt => ("!", "note", "33"),
+    fn shown(&self, line: &StepReport) -> String {
+        let (sign, plain, colour) = match line.status {
+            Status::Ok => ("✓", "ok  ", "32"),
+            Status::Warning => ("!", "note", "33"),
             Status::Skipped => ("-", "-   ", "2"),
-            Status::Bad => ("✗", "FAIL", "31"),
+            Status::Failed => ("✗", "FAIL", "31"),
         };
         let sign = if self.ascii { plain } else { sign };
         let sign = if self.colour {
@@ -97,7 +95,7 @@ impl CheckReport {
     }
 }
 
-/// Whether anybody reads it is not our trouble.
+/// Writes to standard output. Errors are ignored: the exit status tells the result.
 fn write(text: &str) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -109,8 +107,8 @@ mod tests {
 
     #[test]
     fn marks_are_plain_where_the_terminal_is() {
-        let line = ReportLine {
-            mark: Status::Bad,
+        let line = StepReport {
+            status: Status::Failed,
             step: "address",
             text: "gone".into(),
             remedy: Some("find it".into()),
@@ -119,7 +117,7 @@ mod tests {
             quiet: false,
             colour,
             ascii,
-            bad: false,
+            failed: false,
         };
         assert_eq!(
             sheet(false, false).shown(&line),

@@ -1,4 +1,4 @@
-//! The exit entry: the last entry of a command, which says how it ended.
+//! The exit entry: the final entry in command mode, which records how the command ended.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,10 +11,10 @@ use crate::process::entry_builder::EntryBuilder;
 use crate::process::entry_sender::EntrySender;
 use crate::process::options::{EntryOptions, TimeSource};
 
-/// Its text.
+/// The message of the entry.
 const TEXT: &str = "command exited";
 
-/// Hands in the entry of a command that has ended, after so many lines on stdout and on stderr.
+/// Ships the exit entry of a command, with the number of lines on its stdout and stderr.
 pub fn send_exit_entry(
     options: &EntryOptions,
     command: &str,
@@ -35,7 +35,7 @@ pub fn send_exit_entry(
     builder.flush(&sender.without_waiting(), 0);
 }
 
-/// How the exit entry is made: like one of a line, with the fields of its own before the others.
+/// The options for building the exit entry: those of other entries, with its own fields first.
 fn exit_entry_options(
     options: &EntryOptions,
     command: &str,

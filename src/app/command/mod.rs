@@ -1,4 +1,4 @@
-//! Command mode: starts the command and the threads that attend to it.
+//! Command mode: starts the command, and the threads that read its output and wait for its end.
 
 mod exit_entry;
 pub mod supervisor;
@@ -31,11 +31,10 @@ use crate::process::throttle::Throttle;
 use crate::report::messages::{Message, Reporter};
 use crate::sync::blocking_write::PollableWrite;
 
-/// The labels of what is read from the two pipes.
+/// The values of the label `stream` for the two pipes.
 const STREAMS: [&str; 2] = ["stdout", "stderr"];
 
-/// Starts the threads that attend to the command, and then the command: it does not run without
-/// them.
+/// Starts the threads first and then the command, which must not run without them.
 pub(super) fn start(
     command: &[OsString],
     exit_entry: bool,
@@ -69,7 +68,7 @@ pub(super) fn start(
     spawn_source("command", tell.clone(), move || output.read(cancel))?;
     let child = match command::start(command, &stdout_writer, &stderr_writer) {
         Ok(child) => {
-            // It waits for this and ends with the command.
+            // The waiter receives the command and ends with it.
             let _ = waiter.send(child.clone());
             Some(child)
         }
@@ -88,7 +87,7 @@ pub(super) fn start(
     })
 }
 
-/// Starts the thread that waits for a command, which is sent to it, and tells its end.
+/// Starts the thread that receives the command, waits for it and reports its end.
 fn spawn_waiter(tell: impl Fn(Event) + Send + 'static) -> Result<mpsc::Sender<ChildProcess>> {
     let (sender, started) = mpsc::channel::<ChildProcess>();
     spawn("waiter", move || {
@@ -100,7 +99,7 @@ fn spawn_waiter(tell: impl Fn(Event) + Send + 'static) -> Result<mpsc::Sender<Ch
     Ok(sender)
 }
 
-/// What makes entries of the lines of a stream.
+/// Creates the line splitter and the line processor for one of the streams.
 fn line_reading(config: &Config, stream: &str) -> (LineSplitter, LineProcessor) {
     let name = format!("the command's {stream}");
     let times = LineTimes::new(&config.shape, InputKind::Live, clock::now(), &name);
@@ -113,22 +112,22 @@ fn line_reading(config: &Config, stream: &str) -> (LineSplitter, LineProcessor) 
     (splitter, processor)
 }
 
-/// What a command prints.
+/// The output of a command, and everything needed to ship it.
 struct CommandOutput {
     pipes: [PipeReader; 2],
     lines: [(LineSplitter, LineProcessor); 2],
     senders: [EntrySender; 2],
     tees: [Option<Box<dyn PollableWrite>>; 2],
     reporter: Reporter,
-    /// Run now and then while there is no room for what is read, and nobody writes any more.
+    /// Called repeatedly while the buffer is full and no process writes to the pipes any more.
     writers_gone: Arc<dyn Fn() + Send + Sync>,
-    /// Told who still has the pipes open that are not read any longer.
+    /// Called at the end with the processes that still hold the pipes open.
     left_behind: Box<dyn Fn(Vec<String>) + Send>,
 }
 
 impl CommandOutput {
-    /// Reads both pipes to their end, or for as long as the run allows; returns how many could not be
-    /// read.
+    /// Reads both pipes to their end, or until the run cancels it. Returns the number of pipes that
+    /// could not be read.
     fn read(self, mut cancel: CancellableInput) -> u64 {
         let pipes = Arc::new(self.pipes);
         let senders = self.senders.map(|sender| {

@@ -1,5 +1,4 @@
-//! What a run does about the command that it runs: which signals are passed on, and what is known
-//! of its end. Decides, but does not wait.
+//! Supervises the command in command mode: passes on signals, and keeps its exit status.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,27 +10,28 @@ use crate::input::command::{ChildProcess, Exit};
 use crate::process::entry_sender::EntrySender;
 use crate::process::options::EntryOptions;
 
-/// The exit status when it cannot be told how the command ended.
+/// The exit status if it is unknown how the command ended.
 const UNKNOWN: u8 = 125;
 
-/// A command under way, or ended.
+/// A command that is running or has ended.
 pub struct CommandSupervisor {
     name: String,
-    /// None if it could not be started.
+    /// The process; `None` if it could not be started.
     child: Option<ChildProcess>,
     /// The senders of its stdout and its stderr, for the number of lines.
     senders: [EntrySender; 2],
-    /// How the exit entry is made; None if none is shipped, or it was.
+    /// The options for the exit entry; `None` if it was sent already, or is not wanted.
     exit_options: Option<Arc<EntryOptions>>,
     status: Option<u8>,
     exit: Option<Exit>,
-    /// Whether a signal came that may end it.
+    /// Whether a signal that may end it was passed on.
     was_signalled: bool,
     stop_requests: StopRequests,
 }
 
 impl CommandSupervisor {
-    /// A command that was started, or not. `senders` are those of its stdout and its stderr.
+    /// Supervises a command, or one that could not be started. `senders` are those of its stdout and
+    /// stderr.
     pub fn new(
         name: String,
         child: Option<ChildProcess>,
@@ -50,23 +50,23 @@ impl CommandSupervisor {
         }
     }
 
-    /// Its name.
+    /// The name of the command.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its exit status, once it has ended.
+    /// The exit status, once the command has ended.
     pub fn status(&self) -> Option<u8> {
         self.status
     }
 
-    /// Whether it still runs.
+    /// Whether the command is running.
     pub fn is_running(&self) -> bool {
         self.status.is_none()
     }
 
-    /// A signal came while it runs: it is the command's, unless the terminal has already sent it
-    /// there. Returns whether this was the second one that asks for an end.
+    /// Passes a signal on to the command, unless the terminal has already sent it there. Returns
+    /// whether this was the second signal that requests the end.
     pub fn on_signal(&mut self, signal: ReceivedSignal) -> bool {
         if let Some(child) = &self.child
             && !(signal.is_from_terminal && child.shares_terminal())
@@ -84,30 +84,30 @@ impl CommandSupervisor {
         self.stop_requests == StopRequests::More
     }
 
-    /// It has ended. Returns how often it was asked to.
+    /// Records the end of the command. Returns how often the end was requested before.
     pub fn on_exit(&mut self, exit: Exit) -> StopRequests {
         self.status = Some(exit.status);
         self.exit = Some(exit);
-        // A SIGHUP means something else to many; one that ended the command did not.
+        // To many programs SIGHUP does not mean the end. Here it did, since it ended the command.
         if exit.by_signal && self.was_signalled {
             self.stop_requests = self.stop_requests.max(StopRequests::One);
         }
         self.stop_requests
     }
 
-    /// Whether it ended after it had been asked to.
+    /// Whether the command ended after its end was requested.
     pub fn was_asked_to_end(&self) -> bool {
         self.stop_requests > StopRequests::None
     }
 
-    /// It has ended, or not: nobody knows how.
+    /// Records that waiting for the command failed.
     pub fn on_wait_failed(&mut self) -> StopRequests {
         self.status = Some(UNKNOWN);
         self.exit_options = None;
         self.stop_requests
     }
 
-    /// Hands the exit entry in, once.
+    /// Ships the exit entry, once.
     pub fn send_exit_entry(&mut self, sender: &EntrySender, now: Instant) {
         if let (Some(exit), Some(options)) = (self.exit, self.exit_options.take()) {
             let lines = self.senders.each_ref().map(EntrySender::tally);

@@ -1,68 +1,66 @@
-//! All wording of `--check`.
-//!
-//! Knows what each finding says and which remedy it names. Pure.
+//! The wording of `--check`: the text and the remedy for each finding.
 
 mod push;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub use crate::app::check::messages::push::probed;
-use crate::app::check::report::{ReportLine, Status};
-use crate::app::check::{Answered, Pushed};
+use crate::app::check::report::{Status, StepReport};
+use crate::app::check::{Answered, PushedEntry};
 use crate::delivery::outcome::{self, Outcome};
 use crate::http::client::{ConnectError, Endpoint, Step};
 use crate::report::humanize::{counted, duration};
 use crate::report::messages::Sanitized;
+pub use push::push_steps;
 
-/// Clocks that differ by more are worth a word.
+/// Clocks that differ by more than this are reported.
 const APART: i64 = 60;
 
-/// Loki refuses entries that are further ahead (`creation_grace_period`).
+/// Seconds in the future from which on Loki refuses entries (`creation_grace_period`).
 const AHEAD: i64 = 10 * 60;
 
-/// Loki refuses entries that are older (`reject_old_samples_max_age`).
+/// Age in seconds from which on Loki refuses entries (`reject_old_samples_max_age`).
 const BEHIND: i64 = 7 * 86_400;
 
-/// What became of reading an entry back.
+/// The result of the query for the pushed entry.
 pub enum QueryResult {
-    /// It was found.
-    After(Duration),
-    /// The query works, but does not find it.
+    /// It was found after this time.
+    Found(Duration),
+    /// The query succeeds, but does not find it.
     Missing,
-    /// What answers the query does not answer as a Loki.
-    NoLoki,
-    /// The credentials may push but not read.
-    MayNotRead(u16),
-    /// There is nothing to query at this address.
-    NotHere(Option<u16>),
-    /// The query fails.
-    Unanswered(String),
+    /// The response to the query does not come from Loki.
+    NotLoki,
+    /// The credentials allow pushes but no queries.
+    Forbidden(u16),
+    /// There is no query endpoint at this URL.
+    NoEndpoint(Option<u16>),
+    /// The query failed.
+    Failed(String),
 }
 
-fn line(mark: Status, step: &'static str, text: impl Into<String>) -> ReportLine {
-    ReportLine {
-        mark,
+fn line(status: Status, step: &'static str, text: impl Into<String>) -> StepReport {
+    StepReport {
+        status,
         step,
         text: text.into(),
         remedy: None,
     }
 }
 
-fn bad(step: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> ReportLine {
-    ReportLine {
+fn bad(step: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> StepReport {
+    StepReport {
         remedy: Some(remedy.into()),
-        ..line(Status::Bad, step, text)
+        ..line(Status::Failed, step, text)
     }
 }
 
-/// What is checked.
+/// The title of the report.
 pub fn title(url: &str) -> String {
     format!("Checking {url}")
 }
 
-/// Name and connection.
-pub fn reached(way: &Endpoint, reached: &Result<SocketAddr, ConnectError>) -> ReportLine {
+/// Step: resolving the name and connecting.
+pub fn connect_step(way: &Endpoint, reached: &Result<SocketAddr, ConnectError>) -> StepReport {
     const STEP: &str = "address";
     let (host, flag) = match &way.proxy {
         Some(proxy) => (format!("the proxy {proxy}"), way.terms.proxy.to_string()),
@@ -70,7 +68,7 @@ pub fn reached(way: &Endpoint, reached: &Result<SocketAddr, ConnectError>) -> Re
     };
     match reached {
         Ok(at) => line(
-            Status::Good,
+            Status::Ok,
             STEP,
             format!("{host}: {at} accepts connections"),
         ),
@@ -108,16 +106,16 @@ pub fn reached(way: &Endpoint, reached: &Result<SocketAddr, ConnectError>) -> Re
     }
 }
 
-/// The first thing that was said over the connection.
-pub fn spoken(answer: &Answered, secure: bool, unverified: bool) -> ReportLine {
+/// Step: TLS, from the result of the first request.
+pub fn tls_step(answer: &Answered, secure: bool, unverified: bool) -> StepReport {
     match answer {
         Ok(_) if !secure => line(Status::Skipped, "TLS", "not used (http)"),
         Ok(_) if unverified => line(
-            Status::Doubt,
+            Status::Warning,
             "TLS",
             "encrypted, but the server is not verified (--tls-skip-verify)",
         ),
-        Ok(_) => line(Status::Good, "TLS", "the server's certificate is trusted"),
+        Ok(_) => line(Status::Ok, "TLS", "the server's certificate is trusted"),
         Err(failed) => {
             let step = match failed.stage {
                 Step::Tls => "TLS",
@@ -129,8 +127,8 @@ pub fn spoken(answer: &Answered, secure: bool, unverified: bool) -> ReportLine {
     }
 }
 
-/// The server's clock minus ours, in nanoseconds.
-pub fn clock(difference: Option<i64>) -> ReportLine {
+/// Step: the difference between the server's clock and ours, in nanoseconds.
+pub fn clock_step(difference: Option<i64>) -> StepReport {
     const STEP: &str = "clock";
     let Some(nanos) = difference else {
         return line(Status::Skipped, STEP, "the server does not report the time");
@@ -147,15 +145,15 @@ pub fn clock(difference: Option<i64>) -> ReportLine {
             text + ": Loki refuses entries over 7 days old",
             remedy,
         ),
-        _ if seconds.abs() <= APART => line(Status::Good, STEP, "agrees with the server's"),
-        _ => ReportLine {
+        _ if seconds.abs() <= APART => line(Status::Ok, STEP, "agrees with the server's"),
+        _ => StepReport {
             remedy: Some(remedy.into()),
-            ..line(Status::Doubt, STEP, text)
+            ..line(Status::Warning, STEP, text)
         },
     }
 }
 
-/// A difference for people; clocks that were never set differ by years.
+/// A clock difference as people write it; clocks that were never set differ by years.
 fn apart(seconds: u64) -> String {
     match seconds {
         0..3_600 => duration(Duration::from_secs(seconds)),
@@ -164,8 +162,8 @@ fn apart(seconds: u64) -> String {
     }
 }
 
-/// The entry that was pushed.
-pub fn pushed(outcome: &Outcome, pushed: &Pushed) -> ReportLine {
+/// Step: pushing an entry.
+pub fn entry_step(outcome: &Outcome, pushed: &PushedEntry) -> StepReport {
     const STEP: &str = "entry";
     let behind_colon = |text: &str| match Sanitized(text).to_string() {
         text if text.is_empty() => text,
@@ -173,7 +171,7 @@ pub fn pushed(outcome: &Outcome, pushed: &Pushed) -> ReportLine {
     };
     match outcome {
         Outcome::Delivered => line(
-            Status::Good,
+            Status::Ok,
             STEP,
             format!("accepted: {} {}", pushed.labels, pushed.line),
         ),
@@ -195,15 +193,13 @@ pub fn pushed(outcome: &Outcome, pushed: &Pushed) -> ReportLine {
     }
 }
 
-/// The query for the entry.
-pub fn read_back(found: &QueryResult, waited: Duration) -> ReportLine {
+/// Step: querying the entry.
+pub fn query_step(found: &QueryResult, waited: Duration) -> StepReport {
     const STEP: &str = "read back";
     match found {
-        QueryResult::After(took) => line(
-            Status::Good,
-            STEP,
-            format!("found after {}", duration(*took)),
-        ),
+        QueryResult::Found(took) => {
+            line(Status::Ok, STEP, format!("found after {}", duration(*took)))
+        }
         QueryResult::Missing => bad(
             STEP,
             format!(
@@ -212,17 +208,17 @@ pub fn read_back(found: &QueryResult, waited: Duration) -> ReportLine {
             ),
             "check the log of Loki's ingesters, and whether queries go to the same Loki and tenant",
         ),
-        QueryResult::NoLoki => bad(
+        QueryResult::NotLoki => bad(
             STEP,
             "the entry was accepted, but not by Loki: the query API did not answer",
             "check host, port and path in --url: entries would be lost",
         ),
-        QueryResult::MayNotRead(status) => line(
+        QueryResult::Forbidden(status) => line(
             Status::Skipped,
             STEP,
             format!("these credentials may push, but not read ({status}); that is enough to ship"),
         ),
-        QueryResult::NotHere(status) => {
+        QueryResult::NoEndpoint(status) => {
             let status = status.map(|status| format!(" (it returned {status})"));
             let status = status.unwrap_or_default();
             line(
@@ -231,12 +227,12 @@ pub fn read_back(found: &QueryResult, waited: Duration) -> ReportLine {
                 format!("cannot be read back here: this URL only accepts pushes{status}"),
             )
         }
-        QueryResult::Unanswered(why) => ReportLine {
+        QueryResult::Failed(why) => StepReport {
             remedy: Some(
                 "entries arrive, but queries fail: check the log of Loki's queriers".into(),
             ),
             ..line(
-                Status::Doubt,
+                Status::Warning,
                 STEP,
                 format!("the query fails: {}", Sanitized(why)),
             )
@@ -244,11 +240,11 @@ pub fn read_back(found: &QueryResult, waited: Duration) -> ReportLine {
     }
 }
 
-/// The server's version.
-pub fn version(version: Option<&str>) -> ReportLine {
+/// Step: Loki's version.
+pub fn version_step(version: Option<&str>) -> StepReport {
     match version {
         Some(version) => line(
-            Status::Good,
+            Status::Ok,
             "version",
             format!("Loki {}", Sanitized(version)),
         ),
@@ -262,18 +258,18 @@ mod tests {
 
     #[test]
     fn clocks_apart_are_a_note_and_far_apart_a_failure() {
-        let mark = |seconds: i64| clock(Some(seconds * 1_000_000_000)).mark;
-        assert_eq!(mark(0), Status::Good);
-        assert_eq!(mark(-59), Status::Good);
-        assert_eq!(mark(61), Status::Doubt);
-        assert_eq!(mark(-61), Status::Doubt);
-        assert_eq!(mark(-601), Status::Bad);
-        assert_eq!(mark(601), Status::Doubt);
-        assert_eq!(mark(8 * 86_400), Status::Bad);
-        assert_eq!(clock(None).mark, Status::Skipped);
-        let text = clock(Some(-120_000_000_000)).text;
+        let mark = |seconds: i64| clock_step(Some(seconds * 1_000_000_000)).status;
+        assert_eq!(mark(0), Status::Ok);
+        assert_eq!(mark(-59), Status::Ok);
+        assert_eq!(mark(61), Status::Warning);
+        assert_eq!(mark(-61), Status::Warning);
+        assert_eq!(mark(-601), Status::Failed);
+        assert_eq!(mark(601), Status::Warning);
+        assert_eq!(mark(8 * 86_400), Status::Failed);
+        assert_eq!(clock_step(None).status, Status::Skipped);
+        let text = clock_step(Some(-120_000_000_000)).text;
         assert_eq!(text, "this machine is 2m00s ahead of the server");
-        let text = clock(Some(9 * 86_400_000_000_000)).text;
+        let text = clock_step(Some(9 * 86_400_000_000_000)).text;
         assert!(text.starts_with("this machine is 9 days behind"), "{text}");
     }
 }

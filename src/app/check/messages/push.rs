@@ -1,17 +1,15 @@
-//! What the push that stores nothing tells: address, credentials and tenant.
-//!
-//! Knows Loki's answers and those of what stands before it. Pure.
+//! The wording of the steps that the push without entries tests: URL, credentials and tenant.
 
 use crate::app::check::Answered;
 use crate::app::check::messages::{bad, line};
-use crate::app::check::report::{ReportLine, Status};
+use crate::app::check::report::{Status, StepReport};
 use crate::delivery::outcome::{self, Outcome};
 use crate::http::client::{HttpResponse, Step, TransportError};
 use crate::http::tenant::TENANT_HEADER;
 use crate::report::messages::Sanitized;
 
-/// The push that stores nothing.
-pub fn probed(answer: &Answered, headers: &[(String, String)]) -> Vec<ReportLine> {
+/// Steps: push endpoint, credentials and tenant, from the response to a push without entries.
+pub fn push_steps(answer: &Answered, headers: &[(String, String)]) -> Vec<StepReport> {
     let header = |name: &str| {
         let mut same = headers
             .iter()
@@ -25,7 +23,7 @@ pub fn probed(answer: &Answered, headers: &[(String, String)]) -> Vec<ReportLine
             .any(|(_, value)| value.starts_with("Basic ") || value.starts_with("Bearer "));
     let address = |page: &HttpResponse| {
         line(
-            Status::Good,
+            Status::Ok,
             "push endpoint",
             format!("answers {}", page.status),
         )
@@ -38,19 +36,19 @@ pub fn probed(answer: &Answered, headers: &[(String, String)]) -> Vec<ReportLine
     let outcome = outcome::classify(page.clone().into());
     match page.status {
         _ if outcome == Outcome::Delivered => vec![
-            line(Status::Good, "push endpoint", "accepts pushes"),
+            line(Status::Ok, "push endpoint", "accepts pushes"),
             if has_credentials {
-                line(Status::Good, "credentials", "accepted")
+                line(Status::Ok, "credentials", "accepted")
             } else {
-                line(Status::Good, "credentials", "none set, none required")
+                line(Status::Ok, "credentials", "none set, none required")
             },
             match tenant {
                 Some(tenant) => line(
-                    Status::Good,
+                    Status::Ok,
                     "tenant",
                     format!("{} accepted", Sanitized(tenant)),
                 ),
-                None => line(Status::Good, "tenant", "none set, none required"),
+                None => line(Status::Ok, "tenant", "none set, none required"),
             },
         ],
         401 if page.text.contains("no org id") => vec![
@@ -111,8 +109,8 @@ pub fn probed(answer: &Answered, headers: &[(String, String)]) -> Vec<ReportLine
     }
 }
 
-/// No answer, though a question has just been answered.
-fn unanswered(failed: &TransportError) -> ReportLine {
+/// The push got no response, although the request before it did.
+fn unanswered(failed: &TransportError) -> StepReport {
     let remedy = match failed.stage {
         Step::Reach | Step::Answer => {
             "the server answers queries, but not pushes: check its log and what is in front of it (a \
@@ -137,11 +135,11 @@ fn probe_remedy(status: u16, text: &str) -> &'static str {
     }
 }
 
-/// The server's status and words.
+/// The status and the text of a response.
 fn said(page: &HttpResponse) -> String {
     let text = outcome::without_status(page.status, &page.text);
     let text = Sanitized(text).to_string();
-    // What a proxy in front says in HTML is not for reading.
+    // The HTML page of a proxy is not readable in a terminal.
     if text.is_empty() || text.starts_with('<') {
         format!("answers {}", page.status)
     } else {
