@@ -1,6 +1,4 @@
-//! The ledger: one place where every entry's fate is written down.
-//!
-//! Counts; knows nothing of why things happen or in what order.
+//! The counters of a run: entries by outcome, requests and bytes, and the state of delivery.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,31 +7,31 @@ use std::time::Instant;
 use crate::report::summary::Counts;
 use crate::sync::flush_deadline::AttemptTiming;
 
-/// What became of entries. What has no fate at the end is left.
+/// The final outcome of entries. Entries without one at the end count as left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
-    /// Loki confirmed them.
+    /// Confirmed by Loki.
     Delivered,
-    /// Loki would not take them, for this reason.
+    /// Refused by Loki, for this reason.
     Refused(String),
-    /// Given up by `--on-full` or `--max-retries`, for this reason.
+    /// Dropped by `--on-full` or `--max-retries`, for this reason.
     Dropped(&'static str),
     /// Safe in the spool for the next run.
     Spooled,
-    /// Left out by request.
+    /// Filtered by `--include` or `--exclude`.
     Filtered,
 }
 
-/// What holds up delivery.
+/// Why delivery is waiting.
 #[derive(Debug, Clone)]
 pub struct Wait {
-    /// The trouble, in a few words.
+    /// The error, in a few words.
     pub why: String,
-    /// When it is tried again.
+    /// The time of the next attempt.
     pub until: Instant,
 }
 
-/// Counts that all stages share.
+/// Counters that all stages share.
 #[derive(Debug, Default)]
 pub struct Counters {
     counts: Mutex<Counts>,
@@ -46,12 +44,12 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// A ledger with nothing in it.
+    /// Creates counters that are all 0.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Notes input: entries, of which some were filtered, and bytes.
+    /// Adds input: entries, of which some were filtered, and bytes.
     pub fn read(&self, entries: usize, filtered: usize, bytes: usize) {
         let mut counts = self.lock();
         counts.read += entries as u64;
@@ -59,17 +57,17 @@ impl Counters {
         counts.bytes_read += bytes as u64;
     }
 
-    /// Notes entries that got the time of arrival although another one was asked for.
+    /// Adds entries that got the time of arrival although `--time` asked for another.
     pub fn untimed(&self, entries: usize) {
         self.lock().untimed += entries as u64;
     }
 
-    /// Notes a file that was not read because no time can be read in it.
+    /// Adds a file that was not shipped because none of its lines has a readable time.
     pub fn unreadable_times(&self) {
         self.lock().unreadable_times += 1;
     }
 
-    /// Notes a try to send a request of `bytes`.
+    /// Adds an attempt to send a request with a body of `bytes`.
     pub fn tried(&self, bytes: usize, again: bool) {
         let mut counts = self.lock();
         counts.requests += 1;
@@ -77,7 +75,7 @@ impl Counters {
         counts.bytes_sent += bytes as u64;
     }
 
-    /// Notes the limit on the labels of a stream that Loki has named.
+    /// Sets the limit on the labels of a stream that Loki has named.
     pub fn set_label_limit(&self, limit: usize) {
         self.label_limit.store(limit, Ordering::Relaxed);
     }
@@ -87,34 +85,34 @@ impl Counters {
         Some(self.label_limit.load(Ordering::Relaxed)).filter(|limit| *limit > 0)
     }
 
-    /// Notes that delivery is held up.
+    /// Sets why delivery is waiting.
     pub fn waits(&self, wait: Wait) {
         *self.wait.lock().unwrap_or_else(PoisonError::into_inner) = Some(wait);
     }
 
-    /// What holds up delivery, if something does.
+    /// Why delivery is waiting, if it is.
     pub fn wait(&self) -> Option<Wait> {
         let wait = self.wait.lock().unwrap_or_else(PoisonError::into_inner);
         wait.clone()
     }
 
-    /// Notes that Loki accepted something.
+    /// Records that a request succeeded.
     pub fn accepted(&self, now: Instant) {
         *self.wait.lock().unwrap_or_else(PoisonError::into_inner) = None;
         *self.accepted.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
-    /// When Loki last accepted something.
+    /// The time at which a request last succeeded.
     pub fn last_accepted(&self) -> Option<Instant> {
         *self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes which tries are under way.
+    /// Sets the attempts in flight.
     pub fn set_tries(&self, tries: Option<AttemptTiming>) {
         *self.tries.lock().unwrap_or_else(PoisonError::into_inner) = tries;
     }
 
-    /// Notes that one of them has begun that may take until then.
+    /// Records that one of them has started, which may take until this time.
     pub fn set_tries_until(&self, until: Instant) {
         let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tries) = tries.as_mut() {
@@ -122,22 +120,22 @@ impl Counters {
         }
     }
 
-    /// The tries that are under way.
+    /// The attempts in flight.
     pub fn tries(&self) -> Option<AttemptTiming> {
         *self.tries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes how many entries were tried in vain so far and will be tried again.
+    /// Sets the number of entries that failed to be sent and will be retried.
     pub fn set_retrying(&self, entries: usize) {
         self.retrying.store(entries, Ordering::Relaxed);
     }
 
-    /// How many entries were tried in vain so far and will be tried again.
+    /// The number of entries that failed to be sent and will be retried.
     pub fn retrying(&self) -> usize {
         self.retrying.load(Ordering::Relaxed)
     }
 
-    /// Notes the fate of entries; `adopted` ones are those of an earlier run.
+    /// Counts entries by outcome; `adopted` ones come from an earlier run.
     pub fn settle(&self, entries: usize, fate: Fate, adopted: bool) {
         let entries = entries as u64;
         let mut counts = self.lock();
@@ -159,12 +157,12 @@ impl Counters {
         *counts.reasons.entry(reason).or_default() += entries;
     }
 
-    /// Notes entries taken over from an earlier run.
+    /// Adds entries taken over from an earlier run.
     pub fn adopted(&self, entries: usize) {
         self.lock().adopted += entries as u64;
     }
 
-    /// The counts at this moment.
+    /// The current counts.
     pub fn counts(&self) -> Counts {
         self.lock().clone()
     }

@@ -1,16 +1,16 @@
-//! A run's counters and gauges in Prometheus' text format, for `--metrics-file`. Pure.
+//! Formats the counters and gauges of a run for `--metrics-file`, in Prometheus' text format.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::report::summary::Counts;
 
-/// What is waiting at this moment.
+/// The current state of delivery.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Waiting {
     /// Bytes in the buffer and in the spool.
     pub bytes: u64,
-    /// Time since Loki last accepted something, or since the start.
+    /// Time since a request last succeeded, or since the start.
     pub since_delivery: Duration,
 }
 

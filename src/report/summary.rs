@@ -27,19 +27,19 @@ pub struct Counts {
     pub unreadable_times: u64,
     /// HTTP requests made.
     pub requests: u64,
-    /// Of those, repetitions.
+    /// Requests that were retries.
     pub retries: u64,
     /// Bytes of input.
     pub bytes_read: u64,
-    /// Bytes of request bodies, repetitions included.
+    /// Bytes of request bodies, including retries.
     pub bytes_sent: u64,
-    /// Why entries were refused or dropped, and how many for each reason.
+    /// Number of refused or dropped entries for each reason.
     pub reasons: BTreeMap<String, u64>,
     /// Entries of earlier runs taken over from the spool; counted apart from all above.
     pub adopted: u64,
-    /// Of those, the ones that Loki confirmed.
+    /// Adopted entries that Loki confirmed.
     pub adopted_delivered: u64,
-    /// Of those, the ones that Loki refused.
+    /// Adopted entries that Loki refused.
     pub adopted_refused: u64,
 }
 
@@ -62,30 +62,30 @@ impl Counts {
 pub struct RunSummary {
     /// The counts.
     pub counts: Counts,
-    /// How long it took.
+    /// How long the run took.
     pub took: Duration,
     /// The exit status of the command, in command mode.
     pub command_exit: Option<u8>,
-    /// How many inputs could not be read.
+    /// Number of inputs that could not be read.
     pub unreadable: u64,
     /// Whether `left` entries are in files that a checkpoint covers: the next run resumes there.
     pub left_is_safe: bool,
     /// Entries in damaged spool files, which no run delivers.
     pub set_aside: u64,
-    /// Whether a configuration fault stood at the end, which only a person can fix: no later run
-    /// delivers what is safe until then.
+    /// Whether the run ended with a configuration fault: until it is fixed, no later run can deliver
+    /// the entries that are safe.
     pub faulty: bool,
     /// Whether the checkpoint could not be written at the end: the next run would ship these entries
     /// again.
     pub unsaved: bool,
-    /// Whether a thread of ours failed.
+    /// Whether a thread failed.
     pub thread_failed: bool,
-    /// Whether the run was to deliver what the spool holds: then what is left of that counts.
+    /// Whether the run was meant to deliver the spool (`--drain`), so that entries left in it count.
     pub drains: bool,
 }
 
 impl RunSummary {
-    /// Entries that are lost or in doubt.
+    /// Number of entries that are lost, or may be.
     pub fn missing(&self) -> u64 {
         let left = if self.left_is_safe {
             0
@@ -101,7 +101,7 @@ impl RunSummary {
         let undrained = self.drains && self.counts.adopted_left() > 0;
         if self.counts.unreadable_times > 0 && self.counts.read == 0 && self.command_exit.is_none()
         {
-            // Wrong usage: nothing was shipped.
+            // Nothing was shipped because of `--time`: wrong usage.
             return 2;
         }
         let is_well = self.missing() == 0 && self.unreadable == 0 && !self.unsaved && !undrained;

@@ -1,6 +1,4 @@
-//! Notes: all wording on standard error, in one place.
-//!
-//! Knows what each message says and how loud it is. Knows nothing of why it is said.
+//! All messages on standard error, and the verbosity at which each is printed.
 
 mod text;
 
@@ -12,21 +10,21 @@ use std::time::Duration;
 
 pub use crate::report::messages::text::guessed;
 
-/// How much is said.
+/// Which messages are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Verbosity {
-    /// Nothing, as in a library: trouble shows in its statistics.
+    /// None, as in the library, which reports errors in its statistics.
     Silent,
-    /// Only what went wrong for good.
+    /// Errors only (`-q`).
     Quiet,
-    /// Trouble that lasts, and its end.
+    /// Also lasting problems and their end.
     #[default]
     Normal,
-    /// Retries and batches too.
+    /// Also retries, batches and requests (`-v`).
     Verbose,
 }
 
-/// Everything the program says on its own account.
+/// A message of the program.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 #[allow(
@@ -36,34 +34,34 @@ pub enum Verbosity {
 pub enum Message<'a> {
     /// Standard input is a terminal.
     Terminal,
-    /// Requests fail for a while now.
+    /// Requests have been failing for a while.
     TroubleBegan {
         target: &'a str,
         why: &'a str,
         entries: u64,
     },
-    /// Requests pass again.
+    /// Requests succeed again.
     TroubleEnded {
         target: &'a str,
         after: Duration,
         entries: u64,
     },
-    /// An answer that only a person can mend.
+    /// A response that is a configuration fault.
     Denied {
         url: &'a str,
         status: u16,
         text: &'a str,
         remedy: &'a str,
     },
-    /// No answer, for a reason that only a person can mend.
+    /// No response, because of a configuration fault.
     Barred { target: &'a str, why: &'a str },
-    /// The buffer is full and the policy gives entries up.
+    /// The buffer is full, and entries are dropped.
     Dropping {
         place: &'a str,
         size: u64,
         which: &'a str,
     },
-    /// The buffer is full while Loki takes nothing, and files are not read on.
+    /// The buffer is full during an outage, and reading of files stops.
     HeldUp { place: &'a str, size: u64 },
     /// Loki refused entries.
     Refused {
@@ -71,15 +69,14 @@ pub enum Message<'a> {
         status: u16,
         text: &'a str,
     },
-    /// One stream alone is answered badly.
     StreamTroubleBegan {
         stream: &'a str,
         url: &'a str,
         why: &'a str,
     },
-    /// It passes again.
+    /// Requests of that stream succeed again.
     StreamTroubleEnded { stream: &'a str, after: Duration },
-    /// An entry that no request with it gets past something in front of Loki.
+    /// A bad entry: every request with it failed.
     BadEntry {
         url: &'a str,
         why: &'a str,
@@ -89,13 +86,13 @@ pub enum Message<'a> {
     },
     /// A line that Loki refused.
     RefusedLine { reason: &'a str, line: &'a str },
-    /// Loki has no place for another stream.
+    /// Loki's limit of active streams is reached.
     NoPlace { stream: &'a str, tried: Duration },
-    /// Fields would make more streams than allowed.
+    /// The limit of label sets (`--max-streams`) is reached.
     TooManyStreams { most: usize },
-    /// A stream may not have so many labels.
+    /// A stream would have too many labels.
     TooManyLabels { most: usize },
-    /// A shipment was given up after `--max-retries`.
+    /// A batch was given up after `--max-retries`.
     GaveUp {
         entries: usize,
         retries: u32,
@@ -115,7 +112,7 @@ pub enum Message<'a> {
         outcome: &'a str,
         took: Duration,
     },
-    /// A batch is done.
+    /// A batch is complete.
     Settled {
         number: u64,
         requests: usize,
@@ -125,52 +122,52 @@ pub enum Message<'a> {
     },
     /// The clock was set back.
     ClockSetBack { by: Duration },
-    /// A multi-line entry was closed since it was full.
+    /// A multi-line entry reached the maximum size and was closed.
     EntryFull { room: usize },
     /// The command could not be started.
     SpawnError { command: &'a str, why: &'a str },
-    /// It cannot be learned how the command ended.
+    /// The exit status of the command is unknown.
     Unwatched { command: &'a str, why: &'a str },
     /// The command has ended, but other processes still hold its output open.
     LeftBehind {
         command: &'a str,
         holders: &'a [String],
     },
-    /// A thread of ours has failed.
+    /// A thread has failed.
     ThreadFailed { thread: &'a str },
-    /// An input failed.
+    /// An input cannot be read.
     Unreadable { what: &'a str, why: &'a str },
     /// A file is not read because no time can be read in its first lines.
     UnreadableTimes { what: &'a str, line: &'a str },
-    /// Lines of a live input get the time of arrival, since none has one that can be read.
+    /// No readable time in the lines of a live input: they get the time of arrival.
     Untimed { what: &'a str, line: &'a str },
-    /// The times of a live input are all off by this many minutes, which another zone would explain.
+    /// The times of a live input are off by this many minutes, so the time zone is probably wrong.
     ZoneOff {
         what: &'a str,
         minutes: i64,
         zone: &'a str,
     },
-    /// Loki refused entries whose times are this many minutes ahead of the clock, which another zone
-    /// would explain.
+    /// Loki refused entries whose times are this many minutes ahead of the clock, so the time zone is
+    /// probably wrong.
     RefusedTimesOff { minutes: i64 },
-    /// In which form times were found, and in how many lines.
+    /// The form in which times were found, and the number of lines that have one.
     TimesFound {
         what: &'a str,
         form: Option<&'a str>,
         timed: u64,
         lines: u64,
     },
-    /// An output failed.
+    /// An output cannot be written.
     Unwritable { what: &'a str, why: &'a str },
     /// The checkpoint cannot be written.
     CheckpointFailed { what: &'a str, why: &'a str },
-    /// A file was not read to its end, since a stop was asked for.
+    /// A file was not read to its end, because the run was stopped.
     Interrupted { what: &'a str },
     /// A followed file does not exist yet.
     Awaited { what: &'a str },
     /// A followed file does not exist any more.
     AwaitedAgain { what: &'a str },
-    /// A followed pattern matches nothing yet; why, if its folder cannot be read.
+    /// A followed pattern matches no file yet. If its folder cannot be read, the reason is included.
     AwaitedPattern { what: &'a str, why: Option<&'a str> },
     /// A followed file was replaced by another one at its path.
     Replaced { what: &'a str },
@@ -182,7 +179,7 @@ pub enum Message<'a> {
     NotUtf8 { what: &'a str },
     /// Bytes of a file are lost that were not read before they were truncated or deleted.
     BytesLost { what: &'a str, bytes: u64 },
-    /// A file of the spool gives no shipment.
+    /// A spool file contains no valid batch.
     Spoiled {
         file: &'a str,
         why: &'a str,
@@ -192,31 +189,31 @@ pub enum Message<'a> {
     Adopting { entries: usize, spool: &'a str },
     /// The spool cannot be written to.
     SpoolFailing { spool: &'a str, why: &'a str },
-    /// It can be written to again.
+    /// The spool can be written to again.
     SpoolMended { spool: &'a str },
-    /// Others can change what is in the spool.
+    /// Other users can change the contents of the spool directory.
     SpoolOpenToOthers { spool: &'a str, why: &'a str },
-    /// What others have put into the spool, which is left alone.
+    /// Files of other users in the spool directory, which are ignored.
     SpoolStrangers { spool: &'a str, names: &'a str },
-    /// Other batches fill the spool.
+    /// Batches of other runs or for other destinations fill the spool.
     SpoolFullOfOthers { spool: &'a str, size: u64 },
-    /// What waits in the spool at the end.
+    /// Entries that are in the spool at the end.
     Spooled { entries: u64, spool: &'a str },
-    /// What files hold at the end that the next run goes on with.
+    /// Entries that are left at the end, in files that the next run resumes.
     LeftInFiles { entries: u64 },
-    /// What a run leaves in the spool, since it is for another destination.
+    /// Batches that stay in the spool because they are for another destination.
     OtherDestination {
         spool: &'a str,
         destination: &'a str,
         command: &'a str,
     },
-    /// What a drain leaves in the spool, since running processes deliver it.
+    /// Batches that a drain leaves in the spool because running processes deliver them.
     SpoolInUse { spool: &'a str, processes: &'a str },
     /// The file for refused entries cannot be written to.
     DeadLetterFailing { file: &'a str, why: &'a str },
-    /// Everything was delivered, and how to see it.
+    /// Everything was delivered, with the command that shows it.
     Delivered { entries: u64, query: &'a str },
-    /// What is missing at the end.
+    /// Entries that were not delivered at the end.
     Missing {
         target: &'a str,
         refused: u64,
@@ -225,26 +222,26 @@ pub enum Message<'a> {
         why: Option<&'a str>,
         remedy: Remedy,
     },
-    /// A summary, on its own line and as it is.
+    /// The summary, on a line of its own without a prefix.
     Summary { line: &'a str },
-    /// How far a run is.
+    /// A line of progress.
     Progress { line: &'a str },
-    /// Nothing was read, since this is wrong.
+    /// An error because of which nothing was read.
     Failed { why: &'a str },
     /// A warning about the configuration.
     Warning { text: &'a str },
 }
 
-/// What would have kept entries from being left.
+/// What would have prevented entries from being left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
-    /// A Loki that is there in time.
+    /// A reachable Loki.
     Reach,
-    /// An end to a trouble that only a person can mend.
+    /// A fix for a configuration fault.
     Mend,
     /// More room in the spool.
     SpoolSize,
-    /// Room where a dry run prints to.
+    /// Space on the output of a dry run.
     Output,
 }
 
@@ -296,7 +293,7 @@ impl Message<'_> {
     }
 }
 
-/// Words from outside, made safe for a terminal: one line, no control characters, not endless.
+/// Text from outside, made safe for a terminal: one line, no control characters, limited in length.
 pub struct Sanitized<'a>(pub &'a str);
 
 impl fmt::Display for Sanitized<'_> {
@@ -319,7 +316,7 @@ impl fmt::Display for Sanitized<'_> {
     }
 }
 
-/// What every message begins with: in a pipe several programs write to one standard error.
+/// The prefix of every message, since several programs of a pipeline share standard error.
 pub const NAME: &str = "loki-push: ";
 
 /// A message made safe for a terminal, whatever names are in it: control characters, and those that
@@ -343,25 +340,25 @@ fn printable(text: &str) -> Cow<'_, str> {
     safe.into()
 }
 
-/// Says messages, as loud as it was told.
+/// Prints messages up to a certain verbosity.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Reporter {
     loudness: Verbosity,
 }
 
 impl Reporter {
-    /// Says what is at least as important as `loudness` lets through.
+    /// Creates a reporter with this verbosity.
     pub fn new(loudness: Verbosity) -> Self {
         Self { loudness }
     }
 
-    /// Whether everything is said.
+    /// Whether all messages are printed (`-v`).
     pub fn is_verbose(self) -> bool {
         self.loudness >= Verbosity::Verbose
     }
 
-    /// Says a message on standard error, as one write, so that lines of several threads and
-    /// programs do not mix. Whether anybody listens is not our trouble.
+    /// Prints a message on standard error in a single write, so that lines of several threads and
+    /// programs do not mix. Errors are ignored.
     pub fn say(self, message: &Message<'_>) {
         if message.loudness() > self.loudness {
             return;
@@ -386,10 +383,10 @@ impl Reporter {
     }
 }
 
-/// Takes away what stands at the foot of standard error, writes, and puts it back.
+/// Clears the last line of standard error, writes, and draws it again.
 type Around = dyn Fn(&mut dyn FnMut()) + Send + Sync;
 
-/// What stands there. There is one standard error, so there is one foot.
+/// The display on that line. There is one standard error, so there is at most one display.
 static AROUND: RwLock<Option<Arc<Around>>> = RwLock::new(None);
 
 /// Writes every message from now on through `around`, until the guard is dropped.

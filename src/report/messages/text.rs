@@ -438,7 +438,7 @@ fn fmt_of_files(message: &Message<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Resul
             counted(*bytes, "byte", "bytes"),
             Sanitized(what)
         ),
-        // The caller has the text of all others.
+        // The caller formats all other messages.
         _ => Ok(()),
     }
 }
@@ -491,7 +491,7 @@ fn missing(
     Ok(())
 }
 
-/// A reason to refuse an entry, where it is a guess which entries of the request it holds for.
+/// The reason for a refusal, if it is uncertain which entries of the request it applies to.
 pub fn guessed(reason: &str) -> String {
     format!("{reason} (which entry of the request is not certain)")
 }

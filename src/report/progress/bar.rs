@@ -1,7 +1,4 @@
-//! The progress bar at the foot of the terminal.
-//!
-//! Knows how a bar looks, how often it may be drawn and what a terminal is told to take it away.
-//! Knows nothing of what is read or sent; it is told the time.
+//! Draws the progress bar on the last line of the terminal.
 
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,35 +12,35 @@ use crate::report::progress::throughput::Throughput;
 use crate::report::progress::{facts, message};
 use crate::report::summary::Counts;
 
-/// How often it is drawn.
+/// The interval at which the bar is drawn.
 const EVERY: Duration = Duration::from_millis(200);
 
-/// Runs that end sooner show nothing.
+/// A run that ends within this time shows no bar.
 const FIRST: Duration = Duration::from_millis(300);
 
-/// What the speed is that of.
+/// The period over which the rate is measured.
 const LATELY: Duration = Duration::from_secs(5);
 
-/// Columns of the bar itself.
+/// Width of the bar in columns.
 const WIDTH: usize = 16;
 
-/// Takes a line away, and leaves the cursor at its beginning.
+/// The control sequence that clears the line and moves the cursor to its beginning.
 const CLEAR: &str = "\r\x1b[2K";
 
-/// A bar that is drawn when its time has come.
+/// A progress bar, or a spinner if the size is unknown.
 pub struct Bar {
     total: Option<u64>,
     began: Instant,
     due: Instant,
     speed: Throughput,
-    /// How often it was drawn, which turns the spinner.
+    /// Number of times it was drawn, which turns the spinner.
     turns: usize,
     shown: Arc<Shown>,
     _foot: StatusLine,
 }
 
 impl Bar {
-    /// A bar for so many bytes, or a spinner. Messages are written above it.
+    /// Creates a bar for this number of bytes, or a spinner. Messages appear above it.
     pub fn start(total: Option<u64>, now: Instant) -> Self {
         let shown = Arc::new(Shown::default());
         let around = Arc::clone(&shown);
@@ -58,12 +55,12 @@ impl Bar {
         }
     }
 
-    /// When it is to be drawn next.
+    /// The time of the next drawing.
     pub fn due(&self) -> Instant {
         self.due
     }
 
-    /// Draws it.
+    /// Draws the bar.
     pub fn draw(&mut self, now: Instant, counts: &Counts, wait: Option<&Wait>) {
         self.due = now + EVERY;
         self.turns += 1;
@@ -83,7 +80,8 @@ impl Bar {
         };
         let bar = bar(counts.bytes_read, total);
         let message = message(counts, wait, now);
-        // When all is read, or delivery is held up: what is waited for needs the room.
+        // The reason for waiting takes the place of the rate when everything is read or delivery is
+        // blocked.
         if wait.is_some() || counts.bytes_read >= total {
             return format!("{bar} {message}");
         }
@@ -92,18 +90,18 @@ impl Bar {
     }
 }
 
-/// So much of so much, drawn.
+/// Draws a bar for this share of the total.
 fn bar(part: u64, total: u64) -> String {
     if part >= total {
         return format!("[{}]", "=".repeat(WIDTH));
     }
     let columns = part as f64 / total as f64 * WIDTH as f64;
-    // The arrow needs one of them.
+    // One column is for the arrow head.
     let bar = "=".repeat((columns as usize).min(WIDTH - 1)) + ">";
     format!("[{bar:WIDTH$}]")
 }
 
-/// As much of a text as fits in so many columns. What is not ASCII may take two of them each.
+/// Cuts a text to a number of columns. Characters that are not ASCII may take two columns each.
 fn fitting(text: &str, columns: usize) -> &str {
     let mut used = 0;
     let over = text.char_indices().find(|(_, char)| {
@@ -113,16 +111,16 @@ fn fitting(text: &str, columns: usize) -> &str {
     over.map_or(text, |(at, _)| &text[..at])
 }
 
-/// The columns that a line may take on standard error, which is a terminal.
+/// The width that a line may have on standard error, which is a terminal.
 fn columns() -> usize {
     let size = rustix::termios::tcgetwinsize(io::stderr());
     let columns = size.map_or(0, |size| usize::from(size.ws_col));
-    // A terminal without a size says 0. In the last column some wrap at once.
+    // A terminal without a size reports 0. Some terminals wrap at the last column.
     if columns == 0 { 79 } else { columns - 1 }
 }
 
-/// What stands at the foot of standard error. What makes up one picture is written at once; whether
-/// anybody looks is not our trouble.
+/// The last line of standard error, which shows the bar. Each update is a single write, whose errors
+/// are ignored.
 #[derive(Default)]
 struct Shown(Mutex<String>);
 
@@ -133,7 +131,7 @@ impl Shown {
         let _ = io::stderr().write_all(format!("{CLEAR}{shown}").as_bytes());
     }
 
-    /// Takes it away, writes something else, and puts it back.
+    /// Clears the bar, writes something else, and draws the bar again.
     fn without(&self, write: &mut dyn FnMut()) {
         let shown = self.lock();
         if shown.is_empty() {

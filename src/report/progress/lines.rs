@@ -1,6 +1,4 @@
-//! Progress as lines of text, for a log or a pipe: no control character, at a calm rate.
-//!
-//! Knows what stands in such a line. Told the time.
+//! Prints progress as plain lines without control characters, for a log or a pipe.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +8,10 @@ use crate::report::progress::throughput::Throughput;
 use crate::report::progress::{facts, message};
 use crate::report::summary::Counts;
 
-/// How often one is said.
+/// The interval between two lines.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// Lines that are said when their time has come.
+/// A progress display of plain lines.
 pub struct PlainProgress {
     total: Option<u64>,
     due: Instant,
@@ -22,7 +20,7 @@ pub struct PlainProgress {
 }
 
 impl PlainProgress {
-    /// For so many bytes, where that is known.
+    /// Creates a display for this number of bytes, if it is known.
     pub fn start(total: Option<u64>, now: Instant, reporter: Reporter) -> Self {
         Self {
             total,
@@ -32,12 +30,12 @@ impl PlainProgress {
         }
     }
 
-    /// When the next one is to be said.
+    /// The time of the next line.
     pub fn due(&self) -> Instant {
         self.due
     }
 
-    /// Says one.
+    /// Prints a line.
     pub fn say(&mut self, now: Instant, counts: &Counts, wait: Option<&Wait>) {
         self.due = now + EVERY;
         let line = self.line(now, counts, wait);
@@ -74,7 +72,7 @@ mod tests {
         assert_eq!(known, "10 KiB of 40 KiB, 1 KiB/s, 30s left, 12 lines");
         assert_eq!(line(None, 10 << 10), "10 KiB, 1 KiB/s, 12 lines");
         assert_eq!(line(Some(5), 0), "0 B of 5 B, 0 B/s, 12 lines");
-        // It grew while it was read.
+        // A file that grew while it was read.
         let grown = line(Some(5), 10 << 10);
         assert_eq!(grown, "10 KiB of 5 B, 1 KiB/s, 12 lines");
     }

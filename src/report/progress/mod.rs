@@ -1,5 +1,5 @@
-//! Progress of a run, read off the counters: a bar on a terminal's last line, or a plain line of text
-//! now and then where there is no terminal. It is told the time.
+//! Shows the progress of a run from its counters: as a bar on the last line of a terminal, or as plain
+//! lines of text at intervals.
 
 mod bar;
 mod lines;
@@ -16,7 +16,7 @@ use crate::report::progress::lines::PlainProgress;
 use crate::report::progress::throughput::Throughput;
 use crate::report::summary::Counts;
 
-/// Shows progress whenever it is due.
+/// A progress display.
 pub enum Progress {
     /// A bar on the terminal's last line.
     Bar(Box<Bar>),
@@ -25,17 +25,17 @@ pub enum Progress {
 }
 
 impl Progress {
-    /// A bar for so many bytes, or a spinner. Messages are written above it.
+    /// Creates a bar for this number of bytes, or a spinner. Messages appear above it.
     pub fn bar(total: Option<u64>, now: Instant) -> Self {
         Self::Bar(Box::new(Bar::start(total, now)))
     }
 
-    /// Lines of text.
+    /// Creates a display of plain lines.
     pub fn lines(total: Option<u64>, now: Instant, reporter: Reporter) -> Self {
         Self::PlainProgress(PlainProgress::start(total, now, reporter))
     }
 
-    /// When it is to be shown next.
+    /// The time of the next update.
     pub fn due(&self) -> Instant {
         match self {
             Self::Bar(bar) => bar.due(),
@@ -43,7 +43,7 @@ impl Progress {
         }
     }
 
-    /// Shows it if its time has come. `look` gives the counts and what is waited for.
+    /// Updates the display if that is due. `look` returns the counts and why delivery is waiting.
     pub fn show(&mut self, now: Instant, look: impl FnOnce() -> (Counts, Option<Wait>)) {
         if now < self.due() {
             return;

@@ -1,25 +1,23 @@
-//! Speed: how fast bytes came lately, and how long the rest will take.
-//!
-//! Numbers only; told the time.
+//! The recent rate of input, and an estimate of the time left.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Bytes a second over the last while.
+/// Bytes per second over a recent period.
 pub struct Throughput {
     over: Duration,
-    /// When so many bytes had come: the last one before that while, and those in it.
+    /// Total bytes at points in time: those within the period, and the last one before it.
     seen: VecDeque<(Instant, u64)>,
 }
 
 impl Throughput {
-    /// Over the last so long, from now on.
+    /// Starts measuring over periods of this length.
     pub fn over(over: Duration, now: Instant) -> Self {
         let seen = VecDeque::from([(now, 0)]);
         Self { over, seen }
     }
 
-    /// So many bytes have come until now.
+    /// Records the total number of bytes so far.
     pub fn see(&mut self, now: Instant, bytes: u64) {
         self.seen.push_back((now, bytes));
         while self.seen.len() > 2 && now.saturating_duration_since(self.seen[1].0) >= self.over {
@@ -27,7 +25,7 @@ impl Throughput {
         }
     }
 
-    /// Bytes a second.
+    /// The rate in bytes per second.
     pub fn rate(&self) -> f64 {
         let (Some(first), Some(last)) = (self.seen.front(), self.seen.back()) else {
             return 0.0;
@@ -36,7 +34,7 @@ impl Throughput {
         last.1.saturating_sub(first.1) as f64 / took.max(0.001)
     }
 
-    /// How long so many more take, in whole seconds; of what stands still nobody knows when it ends.
+    /// Estimates how long this many more bytes take, in whole seconds. Returns `None` at a rate of 0.
     pub fn left(&self, rest: u64) -> Option<Duration> {
         let rate = self.rate();
         let known = rest > 0 && rate >= 1.0;
@@ -64,7 +62,7 @@ mod tests {
             speed.see(at(second), 1_000);
         }
         assert_eq!((speed.rate() as u64, speed.left(250)), (0, None));
-        // Seldom told, it is that since the last time.
+        // With long gaps between the records, the rate since the last one counts.
         speed.see(at(115), 2_000);
         assert_eq!(speed.rate() as u64, 10);
     }
