@@ -69,6 +69,7 @@ pub enum Message<'a> {
         status: u16,
         text: &'a str,
     },
+    /// All requests of a stream fail while others succeed.
     StreamTroubleBegan {
         stream: &'a str,
         url: &'a str,
