@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use ureq::Agent;
 
-/// Makes an agent that has no connection yet.
+/// Creates an agent without connections.
 type Make = Box<dyn Fn() -> Agent + Send + Sync>;
 
-/// The agent in use. Shutting an agent down is how ureq aborts what blocks in a socket; it is then
-/// replaced.
+/// The ureq agent in use. To abort requests that block in a socket, the agent is shut down and
+/// replaced by a new one.
 pub struct AbortableAgent {
     make: Make,
     used: Mutex<Used>,
@@ -17,14 +17,14 @@ pub struct AbortableAgent {
 
 struct Used {
     agent: Agent,
-    /// How many were used before it.
+    /// Number of agents before this one.
     number: usize,
-    /// Until when those under way may take, each with its agent.
+    /// The deadline of each request in flight, with the number of its agent.
     under_way: Vec<(Instant, Agent)>,
 }
 
 impl AbortableAgent {
-    /// Agents that are made by this function.
+    /// Uses agents that are made by this function.
     pub fn new(make: impl Fn() -> Agent + Send + Sync + 'static) -> Self {
         let used = Used {
             agent: make(),
@@ -37,7 +37,7 @@ impl AbortableAgent {
         }
     }
 
-    /// Registers a request that may take until then.
+    /// Registers a request with this deadline.
     pub fn begin(&self, until: Instant) -> InFlightRequest<'_> {
         let mut used = self.lock();
         let agent = used.agent.clone();
@@ -50,7 +50,7 @@ impl AbortableAgent {
         }
     }
 
-    /// How many requests are under way, those too for which a connection is being opened.
+    /// Number of requests in flight, including those whose connection is being opened.
     pub fn in_flight(&self) -> usize {
         self.lock().under_way.len()
     }
@@ -68,7 +68,7 @@ impl AbortableAgent {
         }
     }
 
-    /// Sends all further requests over new connections. Those under way are left alone.
+    /// Sends all further requests over new connections. Requests in flight are not affected.
     pub fn renew(&self) {
         self.lock().agent = (self.make)();
     }
@@ -78,7 +78,7 @@ impl AbortableAgent {
     }
 }
 
-/// A request in flight, as long as this lives.
+/// Registers a request as in flight until it is dropped.
 pub struct InFlightRequest<'a> {
     /// The agent to send it with.
     pub agent: Agent,
@@ -88,7 +88,7 @@ pub struct InFlightRequest<'a> {
 }
 
 impl InFlightRequest<'_> {
-    /// Whether it was aborted.
+    /// Whether the request was aborted.
     pub fn is_broken_off(&self) -> bool {
         self.wire.lock().number != self.number
     }

@@ -1,8 +1,8 @@
-//! Credentials: how a secret is written in a header, and a secret in a file that may be given
-//! another one while a run lasts, as Kubernetes does with a projected token.
+//! Credentials: how a secret is written in a header, and secrets in files that may change during a
+//! run, such as the projected tokens of Kubernetes.
 //!
-//! Reads the file for each request: that is some microseconds beside some milliseconds, and no 401
-//! need be met first. Shows no secret.
+//! The file is read for each request. That takes microseconds, against milliseconds for the request,
+//! and a renewed token is used before the old one is rejected.
 
 use std::fmt;
 use std::fs;
@@ -13,20 +13,20 @@ use std::sync::{Mutex, PoisonError};
 use base64::Engine as _;
 use ureq::http::{HeaderName, HeaderValue};
 
-/// The largest secret, in bytes: what is longer is no token, and no server accepts the header.
+/// The maximum length of a secret in bytes. No server accepts a longer header.
 pub const LARGEST_SECRET: usize = 64 * 1024;
 
-/// How a secret is written in a header.
+/// The form in which a secret is written in a header.
 #[derive(Clone)]
 pub enum Scheme {
-    /// Basic auth of this user.
+    /// Basic authentication for this user.
     Basic(String),
     /// A bearer token.
     Bearer,
 }
 
 impl Scheme {
-    /// The header's value.
+    /// The value of the header for a secret.
     pub fn value(&self, secret: &str) -> String {
         match self {
             Self::Bearer => format!("Bearer {secret}"),
@@ -42,17 +42,17 @@ impl Scheme {
 /// A file that holds the secret of a header.
 #[derive(Clone)]
 pub struct SecretFile {
-    /// Where it is.
+    /// The path.
     pub path: PathBuf,
-    /// The header.
+    /// The name of the header.
     pub header: String,
-    /// How it is written there.
+    /// The form of the value.
     pub scheme: Scheme,
 }
 
 impl SecretFile {
-    /// The header's current value. None if it cannot be read: a pipe can be read once, and a file
-    /// that is being replaced may be missing or empty for a moment.
+    /// Reads the current value of the header. Returns `None` if that fails: a pipe can be read only
+    /// once, and a file that is being replaced may be missing or empty for a moment.
     fn read(&self) -> Option<HeaderValue> {
         if !fs::metadata(&self.path).ok()?.is_file() {
             return None;
@@ -72,7 +72,7 @@ impl SecretFile {
     }
 }
 
-/// A header whose secret stands in a file.
+/// A header whose secret is read from a file.
 pub struct ReloadedHeader {
     file: SecretFile,
     name: HeaderName,
@@ -80,7 +80,7 @@ pub struct ReloadedHeader {
 }
 
 impl ReloadedHeader {
-    /// With the value it had at the start.
+    /// Creates the header with the value that the file had at the start.
     pub fn new(file: SecretFile, (name, value): (HeaderName, HeaderValue)) -> Self {
         Self {
             file,
@@ -89,7 +89,7 @@ impl ReloadedHeader {
         }
     }
 
-    /// The header as it is now.
+    /// The header with its current value.
     pub fn header(&self) -> (&HeaderName, HeaderValue) {
         let fresh = self.file.read();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);

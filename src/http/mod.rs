@@ -1,7 +1,4 @@
-//! Pushing: one request, one answer.
-//!
-//! The trait is all the shipping thread knows of a destination. Knows nothing of retrying, of
-//! queues or of counters.
+//! The transport trait, through which the sender sends requests, and the HTTP client behind it.
 
 pub mod abort;
 pub mod client;
@@ -26,12 +23,11 @@ use std::time::{Duration, Instant};
 
 use crate::entry::request::Request;
 
-/// The bytes per second that a link is assumed to carry at least.
+/// The minimum bandwidth in bytes per second that timeouts assume.
 const SLOWEST_LINK: u64 = 8 * 1024;
 
-/// How long a request with a body of this size may take: a slow link needs its time. What the
-/// kernel has taken says nothing about what has left it, so bytes that were written cannot be
-/// counted instead.
+/// The timeout for a request with a body of this size, which is longer for large bodies. The bytes
+/// written so far are no measure of progress, since the kernel buffers megabytes.
 pub fn time_for_body(timeout: Duration, body: usize) -> Duration {
     timeout.saturating_add(Duration::from_millis(body as u64 * 1000 / SLOWEST_LINK))
 }

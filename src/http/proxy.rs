@@ -1,12 +1,12 @@
-//! Which proxy the environment asks for: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`,
-//! as curl and Go read them. (ureq would take `HTTPS_PROXY` for http too, and knows no domains, no
-//! networks and no blanks in `NO_PROXY`.)
+//! Selects the proxy from the environment: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`
+//! have the same meaning as in curl and Go.
 //!
-//! Pure: it is given the environment.
+//! (ureq would use `HTTPS_PROXY` for http too, and does not support domains, networks and blanks in
+//! `NO_PROXY`.)
 
 use std::net::IpAddr;
 
-/// The proxy for an address, with the name of the variable that asks for it.
+/// The proxy for a URL, with the name of the variable that sets it.
 pub fn from_env(
     https: bool,
     host: &str,
@@ -27,10 +27,10 @@ pub fn from_env(
     (!except).then_some((name, value))
 }
 
-/// Checks the port in a proxy's URL, of which ureq would take the default if it is none.
+/// Checks the port in a proxy's URL. ureq would silently use the default instead of an invalid one.
 ///
 /// # Errors
-/// If there is a port and it is not one.
+/// If the port is invalid.
 pub fn check_port(url: &str) -> Result<(), String> {
     let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
@@ -50,7 +50,7 @@ pub fn check_port(url: &str) -> Result<(), String> {
     }
 }
 
-/// Whether a `NO_PROXY` list names this host.
+/// Whether a `NO_PROXY` list includes this host.
 fn is_excepted(list: &str, host: &str, port: u16) -> bool {
     let host = host.trim_matches(['[', ']']).trim_end_matches('.');
     let host = host.to_ascii_lowercase();
@@ -86,7 +86,7 @@ fn is_excepted(list: &str, host: &str, port: u16) -> bool {
         })
 }
 
-/// Whether an address lies in the network `base/bits`.
+/// Whether an address is in the network `base/bits`.
 fn is_within(ip: IpAddr, base: &str, bits: &str) -> bool {
     let (Ok(base), Ok(bits)) = (base.parse::<IpAddr>(), bits.parse::<u32>()) else {
         return false;

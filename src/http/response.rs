@@ -9,14 +9,14 @@ use ureq::http::Response;
 use crate::http::Answer;
 use crate::parse::timestamp::from_http_date;
 
-/// The bytes of an error's body that are read.
+/// Maximum number of bytes that are read of an error's body.
 pub const TEXT: usize = 4 * 1024;
 
-/// The bytes of a 400's body that are read. It lists each rule that was broken, about 190 bytes per
-/// second of entries that are too old, with the counts at its end.
+/// Maximum number of bytes that are read of a 400's body. It lists each rule that was broken: about
+/// 190 bytes for each second with entries that are too old, and the counts at its end.
 pub const REFUSAL_TEXT: usize = 512 * 1024;
 
-/// The bytes of a body that are discarded after that, so that the connection can be used again.
+/// Maximum number of further bytes that are discarded so that the connection can be used again.
 const DRAIN: u64 = 1024 * 1024;
 
 /// The texts with which nginx, Go, Apache and Tomcat answer plain HTTP on a TLS port.
@@ -34,17 +34,17 @@ pub struct HttpResponse {
     pub status: u16,
     /// The body, or where a redirect points.
     pub text: String,
-    /// The header `Date`.
+    /// The value of the header `Date`.
     pub date: Option<String>,
     retry_after: Option<Duration>,
-    /// Whether it says that the port requires TLS.
+    /// Whether the response says that the port requires TLS.
     pub wants_tls: bool,
     /// Whether the connection ended before the body did.
     pub is_cut_off: bool,
 }
 
 impl HttpResponse {
-    /// Reads a response, of whose body at most `most` bytes.
+    /// Reads a response, with at most `most` bytes of its body.
     pub fn read(response: Response<Body>, most: usize) -> Self {
         let status = response.status().as_u16();
         let header = |name| {
@@ -86,8 +86,7 @@ impl From<HttpResponse> for Answer {
     }
 }
 
-/// What a page in HTML is about, as a proxy in front answers: its title, without the status that
-/// stands beside it anyway.
+/// The title of an HTML page, such as a proxy sends, without the status at its beginning.
 fn title(text: &str, status: u16) -> Option<String> {
     let lower = text.to_ascii_lowercase();
     if !(lower.starts_with("<html") || lower.starts_with("<!doctype html")) {
@@ -99,18 +98,18 @@ fn title(text: &str, status: u16) -> Option<String> {
     let bare = title.strip_prefix(&status.to_string()).unwrap_or(title);
     let bare = bare.trim();
     Some(match status {
-        // A title may say no more than Loki does when all is well.
+        // A title such as `OK` would look like Loki's answer to a successful push.
         200..300 => format!("an HTML page: {bare}"),
         _ => bare.to_owned(),
     })
 }
 
-/// `Retry-After`: seconds, or a date, which is counted from when the server says it is now (`Date`),
-/// by our own clock if it does not say.
+/// Parses `Retry-After`: seconds, or a date, from which the server's time is subtracted (`Date`, or
+/// our own clock without that header).
 fn read_retry_after(value: &str, date: Option<&str>) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More than fits is asked for all the same.
+        // A number that does not fit into 64 bits is still a wait.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let until = from_http_date(value)?;
@@ -118,17 +117,17 @@ fn read_retry_after(value: &str, date: Option<&str>) -> Option<Duration> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         now.unwrap_or_default().as_nanos() as i64
     });
-    // One that is over asks for nothing.
+    // A date in the past means no wait.
     let wait = u64::try_from(until.checked_sub(now)?).ok()?;
     Some(Duration::from_nanos(wait))
 }
 
-/// The beginning of a body, and whether the body was cut off; the rest is read away. Nobody asked
-/// for a `zipped` one, but a proxy may think it knows better.
+/// Reads the beginning of a body and discards the rest. Also returns whether the body was cut off. A
+/// proxy may send a `zipped` one although none was requested.
 fn read_text(mut body: Body, most: usize, zipped: bool) -> (String, bool) {
     let mut reader = body.as_reader();
     let mut text = Vec::new();
-    // What was read before an error is still worth showing.
+    // The part before an error is still worth showing.
     let read = (&mut reader).take(most as u64).read_to_end(&mut text);
     let _ = io::copy(&mut reader.take(DRAIN), &mut io::sink());
     if zipped {
@@ -138,10 +137,10 @@ fn read_text(mut body: Body, most: usize, zipped: bool) -> (String, bool) {
     (text, read.is_err())
 }
 
-/// The beginning of what was gzipped, at most so many bytes; as much as can be read.
+/// Decompresses the beginning of a gzipped body, up to a number of bytes or the first error.
 pub fn unzip(bytes: &[u8], most: usize) -> Vec<u8> {
     let mut plain = Vec::new();
-    // What was read before an error is still worth showing.
+    // The part before an error is still worth showing.
     let _ = flate2::read::MultiGzDecoder::new(bytes)
         .take(most as u64)
         .read_to_end(&mut plain);

@@ -1,33 +1,31 @@
-//! What the settings of a connection are called by whoever made them: options on the command line,
-//! variables in the environment, methods of `Config` in a program.
-//!
-//! Knows names only.
+//! The names of connection settings in messages: options and variables for the program, methods of
+//! `Config` for the library.
 
 use std::borrow::Cow;
 
-/// The name of each setting that a message may have to speak of.
+/// The names of the settings that messages mention.
 #[derive(Debug, Clone)]
 pub struct SettingNames {
-    /// The address.
+    /// The push URL.
     pub url: Cow<'static, str>,
-    /// The authorities to trust.
+    /// The CA certificates.
     pub authority: Cow<'static, str>,
-    /// How to give them, where none are given yet.
+    /// How to set the CA certificates if none are set.
     pub trust_with: &'static str,
-    /// Our certificate.
+    /// The client certificate.
     pub certificate: Cow<'static, str>,
-    /// Its key.
+    /// The key of the client certificate.
     pub key: Cow<'static, str>,
-    /// The switch that trusts anybody.
+    /// The switch that disables verification.
     pub skip_verify: &'static str,
     /// The proxy.
     pub proxy: Cow<'static, str>,
-    /// The time for one request.
+    /// The timeout for a request.
     pub timeout: &'static str,
 }
 
 impl SettingNames {
-    /// Those of the command line.
+    /// The names for the program.
     pub const fn options() -> Self {
         Self {
             url: Cow::Borrowed("--url"),
@@ -41,7 +39,7 @@ impl SettingNames {
         }
     }
 
-    /// Those of a program.
+    /// The names for the library.
     pub const fn config() -> Self {
         Self {
             url: Cow::Borrowed("the endpoint"),
@@ -55,7 +53,7 @@ impl SettingNames {
         }
     }
 
-    /// Our certificate with its key.
+    /// The client certificate and its key.
     pub fn pair(&self) -> String {
         if self.certificate == self.key {
             self.certificate.to_string()

@@ -14,42 +14,42 @@ use crate::report::messages::Reporter;
 pub struct HttpSettings {
     /// The push URL, without credentials.
     pub url: String,
-    /// Headers for every request: authorization, tenant, and what the user gave.
+    /// Headers for every request: authorization, tenant, and those set by the user.
     pub headers: Vec<(String, String)>,
-    /// The file that one of them is from.
+    /// The file that contains the secret of one of the headers.
     pub secret: Option<SecretFile>,
-    /// The longest wait for one connection to be made, and the default for a whole request.
+    /// The timeout for connecting, and the default timeout for a request.
     pub timeout: Duration,
-    /// How many connections are kept open.
+    /// Number of idle connections that are kept open.
     pub connections: usize,
-    /// How the server is trusted.
+    /// The TLS settings.
     pub tls: TlsSettings,
-    /// The proxy to go through; None takes what the environment says.
+    /// The proxy; `None` uses the one of the environment.
     pub proxy: Option<String>,
-    /// Whether to use no proxy at all, as for an address on this machine.
+    /// Whether to use no proxy at all, such as for a loopback address.
     pub no_proxy: bool,
     /// The network interface of a link-local host.
     pub zone: Option<String>,
-    /// What the settings are called in messages.
+    /// The names of the settings in messages.
     pub terms: SettingNames,
 }
 
-/// Which servers are trusted, and our own certificate.
+/// TLS settings: which servers are trusted, and the client certificate.
 #[derive(Clone, Default)]
 pub struct TlsSettings {
-    /// Certificates, in PEM, to trust in place of the system's, as logcli does.
+    /// CA certificates in PEM, which replace the system's, as in logcli.
     pub authority: Option<Vec<u8>>,
     /// A client certificate and its key, in PEM.
     pub client: Option<(Vec<u8>, Vec<u8>)>,
-    /// Whether to trust any server.
+    /// Whether to accept any certificate.
     pub skip_verify: bool,
-    /// The files that the certificates are from.
+    /// The files that contain the certificates.
     pub files: TlsFiles,
-    /// Reports files that changed and cannot be used.
+    /// Called with an error if a changed file cannot be used.
     pub reporter: Reporter,
 }
 
-/// Secrets stay out of sight: headers are shown by name only.
+/// Shows only the names of headers, since values may be secrets.
 impl fmt::Debug for HttpSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();

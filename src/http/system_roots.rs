@@ -1,7 +1,8 @@
-//! The system's own trust, once more: whether a certificate stands in its bundle itself.
+//! Finds out whether the system's CA bundle contains a server's own certificate.
 //!
-//! rustls takes what stands there for authorities only. A self-signed server that somebody put there
-//! (`update-ca-certificates`) is trusted by OpenSSL and by Go. Asked only when all else has failed.
+//! rustls accepts the certificates of the bundle only as CAs. OpenSSL and Go also trust a self-signed
+//! server certificate that was added there (`update-ca-certificates`), and so does loki-push. The
+//! bundle is searched only if verification has failed.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use std::path::PathBuf;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-/// Where systems have it: Debian and Alpine, Fedora and its kin, older ones, openSUSE.
+/// The paths of the bundle: Debian and Alpine, Fedora and related systems, older ones, openSUSE.
 const BUNDLES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
@@ -17,7 +18,7 @@ const BUNDLES: [&str; 4] = [
     "/etc/ssl/ca-bundle.pem",
 ];
 
-/// Whether the system trusts this very certificate.
+/// Whether the bundle contains this certificate.
 pub fn holds(certificate: &CertificateDer<'_>) -> bool {
     bundle(std::env::var_os("SSL_CERT_FILE"))
         .and_then(|path| CertificateDer::pem_file_iter(path).ok())

@@ -1,16 +1,15 @@
-//! Tenants: which Loki accepts (`X-Scope-OrgID`).
+//! Checks the tenant (`X-Scope-OrgID`).
 
 /// The header that names the tenant.
 pub const TENANT_HEADER: &str = "X-Scope-OrgID";
 
-/// The longest name, in bytes.
+/// The maximum length of a tenant in bytes.
 const LONGEST: usize = 150;
 
-/// Checks a tenant against Loki's rule for pushes. Loki answers what breaks it with 400, and so
-/// would lose every entry.
+/// Checks a tenant against Loki's rule for pushes. Loki answers an invalid tenant with 400.
 ///
 /// # Errors
-/// What is wrong with it.
+/// If the tenant is invalid.
 pub fn check_tenant(tenant: &str) -> Result<(), String> {
     let shown = tenant.escape_debug();
     let accepted = |c: char| c.is_ascii_alphanumeric() || "!-_.*'()".contains(c);
@@ -20,7 +19,7 @@ pub fn check_tenant(tenant: &str) -> Result<(), String> {
             "`{shown}` names several tenants: a push requires exactly one"
         ));
     }
-    // Newer versions cut metadata off: `tenant:key=value`.
+    // Newer versions of Loki remove metadata from it: `tenant:key=value`.
     let tenant = match first.split_once(':') {
         Some((tenant, metadata)) if metadata.contains('=') => tenant,
         _ => first,

@@ -1,6 +1,4 @@
-//! TLS: whom we trust, and how we show ourselves.
-//!
-//! Knows certificates and rustls. Knows nothing of HTTP or of sockets.
+//! The TLS configuration: which servers are trusted, and the client certificate.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,15 +21,14 @@ use crate::http::setting_names::SettingNames;
 use crate::http::system_roots;
 use crate::http::x509::Parts;
 
-/// What webpki calls a certificate that is its own authority. Its error type is not rustls' to
-/// show, so its name is all there is to know it by.
+/// The name of webpki's error for a server certificate that is a CA itself. rustls does not expose the
+/// error type, so it is recognized by this name.
 const OWN_AUTHORITY: &str = "CaUsedAsEndEntity";
 
-/// Makes what a connection needs, once for all of them: reading the system's authorities takes
-/// milliseconds.
+/// Creates the configuration for all connections. Loading the system's CAs takes milliseconds.
 ///
 /// # Errors
-/// If a certificate or a key is none, or they do not belong together.
+/// If a certificate or a key is invalid, or the two do not belong together.
 pub fn client_config(tls: &TlsSettings, terms: &SettingNames) -> Result<Arc<ClientConfig>> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -56,7 +53,7 @@ fn verifier(
     let Some((roots, own)) = authorities(tls, terms)? else {
         let system = rustls_platform_verifier::Verifier::new(Arc::clone(provider));
         let system = system.map_err(|error| {
-            // rustls would put `unexpected error` before it.
+            // Without this, rustls would prefix the message with `unexpected error`.
             let why = match error {
                 Error::General(why) => why,
                 error => error.to_string(),
@@ -76,7 +73,7 @@ fn verifier(
     Ok(Arc::new(PinnedOrCaVerifier { inner, own }))
 }
 
-/// The authorities that replace the system's, if some were given, and their certificates.
+/// The CAs that replace the system's, if any are set, and their certificates.
 fn authorities(
     tls: &TlsSettings,
     terms: &SettingNames,
@@ -118,8 +115,8 @@ fn client_pair(
         .key_provider
         .load_private_key(key)
         .map_err(unusable)?;
-    // rustls would do it with webpki's eyes, which refuse certificates of version 1: `openssl x509
-    // -req` makes them, and servers take them.
+    // Not checked by rustls, since webpki rejects certificates of version 1, which `openssl x509
+    // -req` creates and servers accept.
     let first = Parts::of(&chain[0])
         .with_context(|| format!("{}: a certificate cannot be read", terms.certificate))?;
     ensure!(
@@ -143,7 +140,7 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
     Ok(certificates)
 }
 
-/// What to do with a file that is no text.
+/// The remedy for a file that is not in PEM.
 fn if_binary(file: &[u8]) -> &'static str {
     if file.first() == Some(&0x30) {
         "; it looks like DER (make it PEM: openssl x509 or pkey, -inform der)"
@@ -152,12 +149,12 @@ fn if_binary(file: &[u8]) -> &'static str {
     }
 }
 
-/// A certificate that nobody speaks for whom we trust.
+/// Why a certificate is not trusted.
 #[derive(Debug)]
 pub enum UntrustedReason {
-    /// It signed itself.
+    /// It is self-signed.
     SelfSigned,
-    /// Somebody of this name signed it.
+    /// It is signed by a CA of this name that is not trusted.
     SignedBy(Option<String>),
 }
 

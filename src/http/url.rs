@@ -1,35 +1,35 @@
-//! URLs: what `--url` accepts, and the push URL that it stands for.
+//! Parses the value of `--url` and derives the push URL.
 
 use std::net::IpAddr;
 
 /// The path of Loki's push interface.
 const PUSH: &str = "/loki/api/v1/push";
 
-/// What people give who know that path, but not that it is added.
+/// Beginnings of that path, which people add to the base URL.
 const PARTS_OF_PUSH: [&str; 2] = ["/loki/api/v1", "/loki"];
 
-/// A URL in its parts.
+/// The parts of a URL.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PushUrl {
     /// Scheme, host and port, and the path before Loki's own; without credentials and query.
     pub base: String,
-    /// The whole push URL, with its query; without credentials.
+    /// The push URL with its query, without credentials.
     pub push: String,
     /// The host, without its port.
     pub host: String,
     /// The network interface of a link-local host: `eth0` of `fe80::1%eth0`.
     pub zone: Option<String>,
-    /// Whether it is https.
+    /// Whether the scheme is https.
     pub https: bool,
-    /// User and password, if the URL holds them.
+    /// User name and password, if the URL contains them.
     pub credentials: Option<(String, String)>,
 }
 
 impl PushUrl {
-    /// Parses the base URL of a Loki, or a whole push URL if its path ends in `/push`.
+    /// Parses the base URL of a Loki, or a complete push URL if its path ends in `/push`.
     ///
     /// # Errors
-    /// What is wrong with it. Credentials are not shown.
+    /// If the URL is invalid. The message does not show credentials.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (scheme, rest) = text.split_once("://").ok_or(
             "the URL must start with http:// or https://, for example http://localhost:3100",
@@ -63,7 +63,7 @@ impl PushUrl {
             });
         }
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        // What is before an `@` may be a secret: it is neither shown nor taken for a host.
+        // The part before an `@` may be a secret: it is not shown.
         if path.contains('@') {
             return Err("percent-encode / in a password (%2F), and @ in a path (%40)".into());
         }
@@ -79,7 +79,7 @@ impl PushUrl {
             .flat_map(|part| ["/", part])
             .collect();
         let origin = format!("{}://{host_port}", if https { "https" } else { "http" });
-        // A whole push URL is used as it is; a `//` in a path is answered by a redirect.
+        // A complete push URL is not changed. Loki answers a `//` in a path with a redirect.
         let (base, push) = if path.ends_with("/push") {
             (path.strip_suffix(PUSH).unwrap_or("").to_owned(), path)
         } else {
@@ -108,7 +108,7 @@ impl PushUrl {
     }
 }
 
-/// Whether a name stands for this machine wherever it is asked for (RFC 6761).
+/// Whether a name always means this machine (RFC 6761).
 pub fn is_localhost(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     host == "localhost" || host.ends_with(".localhost")
@@ -119,8 +119,8 @@ pub fn without_query(url: &str) -> &str {
     url.split_once('?').map_or(url, |(url, _)| url)
 }
 
-/// The URL of another interface of the Loki that a push URL belongs to. None if its path is not
-/// Loki's.
+/// The URL of another endpoint of the Loki that a push URL belongs to. Returns `None` if the path is
+/// not Loki's.
 pub fn api_url(push: &str, api: &str) -> Option<String> {
     let base = without_query(push).strip_suffix(PUSH)?;
     Some(match push.split_once('?') {
@@ -136,7 +136,7 @@ impl std::fmt::Debug for PushUrl {
     }
 }
 
-/// Takes the zone out of a link-local address (RFC 6874): HTTP knows none.
+/// Removes the zone from a link-local address (RFC 6874), since HTTP does not have zones.
 fn without_zone(host_port: &str) -> Result<(String, Option<String>), String> {
     let inside = host_port
         .strip_prefix('[')
@@ -185,7 +185,7 @@ fn read_credentials(user_info: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Undoes percent-encoding.
+/// Decodes percent-encoding.
 fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut parts = text.split('%');

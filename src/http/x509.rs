@@ -1,28 +1,28 @@
-//! Who a certificate is for, who signed it and which key it is for, for messages.
+//! Reads the subject, the issuer and the public key of a certificate, for messages.
 //!
-//! A DER reader of our own, 60 lines: webpki does not show an issuer's name, reads no certificates of
-//! version 1 (which `openssl x509 -req` makes, and servers accept from clients), and a whole X.509
-//! library would add a dozen crates for three fields. Whether a certificate is trusted is decided by
-//! webpki alone.
+//! This is a small DER parser, since webpki does not expose the issuer and rejects certificates of
+//! version 1 (which `openssl x509 -req` creates, and servers accept from clients), and an X.509
+//! library would add a dozen crates for three fields. Only webpki decides whether a certificate is
+//! trusted.
 
-/// Parts of a certificate, each as it is encoded.
+/// Parts of a certificate, in DER.
 pub struct Parts<'a> {
     issuer: &'a [u8],
     subject: &'a [u8],
     key: &'a [u8],
 }
 
-/// How an encoded value begins: with its kind.
+/// DER tags.
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 const OBJECT: u8 = 0x06;
 const VERSION: u8 = 0xa0;
 
-/// The parts of a name that are worth showing, the best first: common name, organization.
+/// The object identifiers of the parts of a name to show, best first: common name, organization.
 const SHOWN: [&[u8]; 2] = [&[0x55, 0x04, 0x03], &[0x55, 0x04, 0x0a]];
 
 impl<'a> Parts<'a> {
-    /// Finds them in a certificate (DER).
+    /// Parses a certificate in DER.
     pub fn of(certificate: &'a [u8]) -> Option<Self> {
         let (whole, _) = value(certificate, SEQUENCE)?;
         let (signed, _) = value(whole, SEQUENCE)?;
@@ -40,23 +40,23 @@ impl<'a> Parts<'a> {
         })
     }
 
-    /// Whether it is for this public key (SubjectPublicKeyInfo).
+    /// Whether the certificate is for this public key (SubjectPublicKeyInfo).
     pub fn is_for(&self, key: &[u8]) -> bool {
         value(key, SEQUENCE).is_some_and(|(key, _)| key == self.key)
     }
 
-    /// Whether it says of itself that it signed itself.
+    /// Whether subject and issuer are the same.
     pub fn is_self_signed(&self) -> bool {
         self.issuer == self.subject
     }
 
-    /// Who signed it, in a few words.
+    /// The issuer, shortened.
     pub fn issuer(&self) -> Option<String> {
         SHOWN.iter().find_map(|wanted| part(self.issuer, wanted))
     }
 }
 
-/// The first part of this kind in a name.
+/// The first part of a name with this object identifier.
 fn part(mut name: &[u8], wanted: &[u8]) -> Option<String> {
     while let Some((set, rest)) = value(name, SET) {
         name = rest;
@@ -71,13 +71,13 @@ fn part(mut name: &[u8], wanted: &[u8]) -> Option<String> {
     None
 }
 
-/// The content of a value of this kind, and what follows it.
+/// The content of a value with this tag, and the bytes after the value.
 fn value(bytes: &[u8], kind: u8) -> Option<(&[u8], &[u8])> {
     let (found, content, rest) = any(bytes)?;
     (found == kind).then_some((content, rest))
 }
 
-/// The kind and the content of a value, and what follows it.
+/// The tag and the content of a value, and the bytes after the value.
 fn any(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&[kind, first], mut rest) = bytes.split_first_chunk()?;
     let mut length = usize::from(first);

@@ -1,13 +1,11 @@
-//! What is wrong with a server's certificate, in words that name the remedy.
-//!
-//! Knows what `tls` and rustls find wrong. Pure.
+//! Explains why a server's certificate was rejected by `tls` or rustls.
 
 use rustls::CertificateError;
 
 use crate::http::error::{Endpoint, Words};
 use crate::http::tls::UntrustedReason;
 
-/// What is wrong with it, and what to do.
+/// Explains a certificate error: what is wrong, and what to do.
 pub fn words(error: &CertificateError, way: &Endpoint) -> Words {
     use CertificateError as E;
     match error {
@@ -54,7 +52,7 @@ pub fn words(error: &CertificateError, way: &Endpoint) -> Words {
         ),
         E::Other(other) => match other.0.downcast_ref() {
             Some(unknown) => stranger(unknown, way),
-            // webpki's own type is not rustls' to show.
+            // rustls does not expose webpki's error type.
             None if format!("{other:?}").contains("UnsupportedCertVersion") => (
                 "the server's certificate is X.509 version 1, which has no subjectAltName".into(),
                 with_names(way),
@@ -65,7 +63,7 @@ pub fn words(error: &CertificateError, way: &Endpoint) -> Words {
     }
 }
 
-/// Nobody we trust speaks for it.
+/// Explains a certificate that no trusted CA has signed.
 fn stranger(unknown: &UntrustedReason, way: &Endpoint) -> Words {
     let own = &way.terms.authority;
     match unknown {
@@ -106,7 +104,7 @@ fn quoted(name: Option<&str>, before: &str) -> String {
     name.map_or(String::new(), |name| format!("{before}`{name}`"))
 }
 
-/// It has other names than the one in the address.
+/// Explains a certificate for other names than the host in the URL.
 fn other_name(presented: &[String], way: &Endpoint) -> Words {
     let (host, url) = (&way.host, &way.terms.url);
     if presented.is_empty() {
@@ -160,7 +158,7 @@ fn anybody(way: &Endpoint) -> String {
     format!("disable verification with {}", way.terms.skip_verify)
 }
 
-/// The names in a certificate, in a few words. rustls shows them as `DnsName("a")`.
+/// The names in a certificate, shortened. rustls formats them as `DnsName("a")`.
 fn names(presented: &[String]) -> String {
     let name = |text: &String| {
         let inside = text

@@ -1,13 +1,11 @@
-//! How TLS failed to be agreed on, in words that name the remedy.
-//!
-//! Knows the errors of rustls; those of certificates are told in `certificate`. Pure.
+//! Explains failed TLS handshakes. Errors about certificates are explained in `certificate`.
 
 use rustls::{AlertDescription as Alert, Error, PeerIncompatible};
 
 use crate::http::error::{Endpoint, Words, certificate};
 
-/// Whether TLS will fail the same way until somebody changes a certificate, an option or the
-/// address. A connection that ends in the middle of it is none of that.
+/// Whether TLS will fail in the same way until somebody changes a certificate, an option or the URL,
+/// unlike when the connection just ended during the handshake.
 pub fn is_lasting(error: &rustls::Error) -> bool {
     match error {
         Error::InvalidCertificate(_)
@@ -20,7 +18,7 @@ pub fn is_lasting(error: &rustls::Error) -> bool {
     }
 }
 
-/// What went wrong, and what to do.
+/// Explains a TLS error: what went wrong, and what to do.
 pub fn words(error: &rustls::Error, way: &Endpoint) -> Words {
     match error {
         Error::InvalidCertificate(error) => certificate::words(error, way),
@@ -40,7 +38,7 @@ pub fn words(error: &rustls::Error, way: &Endpoint) -> Words {
     }
 }
 
-/// The server ended the handshake.
+/// Explains an alert with which the server ended the handshake.
 fn refused(alert: Alert, way: &Endpoint) -> Words {
     let text = format!("the server closed the TLS handshake ({alert:?})");
     match alert {
@@ -61,7 +59,7 @@ fn refused(alert: Alert, way: &Endpoint) -> Words {
     }
 }
 
-/// For a server that may want a certificate of ours.
+/// The remedy if the server may require a client certificate.
 pub fn maybe_certificate(way: &Endpoint) -> String {
     let pair = way.terms.pair();
     if way.client_certificate {
@@ -71,7 +69,7 @@ pub fn maybe_certificate(way: &Endpoint) -> String {
     }
 }
 
-/// For a port that may speak no TLS.
+/// The remedy if the port may not speak TLS.
 pub fn maybe_plain(way: &Endpoint) -> String {
     format!(
         "if the port speaks plain HTTP, {} should start with http://",
@@ -83,7 +81,7 @@ fn too_old() -> String {
     "enable TLS 1.2 or 1.3 there: older versions are not safe".into()
 }
 
-/// For a name that the server does not have.
+/// The remedy if the server does not have this name.
 pub fn at_name(way: &Endpoint) -> String {
     format!(
         "use a name that the server's certificate has in {}",
@@ -91,7 +89,7 @@ pub fn at_name(way: &Endpoint) -> String {
     )
 }
 
-/// Whether the server wants another certificate of ours, or one at all.
+/// Whether the alert means that the server requires a client certificate, or another one.
 fn is_about_us(alert: Alert) -> bool {
     matches!(
         alert,

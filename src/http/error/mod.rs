@@ -1,7 +1,6 @@
-//! What went wrong on the way to the server, in words that name the remedy.
+//! Explains why a request failed: what went wrong, at which step, and what to do.
 //!
-//! Knows the errors of ureq and of sockets; those of TLS are told in `handshake`. Shows no
-//! secret.
+//! TLS errors are explained in `handshake`. Explanations contain no secrets.
 
 mod certificate;
 mod handshake;
@@ -15,58 +14,58 @@ use crate::http::dns::UnknownHost;
 use crate::http::error::handshake::{at_name, is_lasting, maybe_certificate, maybe_plain};
 use crate::http::setting_names::SettingNames;
 
-/// What the words need to know of the connection.
+/// The properties of a connection that explanations depend on.
 #[derive(Debug, Clone, Default)]
 pub struct Endpoint {
-    /// The host of the address.
+    /// The host of the URL.
     pub host: String,
-    /// Its port.
+    /// The port of the URL.
     pub port: u16,
-    /// Whether the address is https.
+    /// Whether the URL is https.
     pub secure: bool,
-    /// The proxy's host and port, where there is one.
+    /// Host and port of the proxy, if one is used.
     pub proxy: Option<String>,
-    /// Whether the environment asks for it, where it can be told which hosts to leave out.
+    /// Whether the proxy comes from the environment, so that NO_PROXY applies.
     pub proxy_from_env: bool,
-    /// Whether authorities of our own replace the system's.
+    /// Whether a CA file replaces the system's CAs.
     pub own_authority: bool,
-    /// Whether we have a certificate to show.
+    /// Whether there is a client certificate.
     pub client_certificate: bool,
-    /// What all of this is called.
+    /// The names of the settings, for remedies.
     pub terms: SettingNames,
 }
 
-/// How far a request came.
+/// The step at which a request failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// The server was not reached.
+    /// Connecting to the server.
     Reach,
-    /// The proxy was in the way.
+    /// Connecting through the proxy.
     Proxy,
-    /// TLS could not be agreed on.
+    /// The TLS handshake.
     Tls,
-    /// Something answered, but not in HTTP.
+    /// Parsing the response: it is not HTTP.
     Http,
-    /// The answer did not come, or not in time.
+    /// Waiting for the response.
     Answer,
 }
 
-/// A request that got no answer that can be read.
+/// A request that got no valid response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransportError {
-    /// How far it came.
+    /// The step that failed.
     pub stage: Step,
     /// What went wrong.
     pub text: String,
     /// What to do.
     pub remedy: String,
-    /// Whether only a person can mend it: it will be the same at the next try.
+    /// Whether it is a configuration fault, so that the next attempt will fail in the same way.
     pub lasting: bool,
 }
 
 impl TransportError {
-    /// What went wrong, with the remedy where it is not just to see that the server runs and is
-    /// reached, which whoever retries says at the end.
+    /// What went wrong, with the remedy unless that is just to check that the server is running and
+    /// reachable, which the sender reports itself.
     pub fn told(self) -> String {
         match self.stage {
             Step::Reach | Step::Answer => self.text,
@@ -77,7 +76,7 @@ impl TransportError {
     }
 }
 
-/// The connection ended while TLS was being agreed on.
+/// Whether the connection ended during the TLS handshake.
 #[derive(Debug)]
 pub struct CutShort;
 
@@ -89,10 +88,10 @@ impl fmt::Display for CutShort {
 
 impl std::error::Error for CutShort {}
 
-/// What went wrong, and what to do.
+/// An explanation: what went wrong, and what to do.
 type Words = (String, String);
 
-/// Says what went wrong in the words of the field.
+/// Explains an error of ureq.
 pub fn explain(error: &Error, way: &Endpoint) -> TransportError {
     let lasting = match error {
         Error::Io(error) => of_tls(error).is_some_and(is_lasting),
@@ -139,7 +138,7 @@ pub fn explain(error: &Error, way: &Endpoint) -> TransportError {
     }
 }
 
-/// The server says in HTTP that it wants TLS.
+/// The explanation for a response that says that the port requires TLS.
 pub fn wants_tls(way: &Endpoint) -> TransportError {
     TransportError {
         stage: Step::Tls,
@@ -149,7 +148,7 @@ pub fn wants_tls(way: &Endpoint) -> TransportError {
     }
 }
 
-/// The connection ended in the middle of a response that must be whole.
+/// The explanation for a response that was cut off although it must be complete.
 pub fn cut_off(status: u16, way: &Endpoint) -> TransportError {
     TransportError {
         stage: Step::Answer,
@@ -159,7 +158,7 @@ pub fn cut_off(status: u16, way: &Endpoint) -> TransportError {
     }
 }
 
-/// What TLS has to do with an error.
+/// Finds the TLS error in an error, if there is one.
 pub fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
@@ -241,10 +240,10 @@ fn unreached(way: &Endpoint) -> String {
     }
 }
 
-/// Connections are taken, but not what is said over them.
+/// Explains connections that are accepted and closed before a response.
 fn unanswered(way: &Endpoint) -> String {
     let url = &way.terms.url;
-    // With TLS 1.3 a server may end it only when ours is done.
+    // With TLS 1.3 a server may reject the handshake only after our side has completed it.
     let or = if way.secure {
         maybe_certificate(way)
     } else {
@@ -279,7 +278,7 @@ fn no_http(way: &Endpoint) -> String {
     }
 }
 
-/// What a proxy answers to CONNECT, which is used for http URLs too.
+/// Explains the response of a proxy to CONNECT, which is used for http URLs too.
 fn proxy(reason: &str, way: &Endpoint) -> Words {
     let status = status_of(reason);
     let name = way.proxy.as_deref().unwrap_or_default();
@@ -318,7 +317,7 @@ fn proxy(reason: &str, way: &Endpoint) -> Words {
     }
 }
 
-/// The status in what ureq says of a proxy's answer; empty if there is none.
+/// The status in ureq's error about a proxy's response, or an empty string.
 fn status_of(reason: &str) -> String {
     reason
         .chars()
