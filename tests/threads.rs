@@ -3,15 +3,26 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::support::{Dir, Finished, Loki, LokiPush};
 
-/// A user that nobody else is, so that nothing else counts towards its limit.
-const USER: &str = "48321";
+/// The options that make `setpriv` run a program as a user with no other process: all processes and
+/// threads of a user count towards its limit, those of an earlier run that is just exiting too.
+fn new_user() -> [String; 3] {
+    static USERS: AtomicU32 = AtomicU32::new(0);
+    let number = USERS.fetch_add(1, Ordering::Relaxed);
+    let user = 20_000 + (std::process::id().wrapping_mul(71) + number) % 40_000;
+    [
+        format!("--reuid={user}"),
+        format!("--regid={user}"),
+        "--clear-groups".into(),
+    ]
+}
 
-/// Runs as that user, who may have so many processes and threads.
+/// Runs as a user with this limit of processes and threads.
 fn limited(run: LokiPush, processes: u32) -> Finished {
-    let user = format!("--reuid={USER} --regid={USER} --clear-groups");
+    let user = new_user().join(" ");
     run.in_shell(&format!(
         "exec prlimit --nproc={processes} setpriv {user} \"$@\""
     ))
@@ -19,15 +30,10 @@ fn limited(run: LokiPush, processes: u32) -> Finished {
 }
 
 fn can_be_limited() -> bool {
-    let user = [
-        format!("--reuid={USER}"),
-        format!("--regid={USER}"),
-        "--clear-groups".into(),
-        "true".into(),
-    ];
     let done = Command::new("prlimit")
         .args(["--nproc=100", "setpriv"])
-        .args(user)
+        .args(new_user())
+        .arg("true")
         .output();
     let can = done.is_ok_and(|done| done.status.success());
     if !can {
@@ -102,7 +108,7 @@ fn a_follower_with_too_few_threads_says_so_before_it_reads() {
         let loki = Loki::start();
         let run = LokiPush::new(&loki).args(["--follow", "--from", "start"]);
         let run = run.args(["--flush-interval", "10ms"]).arg(&log);
-        let user = format!("--reuid={USER} --regid={USER} --clear-groups");
+        let user = new_user().join(" ");
         let script = format!("exec prlimit --nproc={processes} setpriv {user} \"$@\"");
         let run = run.in_shell(&script).spawn();
         // It ends at once, or it works.

@@ -76,7 +76,11 @@ fn serve(
         }
         Err(answer) => {
             let answer = format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n");
-            return client.write_all(answer.as_bytes());
+            client.write_all(answer.as_bytes())?;
+            // To close while the client still sends would be a reset.
+            client.shutdown(Shutdown::Write)?;
+            io::copy(&mut reader, &mut io::sink())?;
+            return Ok(());
         }
     };
     let server = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
