@@ -12,6 +12,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     log::warn!(order = 17; "payment is slow");
 
     let stats = loki.stop(); // delivers what waits, for 5 s at most
-    println!("{stats}"); // logged 2, sent 2, errors 0, dropped 0, pending 0
+    println!("{stats}"); // logged 2, sent 2, refused 0, dropped 0, pending 0
     Ok(())
 }

@@ -32,7 +32,7 @@
 //!     loki.error("payment failed", &[("order", &"A-17")]);
 //!     loki.log(Record::new(Level::Critical, "disk is full").metadata("trace_id", "0af7"));
 //!     let stats = loki.stop();
-//!     assert_eq!(stats.logged, stats.sent + stats.errors + stats.dropped + stats.pending);
+//!     assert_eq!(stats.logged, stats.sent + stats.refused + stats.dropped + stats.pending);
 //!     Ok(())
 //! }
 //! ```

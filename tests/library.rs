@@ -23,7 +23,7 @@ fn config(loki: &StandIn) -> Config {
 }
 
 fn adds_up(stats: &Stats) {
-    let known = stats.sent + stats.errors + stats.dropped + stats.pending;
+    let known = stats.sent + stats.refused + stats.dropped + stats.pending;
     assert_eq!(stats.logged, known, "{stats}");
     assert!(stats.retrying <= stats.pending, "{stats:?}");
 }
@@ -199,14 +199,14 @@ fn a_flush_sends_at_once_and_waits_until_all_is_settled() {
     loki.warn("two", &[]);
     thread::scope(|scope| {
         let flush = scope.spawn(|| (loki.flush(), kept.lines().len()));
-        until(|| loki.stats().flushes == 1);
+        until(|| loki.stats().batches == 1);
         adds_up(&loki.stats());
         assert_eq!(loki.stats().pending, 2);
         kept.release();
         assert_eq!(flush.join().expect("a thread"), (Ok(()), 2));
     });
     let stats = loki.stats();
-    assert_eq!((stats.sent, stats.pending, stats.flushes), (2, 0, 1));
+    assert_eq!((stats.sent, stats.pending, stats.batches), (2, 0, 1));
     assert!(loki.flush().is_ok(), "there is nothing to do");
 }
 
@@ -325,7 +325,7 @@ fn refusals_are_errors_and_say_why() {
     loki.error("one", &[]);
     loki.flush().expect("a refusal settles");
     let stats = loki.stats();
-    assert_eq!((stats.errors, stats.sent), (1, 0), "{stats}");
+    assert_eq!((stats.refused, stats.sent), (1, 0), "{stats}");
     assert_eq!(stats.reasons["status 400"], 1);
     adds_up(&stats);
 }
@@ -715,7 +715,7 @@ mod bridge {
     fn the_readmes_program_works_with_and_without_a_loki() {
         let loki = StandIn::start();
         let said = example(&loki);
-        assert_eq!(said, "logged 2, sent 2, errors 0, dropped 0, pending 0\n");
+        assert_eq!(said, "logged 2, sent 2, refused 0, dropped 0, pending 0\n");
         let labels = |level| [("app", "shop"), ("env", "prod"), ("level", level)];
         assert_eq!(loki.lines_of(&labels("info")), ["listening | port=8080"]);
         let line = &loki.lines_of(&labels("warn"))[0];
@@ -723,7 +723,7 @@ mod bridge {
         assert!(line.starts_with(start), "{line}");
         loki.assert_clean();
         let said = example(&StandIn::reserve());
-        let expected = "logged 2, sent 0, errors 0, dropped 2, pending 0; left at the stop: 2\n";
+        let expected = "logged 2, sent 0, refused 0, dropped 2, pending 0; left at the stop: 2\n";
         assert_eq!(said, expected);
     }
 

@@ -1,6 +1,4 @@
-//! The core of a client: a pipeline, the streams it fills, and how it is stopped.
-//!
-//! Knows lines that are written already. Knows nothing of who logs, or of how many clones there are.
+//! The core of a client, which all its clones share: a pipeline and the label sets of its streams.
 
 use std::io;
 use std::sync::{Arc, Once};
@@ -21,16 +19,16 @@ use crate::report::messages::{Reporter, Verbosity};
 use crate::sync::queue::{ByteQueue, Pop};
 use crate::sync::shutdown::{Phase, Shutdown};
 
-/// What all clones of a client share; a bridge too, which keeps no client alive.
+/// The shared state of a client. Bridges only hold weak references to it.
 pub struct Core {
     intake: EntrySender,
     pipeline: Pipeline,
     stop: Arc<Shutdown>,
     counters: Arc<Counters>,
-    /// Closed when the last stage is through.
+    /// Closed when the last stage has ended.
     through: ByteQueue<()>,
     stopping: Once,
-    /// The stream of each level.
+    /// The label set for each level.
     streams: [Arc<Labels>; Level::ALL.len()],
     max_message_size: usize,
     waits: bool,
@@ -43,7 +41,7 @@ impl Core {
     /// Starts the threads.
     ///
     /// # Errors
-    /// If there can be none.
+    /// If a thread cannot be started.
     pub fn start(config: &Config, checked: ValidConfig, push: Arc<dyn Push>) -> io::Result<Self> {
         let (stop, counters) = (Arc::new(Shutdown::new()), Arc::new(Counters::new()));
         let target = checked.settings.target.clone();
@@ -81,7 +79,7 @@ impl Core {
         })
     }
 
-    /// Hands a line in. What a thread hands in keeps its order.
+    /// Pushes a line. Lines of one thread keep their order.
     pub fn enter(&self, level: Level, line: &Line, metadata: &str, time: i64) {
         let stream = &self.streams[level as usize];
         line.in_pieces(self.max_message_size, |line| {
@@ -122,15 +120,15 @@ impl Core {
             self.stop.advance(Phase::Draining);
             self.stop.start_flush(now, self.delivery.flush_timeout);
             self.wait_for_the_end();
-            // Whatever a stage still does, it does in vain, and the statistics are final.
+            // Stages that are still busy can change nothing any more: the statistics are final.
             self.stop.advance(Phase::Aborting);
             self.pipeline.abandon();
         });
     }
 
-    /// Waits until the last stage is through, or the time is over.
+    /// Waits until the last stage has ended, or the deadline has passed.
     fn wait_for_the_end(&self) {
-        // After a stop the time is a total: nothing that comes moves its end, but tries begin.
+        // After a stop the deadline does not move any more, but attempts are still started.
         while let Some(ending) = self.pipeline.deadline(&self.stop) {
             let breaks_off = ending.breaks_off;
             let until = breaks_off.map_or(ending.leave, |(at, _)| at.min(ending.leave));
@@ -145,7 +143,7 @@ impl Core {
     pub fn stats(&self) -> Stats {
         let mut counts = self.counters.counts();
         if self.pipeline.has_failed() {
-            // Nobody delivers it any more.
+            // The sender has failed: the entries cannot be delivered any more.
             counts.dropped += counts.left();
         }
         Stats::new(
@@ -157,12 +155,12 @@ impl Core {
         )
     }
 
-    /// Where it sends to.
+    /// The URL that entries are sent to.
     pub fn target(&self) -> &str {
         &self.target
     }
 
-    /// What is allowed but not wise in the configuration.
+    /// Warnings about settings that are allowed but unwise.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }

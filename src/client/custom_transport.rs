@@ -35,7 +35,7 @@ impl Request {
         self.gzip
     }
 
-    /// How many entries it holds.
+    /// Number of entries.
     pub fn entries(&self) -> usize {
         self.entries
     }
@@ -102,7 +102,7 @@ impl Answer {
         }
     }
 
-    /// With the text of the body, which says what was refused.
+    /// Sets the text of the body, which explains a refusal.
     #[must_use]
     pub fn with_text(mut self, words: impl Into<String>) -> Self {
         let (Self::Status { text, .. } | Self::Failed { text, .. }) = &mut self;
@@ -110,7 +110,7 @@ impl Answer {
         self
     }
 
-    /// With the wait that the server asks for (`Retry-After`).
+    /// Sets the wait that the server asks for (`Retry-After`).
     #[must_use]
     pub fn with_retry_after(mut self, wait: Duration) -> Self {
         if let Self::Status { retry_after, .. } = &mut self {

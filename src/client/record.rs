@@ -1,6 +1,4 @@
-//! Records: one entry as a program gives it, and how it is written: `message | key=val key=val`.
-//!
-//! Knows text. Knows nothing of labels, queues or clocks.
+//! Records: entries as a program logs them, formatted as `message | key=val key=val`.
 
 use std::fmt::{self, Write as _};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -40,13 +38,13 @@ impl Record {
         }
     }
 
-    /// With a field, that is written behind the message: `message | name=value`.
+    /// Adds a field, which is written after the message: `message | name=value`.
     pub fn field(mut self, name: &str, value: impl fmt::Display) -> Self {
         self.line.field(name, &value);
         self
     }
 
-    /// With the field `error`: the error's message and those of its sources, joined by `: `.
+    /// Adds the field `error`: the messages of the error and its sources, joined by `: `.
     pub fn error(self, error: &dyn std::error::Error) -> Self {
         let mut text = error.to_string();
         let mut cause = error.source();
@@ -57,22 +55,22 @@ impl Record {
         self.field("error", text)
     }
 
-    /// With structured metadata: beside the line, for what is looked for by itself, as a trace's
-    /// number. (Loki has it from version 3 on by default.) What Loki would not take there is
-    /// written as a field.
+    /// Adds structured metadata, which is stored next to the line, for values to search for, such as a
+    /// trace ID. (Loki enables it by default since version 3.) A name or value that Loki would not
+    /// accept there is written as a field.
     pub fn metadata(mut self, name: impl Into<String>, value: impl fmt::Display) -> Self {
         self.metadata.push((name.into(), value.to_string()));
         self
     }
 
-    /// With its own time. Loki refuses times that are too far from now, by default an hour behind
-    /// the newest of the stream.
+    /// Sets the timestamp. Loki refuses an entry that is too old: by default, more than an hour older
+    /// than the newest of its stream.
     pub fn timestamp(mut self, time: SystemTime) -> Self {
         self.time = Some(time);
         self
     }
 
-    /// Its time in nanoseconds, or that of an entry to be stamped.
+    /// The timestamp in nanoseconds, or [`UNSTAMPED`].
     pub(super) fn nanoseconds(&self) -> i64 {
         let Some(time) = self.time else {
             return UNSTAMPED;
@@ -81,7 +79,7 @@ impl Record {
         i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
     }
 
-    /// The metadata as a JSON object, empty without any. What cannot stand there joins the fields.
+    /// The metadata as a JSON object, or an empty string. Unsuitable pairs become fields.
     pub(super) fn take_metadata(&mut self) -> String {
         if self.metadata.is_empty() {
             return String::new();
@@ -96,17 +94,17 @@ impl Record {
     }
 }
 
-/// A line on its way: the message, and the fields so far.
+/// A line that is being built: the message, and the fields so far.
 #[derive(Debug, Clone)]
 pub struct Line {
     text: String,
-    /// Where the message ends.
+    /// The length of the message.
     message: usize,
     value: String,
 }
 
 impl Line {
-    /// A line of a message without fields.
+    /// Creates a line without fields.
     pub fn new(message: String) -> Self {
         Self {
             message: message.len(),
@@ -115,7 +113,7 @@ impl Line {
         }
     }
 
-    /// A line of a message, with room for these many fields.
+    /// Creates a line with capacity for this many fields.
     pub fn with_room(message: &str, fields: usize) -> Self {
         let mut text = String::with_capacity(message.len() + 32 * fields);
         text.push_str(message);
@@ -125,7 +123,7 @@ impl Line {
     /// Appends a field.
     pub fn field(&mut self, name: &str, value: &dyn fmt::Display) {
         self.value.clear();
-        // A value that fails to show itself is shown as far as it came.
+        // A value whose formatting fails is written up to there.
         let _ = write!(self.value, "{value}");
         self.part();
         fields::write_field(&mut self.text, name, &self.value);
@@ -147,14 +145,14 @@ impl Line {
         }
     }
 
-    /// Gives the line to `take`: whole if it has at most so many bytes, else cut at character
-    /// boundaries into several with the same fields.
+    /// Passes the line to `take`. If it is longer than the limit, it is cut at character boundaries into
+    /// several lines with the same fields.
     pub fn in_pieces(&self, most: usize, mut take: impl FnMut(&str)) {
         if self.text.len() <= most {
             return take(&self.text);
         }
         let (message, tail) = self.text.split_at(self.message);
-        // Fields that would fill most of an entry are cut like text.
+        // Fields that would take most of an entry are cut like the message.
         let (mut rest, tail) = if tail.len() > most / 2 {
             (self.text.as_str(), "")
         } else {

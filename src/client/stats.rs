@@ -1,6 +1,4 @@
-//! Statistics: what became of every entry that was logged, as a program sees it.
-//!
-//! Knows the ledger's counts; counts nothing itself.
+//! The statistics of a client: all entries by outcome.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,45 +6,43 @@ use std::fmt;
 use crate::report::humanize::counted;
 use crate::report::summary::Counts;
 
-/// What became of every entry so far. One unit, entries, and one law, that holds at every moment:
-/// `logged = sent + errors + dropped + pending`.
+/// The counts of all entries so far, by outcome. `logged = sent + refused + dropped + pending` holds at
+/// every moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Entries logged. A message that had to be cut is as many entries as it was cut into.
+    /// Entries logged. A message that was cut counts as one entry per part.
     pub logged: u64,
     /// Entries that Loki confirmed.
     pub sent: u64,
-    /// Entries that Loki refused for good; `reasons` says why.
-    pub errors: u64,
-    /// Entries given up: no room, too many retries, or logged or left after the stop.
+    /// Entries that Loki refused; `reasons` tells why.
+    pub refused: u64,
+    /// Entries dropped: no room, too many retries, not delivered before the stop, or logged after it.
     pub dropped: u64,
-    /// Entries on their way.
+    /// Entries that are buffered or being sent.
     pub pending: u64,
-    /// Of those, entries that were tried in vain and will be tried again.
+    /// Pending entries that failed to be sent and will be retried.
     pub retrying: u64,
-    /// Batches that were packed and handed over for sending.
-    pub flushes: u64,
+    /// Batches passed on to the sender.
+    pub batches: u64,
     /// Requests made.
     pub requests: u64,
-    /// Of those, repetitions.
+    /// Requests that were retries.
     pub retries: u64,
-    /// Bytes of request bodies, repetitions included.
+    /// Bytes of request bodies, including retries.
     pub bytes_sent: u64,
-    /// Why entries were refused or dropped, and how many for each reason.
+    /// Number of refused or dropped entries for each reason.
     pub reasons: BTreeMap<String, u64>,
-    /// What keeps entries from being delivered at this moment, if something does: Loki's words, or
-    /// the connection's.
+    /// The current delivery error, if delivery is failing: Loki's message, or that of the connection.
     pub trouble: Option<String>,
 }
 
 impl Stats {
-    /// What the ledger says. After the stop nothing is on its way any more: what was left is
-    /// dropped.
+    /// Derives the statistics from the counters. After the stop, entries that are left count as dropped.
     pub(super) fn new(
         counts: Counts,
         retrying: usize,
-        flushes: u64,
+        batches: u64,
         trouble: Option<String>,
         stopped: bool,
     ) -> Self {
@@ -54,12 +50,12 @@ impl Stats {
         let mut stats = Self {
             logged: counts.read,
             sent: counts.delivered,
-            errors: counts.refused,
+            refused: counts.refused,
             dropped: counts.dropped + counts.filtered + counts.spooled,
             pending: left,
-            // It is noted a moment before or after the fates are.
+            // It is updated a moment before or after the outcomes are counted.
             retrying: left.min(retrying as u64),
-            flushes,
+            batches,
             requests: counts.requests,
             retries: counts.retries,
             bytes_sent: counts.bytes_sent,
@@ -75,13 +71,13 @@ impl Stats {
     }
 }
 
-/// `logged 3, sent 2, errors 0, dropped 1, pending 0; buffer full: 1`.
+/// `logged 3, sent 2, refused 0, dropped 1, pending 0; buffer full: 1`.
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "logged {}, sent {}, errors {}, dropped {}, pending {}",
-            self.logged, self.sent, self.errors, self.dropped, self.pending
+            "logged {}, sent {}, refused {}, dropped {}, pending {}",
+            self.logged, self.sent, self.refused, self.dropped, self.pending
         )?;
         for (reason, entries) in &self.reasons {
             write!(f, "; {reason}: {entries}")?;
@@ -100,8 +96,8 @@ pub struct FlushError {
 }
 
 impl FlushError {
-    /// How many entries waited when the time was over. After a stop nothing waits any more: so many
-    /// it has left, which [`Stats`] counts as dropped.
+    /// Number of entries that were still waiting. After a stop, the number of entries that it left, which
+    /// [`Stats`] counts as dropped.
     pub fn pending(&self) -> u64 {
         self.pending
     }

@@ -1,7 +1,4 @@
-//! Entries handed in one by one, by threads that must not wait: what the library needs of the
-//! pipeline beyond what sources do.
-//!
-//! Knows how single entries share a chunk, and how a flush is asked for. Knows nothing of who logs.
+//! Pushing single entries and flushing, which only the library needs: its callers must not wait.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -15,15 +12,15 @@ use crate::process::clock::now;
 use crate::report::counters::Fate;
 use crate::sync::queue::{Denied, Pop};
 
-/// A chunk that holds so many bytes takes no more single entries.
+/// Size in bytes from which on a chunk takes no more single entries.
 const FULL: usize = 64 * 1024;
 
 impl EntrySender {
-    /// Hands one entry in; it is stamped if it has no time. Without room it is dropped, unless the
-    /// caller `waits`.
+    /// Pushes one entry, and gives it a timestamp if it has none. If there is no room it is dropped,
+    /// unless the caller `waits`.
     ///
-    /// It joins the chunk that waits for the batch thread: a few copied bytes under a lock that
-    /// nobody holds for longer than that.
+    /// It is appended to the chunk that waits for the batch thread: a few bytes are copied under a
+    /// lock that is never held for longer than that.
     pub fn push_single(&self, labels: &Arc<Labels>, entry: Entry<'_>, waits: bool) {
         self.counters.read(1, 0, entry.line.len());
         let came = (entry.time == UNSTAMPED).then(now);
@@ -36,8 +33,9 @@ impl EntrySender {
             },
             |newest| {
                 self.singles.fetch_add(1, Ordering::Relaxed);
-                // Stamped under the queue's lock, so that stamps rise along the queue. Who waited
-                // comes with a time long past, as if the clock had been set back.
+                // The timestamp is given under the queue's lock, so that timestamps rise along the
+                // queue. After a wait for room, `now` may be older than the last timestamp, as if the
+                // clock had been set back.
                 let time = came.map_or(entry.time, |came| {
                     self.clock.one(if waited.get() { now() } else { came })
                 });
@@ -60,8 +58,8 @@ impl EntrySender {
 }
 
 impl Pipeline {
-    /// Sends at once what was handed in one by one, and waits until all of that is settled: true
-    /// if it was before `until`.
+    /// Sends all pushed entries at once and waits until their outcome is known. Returns false if it is
+    /// not known at `until`.
     pub fn flush(&self, until: Instant) -> bool {
         let handed_in = self.intake.singles.load(Ordering::Relaxed);
         let bell = self.backlog.settlement().bell(handed_in);
@@ -69,7 +67,7 @@ impl Pipeline {
         bell.pop(Some(until)) == Pop::Ended
     }
 
-    /// How many batches left for shipping.
+    /// Number of batches that were passed on to the sender.
     pub fn batches(&self) -> u64 {
         self.backlog.settlement().shipments()
     }

@@ -28,73 +28,73 @@ use crate::sync::flush_deadline::{FlushDeadline, GRACE};
 use crate::sync::queue::ByteQueue;
 use crate::sync::shutdown::Shutdown;
 
-/// Bytes of chunks that may wait for the batch thread where sources wait in their turn.
+/// Bytes of chunks that may wait for the batch thread, if sources wait when that is full.
 pub const CHUNKS: usize = 128 * 1024;
 
-/// How the stages are set.
+/// The settings of the stages.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Bytes of chunks that may wait for the batch thread.
     pub chunks: usize,
-    /// Whether that budget is shared with the encoded batches that wait.
+    /// Whether waiting encoded batches count towards the same budget.
     pub shares_buffer: bool,
-    /// When a batch closes.
+    /// The limits of a batch.
     pub limits: BatchLimits,
-    /// Whether entries bring their own times.
+    /// Whether entries have timestamps of their own.
     pub dated: bool,
     /// The gzip level, 0 for none.
     pub gzip_level: u8,
-    /// Threads that may compress at once.
+    /// Number of threads that encode in parallel.
     pub sealers: usize,
-    /// Bytes of sealed shipments that may wait.
+    /// Bytes of encoded batches that may wait.
     pub buffer: usize,
-    /// What happens when they are too many.
+    /// What happens when that buffer is full.
     pub on_full: OnFull,
-    /// How requests are sent.
+    /// The settings of the sender.
     pub delivery: SenderSettings,
-    /// Bytes of lines a second, at most.
+    /// Maximum bytes of lines per second.
     pub limit_rate: Option<u64>,
-    /// The destination as messages name it.
+    /// The name of the destination in messages.
     pub target: String,
 }
 
-/// Where shipments end.
+/// The destination of batches.
 pub enum Sink {
-    /// At a Loki.
+    /// Loki, through this transport.
     Loki(Arc<dyn Push>),
-    /// On standard output.
+    /// Standard output.
     #[cfg(feature = "cli")]
     Print,
 }
 
-/// What keeps entries on disk.
+/// The files of a run.
 #[derive(Clone, Default)]
 pub struct Storage {
-    /// Shipments until their fate is known.
+    /// Keeps batches until their outcome is known.
     pub spool: Option<Arc<Spool>>,
-    /// How far files were settled.
+    /// Records how far files have been delivered.
     pub checkpoint: Option<Arc<Checkpoint>>,
-    /// Whether to look for more orphans in the spool when all is sent.
+    /// Whether to look for more batches of earlier runs when all are sent (`--drain`).
     pub drain: bool,
-    /// What Loki refused.
+    /// Records refused entries.
     pub dead_letter: Option<Arc<DeadLetter>>,
 }
 
-/// What a pipeline is made of.
+/// Everything that a pipeline is created from.
 pub struct PipelineParts {
-    /// How the stages are set.
+    /// The settings of the stages.
     pub settings: Settings,
-    /// Where shipments end.
+    /// The destination of batches.
     pub destination: Sink,
-    /// What keeps entries on disk.
+    /// The files of the run.
     pub stores: Storage,
-    /// How the run goes on.
+    /// The shutdown state of the run.
     pub stop: Arc<Shutdown>,
-    /// Where every entry's fate is written down.
+    /// The counters of the run.
     pub counters: Arc<Counters>,
-    /// What is said.
+    /// Prints messages.
     pub reporter: Reporter,
-    /// Called when delivery runs into trouble, and when that is over.
+    /// Called when delivery begins to fail, and when it works again.
     pub on_trouble: Option<TroubleHook>,
 }
 
@@ -106,7 +106,7 @@ pub struct Pipeline {
     trouble: LastError,
     /// The stage that failed, if one did.
     failed: Arc<OnceLock<Stage>>,
-    /// Where requests go, if they do.
+    /// The transport, if batches go to Loki.
     push: Option<Arc<dyn Push>>,
     counters: Arc<Counters>,
     #[cfg(feature = "cli")]
@@ -114,10 +114,10 @@ pub struct Pipeline {
 }
 
 impl PipelineParts {
-    /// Starts the stages. `ended` is called when each ends, whatever ended it.
+    /// Starts the stages. `ended` is called when a stage ends, even by a panic.
     ///
     /// # Errors
-    /// If there can be no thread for one.
+    /// If a thread cannot be started.
     pub fn start(self, ended: impl Fn(StageEnd) + Clone + Send + 'static) -> io::Result<Pipeline> {
         let backlog = self.backlog();
         let chunks = if self.settings.shares_buffer {
@@ -156,7 +156,7 @@ impl PipelineParts {
             let (chunks, failed) = (pipeline.chunks.clone(), Arc::clone(&pipeline.failed));
             move |end: StageEnd| {
                 if end.failed {
-                    // Nobody may wait for what does not come any more.
+                    // After a stage has ended, nothing must wait for its work.
                     let _ = failed.set(end.stage);
                     chunks.abandon();
                 }
@@ -170,7 +170,7 @@ impl PipelineParts {
         Ok(pipeline)
     }
 
-    /// What waits for Loki, and leaves the spool when the checkpoint that covers it is on disk.
+    /// The delivery queue, whose batches leave the spool when a checkpoint that covers them is on disk.
     fn backlog(&self) -> Arc<DeliveryQueue> {
         let (stores, settings) = (&self.stores, &self.settings);
         #[cfg(not(feature = "cli"))]
@@ -225,7 +225,7 @@ impl PipelineParts {
         };
         let (chunks, backlog) = (pipeline.chunks.clone(), Arc::clone(&pipeline.backlog));
         Stage::Batch.start(ended, move || {
-            // It ends the line on both sides.
+            // The stage is both the last reader and the last writer.
             let _guard = OnDrop::new(|| {
                 chunks.abandon();
                 backlog.close();
@@ -265,18 +265,18 @@ impl PipelineParts {
 }
 
 impl Pipeline {
-    /// Where sources hand in what they read.
+    /// A sender for entries. Each source has its own.
     pub fn intake(&self) -> EntrySender {
         self.intake.clone()
     }
 
-    /// Nothing more comes: what is there is batched, sealed and sent.
+    /// Closes the input: the remaining entries are batched, encoded and sent.
     pub fn close(&self) {
         self.chunks.close();
     }
 
-    /// Requests under way that may take until after `later_than` fail now. Once for each: what
-    /// cannot be broken off, as a connection that is being made, goes on.
+    /// Aborts requests in flight that may take until after `later_than`, each once. A connection that
+    /// is being opened cannot be aborted.
     pub fn break_off(&self, later_than: Instant) {
         self.counters.set_tries(None);
         if let Some(push) = &self.push {
@@ -284,7 +284,7 @@ impl Pipeline {
         }
     }
 
-    /// When the run ends at the latest, or None as long as no flush has begun.
+    /// The deadline of the run. Returns `None` until the final flush has begun.
     pub fn deadline(&self, shutdown: &Shutdown) -> Option<RunDeadline> {
         let state = shutdown.state();
         let since = state.flush?.since;
@@ -297,8 +297,8 @@ impl Pipeline {
         })
     }
 
-    /// The time is over: what is not settled stays in the spool, or is left if there is none,
-    /// whatever the stages still do.
+    /// Ends delivery after the deadline: entries without an outcome stay in the spool, or count as left
+    /// if there is none, even if stages are still busy.
     pub fn abandon(&self) {
         self.backlog.close_and_keep();
     }
@@ -308,12 +308,12 @@ impl Pipeline {
         self.backlog.is_all_spooled()
     }
 
-    /// From now on a full buffer drops what comes instead of holding up whoever writes.
+    /// From now on, a full buffer drops new entries instead of blocking the writer.
     pub fn stop_blocking(&self) {
         self.backlog.stop_blocking();
     }
 
-    /// Whether retrying could not mend the last answer.
+    /// Whether the last response was a configuration fault, which retrying cannot fix.
     pub fn is_hopeless(&self) -> bool {
         self.backlog.is_hopeless()
     }
@@ -324,27 +324,26 @@ impl Pipeline {
         self.backlog.waiting_bytes()
     }
 
-    /// Whether whoever read what is printed has gone.
+    /// Whether the reader of standard output has gone.
     #[cfg(feature = "cli")]
     pub fn is_unread(&self) -> bool {
         self.printing.is_unread()
     }
 
-    /// The trouble that was on last, if it still is.
+    /// The current delivery error, if there is one.
     pub fn trouble(&self) -> Option<String> {
         let failed = self.failed.get();
         let failed = failed.map(|stage| format!("the {} thread has failed", stage.name()));
         failed.or_else(|| self.trouble.get())
     }
 
-    /// Whether a stage has failed: what it had in hand is lost, and nothing more is delivered.
+    /// Whether a stage has failed, so that its entries are lost and nothing more is delivered.
     pub fn has_failed(&self) -> bool {
         self.failed.get().is_some()
     }
 }
 
-/// How marks are written down in the spool: as the checkpoint knows their files, with the offset
-/// of the mark.
+/// Describes file positions for the spool: each file as the checkpoint records it, with the offset.
 #[cfg(feature = "cli")]
 fn describe(checkpoint: Arc<Checkpoint>) -> Arc<DescribePositions> {
     Arc::new(move |positions| {
@@ -362,7 +361,7 @@ fn describe(checkpoint: Arc<Checkpoint>) -> Arc<DescribePositions> {
     })
 }
 
-/// Some number that differs from process to process, for jitter.
+/// A seed for jitter that differs between processes.
 fn seed() -> u64 {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -371,11 +370,11 @@ fn seed() -> u64 {
     now ^ u64::from(std::process::id()).rotate_left(32)
 }
 
-/// When a run ends at the latest. See [`crate::sync::flush_deadline::FlushDeadline`].
+/// The deadline of a run. See [`crate::sync::flush_deadline::FlushDeadline`].
 #[derive(Debug, Clone, Copy)]
 pub struct RunDeadline {
-    /// When requests that began before that are broken off, and which: see [`Pipeline::break_off`].
+    /// When requests from before the flush are aborted, and which: see [`Pipeline::break_off`].
     pub breaks_off: Option<(Instant, Instant)>,
-    /// When it is left, whatever the stages do.
+    /// When the program exits even if stages are busy.
     pub leave: Instant,
 }

@@ -1,30 +1,30 @@
-//! The threads of the pipeline, and what is done when one ends, however it ends.
+//! The threads of the pipeline, and the report of their end.
 
 use std::io;
 use std::thread;
 
 use crate::sync::own_thread;
 
-/// A thread that the pipeline cannot do without.
+/// A stage of the pipeline, with a thread that it requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Sorts entries into batches and has them encoded, and stored if there is a spool.
+    /// Groups entries into batches, encodes them, and stores them if there is a spool.
     Batch,
-    /// Sends them.
+    /// Sends batches.
     Send,
 }
 
-/// The end of a stage.
+/// The event that a stage has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StageEnd {
-    /// Which one ended.
+    /// The stage.
     pub stage: Stage,
-    /// Whether it panicked: then it has not done all of its work.
+    /// Whether it panicked, so that its work is not complete.
     pub failed: bool,
 }
 
 impl Stage {
-    /// The name of its thread.
+    /// The name of the thread.
     pub fn name(self) -> &'static str {
         match self {
             Self::Batch => "batch",
@@ -32,11 +32,11 @@ impl Stage {
         }
     }
 
-    /// Starts the stage; `ended` is called when it ends, also by a panic. Nobody waits for its
-    /// thread, since a request under way must not hold up the end.
+    /// Starts the stage; `ended` is called when it ends, even by a panic. The thread is never joined,
+    /// since a request in flight must not delay the exit.
     ///
     /// # Errors
-    /// If there can be no thread.
+    /// If the thread cannot be started.
     pub fn start(
         self,
         ended: impl FnOnce(StageEnd) + Send + 'static,
@@ -59,11 +59,11 @@ impl Stage {
     }
 }
 
-/// Does something when it is dropped, whatever drops it.
+/// Calls a function when it is dropped, even by a panic.
 pub struct OnDrop<F: FnOnce()>(Option<F>);
 
 impl<F: FnOnce()> OnDrop<F> {
-    /// To be held until the end.
+    /// Creates the guard. The function is called when it goes out of scope.
     pub fn new(action: F) -> Self {
         Self(Some(action))
     }
