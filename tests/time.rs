@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::support::loki::Rules;
+use crate::support::loki::{Entry, Rules};
 use crate::support::{Dir, Finished, Loki, LokiPush};
 
 /// 2025-11-03T08:15:30Z.
@@ -135,6 +135,25 @@ fn day_and_month_are_decided_by_the_lines_of_a_file() {
     let text = "03/11/2025 08:15:30 a\n13/11/2025 08:15:30 b\n";
     let times = times_of_file(&["--time-zone", "utc"], text);
     assert_eq!(times, [0, 240 * HOUR]);
+}
+
+#[test]
+fn a_held_date_is_decided_by_a_later_line_of_a_pipe_too() {
+    let loki = Loki::start();
+    let text = "banner\n03/11/2025 08:15:30 a\n  more\n04/11/2025 08:15:30 b\n13/11/2025 08:15:30 c\n03/11/2025 08:15:31 d\n";
+    let run = run(&loki, &["--time-zone", "utc"]).stdin_bytes(text);
+    run.run().expect(0).expect_no_message();
+    let days = |entry: &Entry| (entry.line.clone(), (entry.time - AT) / (24 * HOUR));
+    let mut days: Vec<_> = loki.entries().iter().map(days).collect();
+    days.sort();
+    let day = |line: &str| {
+        let own = days.iter().find(|(own, _)| own.contains(line));
+        own.unwrap().1
+    };
+    assert_eq!(
+        ["banner", " a", "more", " b", " c", " d"].map(day),
+        [0, 0, 0, 1, 10, 0]
+    );
 }
 
 /// Nothing of the file is shipped, and its first line is shown.

@@ -419,7 +419,11 @@ impl EntryBuilder {
                 .iter_mut()
                 .for_each(|field| redact_unescaped(redactor, &mut field.value));
         }
-        if shape.layout == Layout::Metadata && parsed.form == Form::Logfmt {
+        // Fields that the line has twice are its message already.
+        if shape.layout == Layout::Metadata
+            && parsed.form == Form::Logfmt
+            && parsed.message.is_empty()
+        {
             let is_label = |name: &str| shape.label_fields.iter().any(|label| label.field == name);
             parsed.message = crate::process::layout::take_message(found, is_label);
         }
@@ -522,11 +526,14 @@ impl EntryBuilder {
 
     /// The time of a line with the time `found`, or else that of the previous line.
     fn time_for(&mut self, found: Option<i64>) -> i64 {
-        if let (Some(first), None) = (found, self.last_time)
+        if let (None, Some(times)) = (self.last_time, &mut self.times)
             && !self.no_longer_holds
-            && let Some(held) = &mut self.chunk
         {
-            held.stamp(|| first);
+            match (found, &mut self.chunk) {
+                (Some(first), Some(held)) => held.stamp(times.times_of_held(first)),
+                (Some(_), None) => {}
+                (None, held) => times.hold(held.as_ref().map_or(0, Chunk::len)),
+            }
         }
         self.last_time = found.or(self.last_time);
         let from_envelope = self.envelope.time.filter(|_| self.times.is_none());

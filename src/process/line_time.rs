@@ -1,7 +1,7 @@
 //! Reads the time of each line of an input, and reports when lines have none.
 
 use crate::parse::fields::{self, Field};
-use crate::parse::timestamp::{InputKind, TimeOptions, TimeReader};
+use crate::parse::timestamp::{InputKind, TimeOptions, TimeReader, Written};
 use crate::process::decoration;
 use crate::process::layout::Layout;
 use crate::process::options::{EntryOptions, TimeSource};
@@ -25,6 +25,9 @@ pub struct LineTimes {
     timed: u64,
     /// The first non-blank line, until a line with a time is found.
     first: Option<String>,
+    /// Dates of held entries whose order of day and month is not known yet, with the number of held
+    /// entries before each.
+    undecided: Vec<(usize, Written)>,
     reported: bool,
     ended: bool,
 }
@@ -45,6 +48,7 @@ impl LineTimes {
             lines: 0,
             timed: 0,
             first: None,
+            undecided: Vec::new(),
             reported: false,
             ended: false,
         })
@@ -62,6 +66,7 @@ impl LineTimes {
             lines: 0,
             timed: 0,
             first: None,
+            undecided: Vec::new(),
             reported: false,
             ended: false,
         }
@@ -120,6 +125,31 @@ impl LineTimes {
         self.lines += 1;
         if self.reader.last().is_none() && self.first.is_none() {
             self.first = Some(text[..text.floor_char_boundary(SHOWN)].to_owned());
+        }
+    }
+
+    /// Notes that the entry of the last line is held after `before` others.
+    pub fn hold(&mut self, before: usize) {
+        let undecided = self.reader.take_undecided();
+        self.undecided.extend(undecided.map(|date| (before, date)));
+    }
+
+    /// Returns the times of the held entries in turn, once a line has the time `first`: that of the
+    /// last date before, which may be decided now, else the first time.
+    pub fn times_of_held(&mut self, first: i64) -> impl FnMut() -> i64 {
+        let undecided = std::mem::take(&mut self.undecided);
+        let decided = undecided
+            .into_iter()
+            .filter_map(|(before, date)| Some((before, self.reader.decided(date)?)));
+        let decided: Vec<(usize, i64)> = decided.collect();
+        let mut time = decided.first().map_or(first, |(_, time)| *time);
+        let (mut at, mut next) = (0, decided.into_iter().peekable());
+        move || {
+            if let Some((_, own)) = next.next_if(|(before, _)| *before == at) {
+                time = own;
+            }
+            at += 1;
+            time
         }
     }
 

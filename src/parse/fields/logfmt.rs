@@ -109,6 +109,16 @@ pub(super) struct Tokens<'a> {
     open_kinds: [usize; 3],
     /// Which kinds of quote have no closing one in the rest of the line: `"`, a backquote and `'`.
     unclosed: [bool; 3],
+    /// The last assignment or condition in code.
+    code: Option<Code>,
+}
+
+/// A `key=val` that belongs to code and is not a field.
+#[derive(Clone, Copy)]
+struct Code {
+    end: usize,
+    /// Whether the next one follows without a comma.
+    is_command: bool,
 }
 
 impl<'a> Tokens<'a> {
@@ -121,6 +131,7 @@ impl<'a> Tokens<'a> {
             open: Vec::new(),
             open_kinds: [0; 3],
             unclosed: [false; 3],
+            code: None,
         }
     }
 
@@ -179,7 +190,7 @@ impl<'a> Tokens<'a> {
                 let next = bytes.get(end);
                 if next.is_none_or(|byte| is_space(*byte) || matches!(byte, b',' | b';' | b']')) {
                     (token.end, token.quoted) = (end, true);
-                    self.found.push(token);
+                    self.add(token);
                 }
                 return end;
             }
@@ -188,9 +199,54 @@ impl<'a> Tokens<'a> {
             _ if is_base64_tail(&bytes[start..equals]) => return equals + 1,
             _ => {}
         }
-        self.found.push(token);
+        self.add(token);
         // The value may open a bracket.
         equals + 1
+    }
+
+    fn add(&mut self, token: Token) {
+        let Some(is_command) = self.code_before(token.start) else {
+            self.found.push(token);
+            return;
+        };
+        let end = self.line[..token.end].trim_end_matches([',', ';']).len();
+        self.code = Some(Code { end, is_command });
+    }
+
+    /// Whether the token at `start` belongs to code, judged by the word before it: a condition or
+    /// assignment in SQL (`WHERE id=5 AND role='admin'`), or one in a command or program
+    /// (`export A=b`, `-e A=b`). Returns whether it is the latter.
+    fn code_before(&self, start: usize) -> Option<bool> {
+        let text = self.line[..start].trim_ascii_end();
+        // In logfmt most fields follow one another.
+        if self
+            .found
+            .last()
+            .is_some_and(|field| field.end == text.len())
+        {
+            return None;
+        }
+        let is_after_code = |text: &str| self.code.filter(|code| code.end == text.len());
+        if let Some(code) = is_after_code(text.trim_end_matches([',', ';']))
+            && (code.is_command || text.len() > code.end)
+        {
+            return Some(code.is_command);
+        }
+        let (before, word) = last_word(text)?;
+        let is = |words: &[&str]| words.iter().any(|own| own.eq_ignore_ascii_case(word));
+        let in_capitals = word.bytes().all(|byte| byte.is_ascii_uppercase());
+        let is_option = word.strip_prefix('-').is_some_and(|name| {
+            let name = name.strip_prefix('-').unwrap_or(name);
+            name.starts_with(|c: char| c.is_ascii_alphabetic()) && !name.contains('=')
+        });
+        if is_option || is(&["export", "let", "var", "const", "declare"]) {
+            return Some(true);
+        }
+        let is_sql = is(&["where", "having"])
+            || (in_capitals && is(&["and", "or", "on", "set"]))
+            || (is(&["and", "or"]) && is_after_code(before).is_some())
+            || (is(&["set"]) && (before.is_empty() || is_updated(before)));
+        is_sql.then_some(false)
     }
 
     /// The start of the key that ends at `equals`, if there is a valid one.
@@ -314,15 +370,19 @@ impl Iterator for Tokens<'_> {
 }
 
 /// Whether the text before a `=` without a value is the end of base64 data (`eyJhb…30=`): its
-/// length fits, and it mixes letters and digits as no name does.
+/// length fits, and it mixes letters and digits as names do not.
 fn is_base64_tail(key: &[u8]) -> bool {
     let mixed = |pair: &[u8]| {
         pair[0].is_ascii_digit() != pair[1].is_ascii_digit()
             || (pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase())
     };
+    let has = |class: fn(&u8) -> bool| key.iter().any(class);
+    let has_all =
+        has(u8::is_ascii_digit) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
     key.len() % 4 == 3
         && key.iter().all(u8::is_ascii_alphanumeric)
-        && key.windows(2).filter(|pair| mixed(pair)).count() > key.len() / 4
+        && (has_all && key.len() >= 15
+            || key.windows(2).filter(|pair| mixed(pair)).count() > key.len() / 4)
 }
 
 /// Whether a line may be logfmt: it starts with a key and `=`.
@@ -386,7 +446,7 @@ pub(super) fn parse_logfmt<'a>(line: &'a str, fields: &mut Vec<Field<'a>>) -> (C
     let closed = line[end..]
         .bytes()
         .all(|byte| is_space(byte) || matches!(byte, b',' | b';'));
-    if !closed || is_code(text) {
+    if !closed {
         return (Cow::Borrowed(line), false);
     }
     let is_logfmt = first == 0 && is_gap(text);
@@ -431,14 +491,24 @@ fn mark_duplicates(fields: &mut [Field<'_>]) {
     }
 }
 
-/// Whether the text ends in a keyword, so that the field after it is part of a sentence: a
-/// condition or assignment in some language (`WHERE id=5`, `export A=b`).
-fn is_code(text: &str) -> bool {
-    const WORDS: [&str; 10] = [
-        "where", "and", "or", "set", "having", "export", "let", "var", "const", "declare",
-    ];
-    let word = text.rsplit(|c: char| c.is_ascii_whitespace()).next();
-    word.is_some_and(|last| WORDS.iter().any(|word| word.eq_ignore_ascii_case(last)))
+/// The last word of a text, if it is short enough to be a keyword or an option, and the text before
+/// it.
+fn last_word(text: &str) -> Option<(&str, &str)> {
+    const LONGEST: usize = 16;
+    let bytes = text.as_bytes();
+    let tail = bytes.iter().rev().take(LONGEST + 1);
+    let length = tail.take_while(|byte| !is_space(**byte)).count();
+    let start = bytes.len() - length;
+    let word = text.get(start..)?;
+    (1..=LONGEST)
+        .contains(&length)
+        .then(|| (text[..start].trim_ascii_end(), word))
+}
+
+/// Whether the text before `set` is that of an SQL update: `update users`.
+fn is_updated(text: &str) -> bool {
+    let verb = last_word(text).and_then(|(text, _)| last_word(text));
+    verb.is_some_and(|(_, verb)| verb.eq_ignore_ascii_case("update"))
 }
 
 /// The message without the separating `|` between it and the fields.

@@ -178,18 +178,21 @@ pub fn field<'a>(line: &'a str, how: Parse, name: &str) -> Option<Cow<'a, str>> 
     )
 }
 
-/// Finds the timestamp member of a JSON line. Returns its index in `names` and its value.
+/// Finds the timestamp member of a JSON line. Returns its index in `names` and what `read` makes of
+/// its value.
 ///
-/// Names match in any case, and earlier ones are preferred; `t.$date` counts as the last one. The
-/// search stops at a member whose index is at most `enough`.
+/// Names match in any case, and earlier ones are preferred; `t.$date` counts as the last one. A
+/// member whose value cannot be `read` is passed over. The search stops at a member whose index is
+/// at most `enough`.
 #[must_use]
-pub fn json_time<'a>(
-    line: &'a str,
+pub fn json_time<T>(
+    line: &str,
     names: &[&str],
     enough: usize,
-) -> Option<(usize, Cow<'a, str>)> {
+    read: impl Fn(&str) -> Option<T>,
+) -> Option<(usize, T)> {
     let object = trim_to_object(line)?;
-    let mut best: Option<(usize, QuotedText<'a>)> = None;
+    let mut best: Option<(usize, T)> = None;
     let mut members = Members::new(object);
     while let Some((key, value)) = members.next() {
         let name = key.text();
@@ -199,15 +202,16 @@ pub fn json_time<'a>(
             _ => None,
         };
         let Some(place) = place else { continue };
-        if best.is_none_or(|(known, _)| place < known) {
-            best = Some((place, value));
+        if best.as_ref().is_none_or(|(known, _)| place < *known)
+            && let Some(time) = read(&value.text())
+        {
+            best = Some((place, time));
             if place <= enough {
                 break;
             }
         }
     }
-    let (place, value) = best?;
-    is_json(object).then(|| (place, value.text()))
+    best.filter(|_| is_json(object))
 }
 
 /// The values of the fields with these names, found without building the others. The last of

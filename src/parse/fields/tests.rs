@@ -139,11 +139,6 @@ fn fields_before_other_text_are_copied() {
         ("a=1\nb=2\nc", &[("a", "1"), ("b", "2")]),
         ("a=1, then b=\"2\"] x", &[("a", "1"), ("b", "2")]),
         ("m=\"a\"] ", &[("m", "a")]),
-        (
-            "x WHERE id=5 AND role='admin'",
-            &[("id", "5"), ("role", "'admin'")],
-        ),
-        ("set x=5", &[("x", "5")]),
     ] {
         check(line, line, fields);
     }
@@ -239,6 +234,40 @@ fn what_is_no_name_is_no_key() {
     check(&long[1..], "", &[(&long[1..65], "1")]);
     check("userName=", "", &[("userName", "")]);
     check("requestId12= x", "requestId12= x", &[("requestId12", "")]);
+}
+
+#[test]
+fn assignments_and_conditions_in_code_are_text() {
+    for line in [
+        "x WHERE id=5 AND role='admin'",
+        "select u.id from users u where u.id=? and u.name=\"bob\" or u.age=3",
+        "UPDATE users SET name='bob', age=5, level='fatal' WHERE id=3",
+        "update users set name=?, age=? having x=1",
+        "JOIN b ON b.id=a.id WHERE level=error",
+        "set x=5",
+        "SET timestamp=1714557600;",
+        "export A=1 B=2",
+        "let x=5; y=6",
+        "docker run -e A=b --env C=d image",
+        "declare -x LEVEL=error",
+    ] {
+        check(line, line, &[]);
+        assert_eq!(read_level(line, Parse::Auto), None, "{line}");
+    }
+    for (line, message, fields) in [
+        (
+            "x where id=5 took=3ms",
+            "x where id=5",
+            &[("took", "3ms")][..],
+        ),
+        ("x and y=5", "x and", &[("y", "5")]),
+        ("we set x=5", "we set", &[("x", "5")]),
+        ("a -> b=1", "a ->", &[("b", "1")]),
+        ("a -5 b=1", "a -5", &[("b", "1")]),
+        ("where=x and=y", "", &[("where", "x"), ("and", "y")]),
+    ] {
+        check(line, message, fields);
+    }
 }
 
 #[test]

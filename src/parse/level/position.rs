@@ -38,8 +38,8 @@ impl Scanner<'_> {
             b'(' => next == b')',
             // Postgres at Red Hat: `< 2024-01-02 03:04:05 UTC >LOG:  …`
             b'>' => next == b':' && self.after == Preceding::Time,
-            // `Gtk-WARNING **: …`
-            b'-' => self.text[end..].starts_with(b" **"),
+            // `Gtk-WARNING **: …`; Logback's own `10:00:00,123 |-INFO in …`
+            b'-' => self.text[end..].starts_with(b" **") || self.text[..start].ends_with(b" |-"),
             // Monolog: `production.ERROR: …`
             b'.' => next == b':',
             // Jetty: `03:04:05.678:INFO::main: …`; Postgres at RDS: `…:[55]:ERROR:  …`; Chromium:

@@ -48,11 +48,12 @@ const WEEKDAYS: [&[u8]; 7] = [
 
 /// Abbreviations of time zones that are known as such after a time. Others are only looked for
 /// where nothing else can be written, as before the year of `date`.
-const ABBREVIATIONS: [&str; 50] = [
-    "ACDT", "ACST", "ADT", "AEDT", "AEST", "AKDT", "AKST", "AST", "AWST", "BRT", "BST", "CDT",
-    "CEST", "CET", "CLST", "CLT", "CST", "EAT", "EDT", "EEST", "EET", "EST", "HKT", "HST", "ICT",
-    "IDT", "IST", "JST", "KST", "MDT", "MEST", "MET", "MSK", "MST", "MYT", "NDT", "NST", "NZDT",
-    "NZST", "PDT", "PHT", "PKT", "PST", "SAST", "SGT", "SST", "WAT", "WEST", "WET", "WIB",
+const ABBREVIATIONS: [&str; 54] = [
+    "ACDT", "ACST", "ADT", "AEDT", "AEST", "AKDT", "AKST", "AST", "AWST", "BRT", "BST", "CAT",
+    "CDT", "CEST", "CET", "CLST", "CLT", "CST", "EAT", "EDT", "EEST", "EET", "EST", "HDT", "HKT",
+    "HST", "ICT", "IDT", "IST", "JST", "KST", "MDT", "MEST", "MET", "MSK", "MST", "MYT", "NDT",
+    "NST", "NZDT", "NZST", "PDT", "PHT", "PKT", "PST", "SAST", "SGT", "SST", "WAT", "WEST", "WET",
+    "WIB", "WIT", "WITA",
 ];
 
 impl<'a> Cursor<'a> {
@@ -190,6 +191,46 @@ impl<'a> Cursor<'a> {
         Some(clock)
     }
 
+    /// A time of day in twelve hours without seconds: `3:04PM`.
+    pub fn kitchen_clock(&mut self) -> Option<Clock> {
+        let mut cursor = *self;
+        let hour = cursor.short()?;
+        cursor.skip(b':').then_some(())?;
+        let minute = cursor.two()?;
+        let is_pm = cursor.meridiem()?;
+        ((1..=12).contains(&hour) && minute <= 59).then_some(())?;
+        *self = cursor;
+        Some(Clock {
+            hour: hour % 12 + 12 * u8::from(is_pm),
+            minute,
+            second: 0,
+            nanos: 0,
+        })
+    }
+
+    /// A time of day whose numbers are not padded, with milliseconds: `22:16:1:7`.
+    pub fn unpadded_clock(&mut self) -> Option<Clock> {
+        let mut cursor = *self;
+        let hour = cursor.short()?;
+        cursor.skip(b':').then_some(())?;
+        let minute = cursor.short()?;
+        cursor.skip(b':').then_some(())?;
+        let second = cursor.short()?;
+        cursor.skip(b':').then_some(())?;
+        let millis = match cursor.count_digits() {
+            count @ 1..=3 => cursor.digits(count)?,
+            _ => return None,
+        };
+        (hour <= 23 && minute <= 59 && second <= 60).then_some(())?;
+        *self = cursor;
+        Some(Clock {
+            hour,
+            minute,
+            second,
+            nanos: millis * 1_000_000,
+        })
+    }
+
     /// The seconds of a clock, its fraction, and whether it is before or after noon.
     pub fn clock_rest(&mut self, hour: u8, minute: u8) -> Option<Clock> {
         let mut cursor = *self;
@@ -287,8 +328,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// `+hh:mm`, `+hhmm` or `+hh`. After a space only the long forms count: ` -5` or ` +12` may be
-    /// the first word of the message.
+    /// `+hh:mm`, `+hhmm` or `+hh`. After a space the short form counts only before ` [`, as
+    /// Postgres writes it: ` -5` or ` +12` may be the first word of the message.
     fn signed_offset(&mut self, spaced: bool) -> Option<i32> {
         let mut cursor = *self;
         let sign = match cursor.skip_any(b"+-")? {
@@ -303,7 +344,7 @@ impl<'a> Cursor<'a> {
                 cursor = minutes;
                 number
             }
-            None if spaced => return None,
+            None if spaced && !cursor.rest().starts_with(b" [") => return None,
             None => 0,
         };
         // `-1234x` after a space is a word.

@@ -95,7 +95,7 @@ fn likely(line: &[u8], at: usize) -> Option<Kind> {
     let is_letter = after.is_some_and(|byte| byte.is_ascii_alphabetic());
     Some(match (count, next) {
         (4, Some(b'/')) => Kind::Slashed,
-        (4, Some(b'-' | b'.' | b' ')) => Kind::Iso,
+        (4, Some(b'-' | b'.' | b':' | b' ')) => Kind::Iso,
         (8, Some(_)) => Kind::Compact,
         (6, Some(b' ')) => Kind::CompactShort,
         (1 | 2, Some(b':')) => Kind::Clock,
@@ -159,6 +159,7 @@ pub fn read(line: &[u8], at: usize, kind: Kind) -> Option<(Written, usize)> {
         Kind::Epoch => epoch(&mut cursor, LEAST_EPOCH).map(Written::epoch),
         Kind::Clock => cursor
             .clock(b':')
+            .or_else(|| cursor.kitchen_clock())
             .map(|clock| with(Date::Missing, clock, cursor.offset())),
     }?;
     cursor.ends().then_some((written, cursor.at))
@@ -183,10 +184,10 @@ fn finish(cursor: &mut Cursor<'_>, date: Date) -> Option<Written> {
 
 fn iso(cursor: &mut Cursor<'_>) -> Option<Written> {
     let year = cursor.year()?;
-    let separator = cursor.skip_any(b"-. ")?;
+    let separator = cursor.skip_any(b"-.: ")?;
     let month = match cursor.month() {
         Some(month) => {
-            cursor.skip_any(b"- .")?;
+            cursor.skip_any(b"- .:")?;
             cursor.skip(b' ');
             month
         }
@@ -402,12 +403,17 @@ fn numbers(cursor: &mut Cursor<'_>, kind: Kind) -> Option<Written> {
 fn compact(cursor: &mut Cursor<'_>) -> Option<Written> {
     let year = cursor.digits(4)? as i16;
     let (month, day) = (cursor.two()?, cursor.two()?);
-    cursor.skip_any(b"T -_:.")?;
+    let between = cursor.skip_any(b"T -_:.")?;
     let date = Date::Full(year, month, day);
     if cursor.count_digits() == 6 {
         let (hour, minute) = (cursor.two()?, cursor.two()?);
         let clock = cursor.clock_rest(hour, minute)?;
         return Some(with(date, clock, cursor.offset()));
+    }
+    if between == b'-'
+        && let Some(clock) = cursor.unpadded_clock()
+    {
+        return Some(with(date, clock, Offset::Missing));
     }
     finish(cursor, date)
 }
@@ -461,7 +467,7 @@ pub fn epoch(cursor: &mut Cursor<'_>, least: u64) -> Option<i64> {
     let ends = matches!(
         cursor.peek(),
         None | Some(b' ' | b'\t' | b'\r' | b'\n' | b']' | b')' | b',' | b'|' | b'"' | b'}')
-    );
+    ) || cursor.rest().starts_with(b": ");
     ends.then_some(ns)
 }
 

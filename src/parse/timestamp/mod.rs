@@ -16,6 +16,7 @@ use jiff::fmt::temporal::DateTimePrinter;
 pub use format::Format;
 use forms::century;
 pub use reader::{InputKind, TimeOptions, TimeReader};
+pub use written::Written;
 pub use zone::Zone;
 
 /// The latest time of an entry: equal entries are moved on by a nanosecond each, and the numbers at

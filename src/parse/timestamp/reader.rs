@@ -79,6 +79,8 @@ pub struct TimeReader {
     reference: i64,
     source: Option<Source>,
     order: Option<Order>,
+    /// The date of the last line, if its order was not known.
+    undecided: Option<Written>,
     hits: u32,
     misses: u32,
     last: Option<i64>,
@@ -105,6 +107,7 @@ impl TimeReader {
             reference,
             source: None,
             order: None,
+            undecided: None,
             hits: 0,
             misses: 0,
             last: None,
@@ -153,6 +156,17 @@ impl TimeReader {
             }
         };
         (end == value.len()).then_some(written)
+    }
+
+    /// The date of the last line, if its order of day and month was not known. A later line may show
+    /// it.
+    pub fn take_undecided(&mut self) -> Option<Written> {
+        self.undecided.take()
+    }
+
+    /// The time of an earlier line, if its order of day and month is known now.
+    pub fn decided(&mut self, written: Written) -> Option<i64> {
+        self.order.and_then(|_| self.resolve(written))
     }
 
     fn count(&mut self, time: Option<i64>) {
@@ -233,8 +247,9 @@ impl TimeReader {
         match source {
             Source::Text(form) => scan::find_form(line, form).map(|found| found.written),
             Source::Json(rank) => {
-                let (_, value) = fields::json_time(text, &scan::TIME_NAMES, rank)?;
-                self.dated(&value)
+                let read = |value: &str| self.dated(value);
+                let object = object_in(text);
+                fields::json_time(object, &scan::TIME_NAMES, rank, read).map(|(_, time)| time)
             }
             Source::Given(likely) => {
                 let (written, at) = self.options.format.as_ref()?.find(line, likely)?;
@@ -260,13 +275,11 @@ impl TimeReader {
             return self.resolve(written);
         }
         if line.trim_ascii_start().first() == Some(&b'{') {
-            let (rank, value) = fields::json_time(text, &scan::TIME_NAMES, 0)?;
-            let written = self.dated(&value)?;
-            let time = self.resolve(written)?;
-            self.source = Some(Source::Json(rank));
-            return Some(time);
+            return self.find_json(text);
         }
-        let (form, found) = scan::find(line)?;
+        let Some((form, found)) = scan::find(line) else {
+            return self.find_json(object_in(text));
+        };
         if form.kind == Kind::Clock && self.input == InputKind::File && self.source.is_none() {
             return None;
         }
@@ -278,6 +291,14 @@ impl TimeReader {
         time
     }
 
+    fn find_json(&mut self, object: &str) -> Option<i64> {
+        let read = |value: &str| self.dated(value);
+        let (rank, written) = fields::json_time(object, &scan::TIME_NAMES, 0, read)?;
+        let time = self.resolve(written)?;
+        self.source = Some(Source::Json(rank));
+        Some(time)
+    }
+
     fn is_open(&self, written: Written) -> bool {
         self.order.is_none() && matches!(written.date, Date::Unordered(..) | Date::Short(..))
     }
@@ -285,6 +306,7 @@ impl TimeReader {
     /// The time that is written, in nanoseconds since the epoch.
     fn resolve(&mut self, written: Written) -> Option<i64> {
         self.has_zone = written.offset != Offset::Missing;
+        self.undecided = None;
         let time = match written.date {
             Date::Epoch(ns) => Some(ns),
             Date::Full(year, month, day) => self.on(written, year, month, day),
@@ -368,7 +390,7 @@ impl TimeReader {
             (Order::Day, at(Order::Day)),
             (Order::Month, at(Order::Month)),
         ];
-        self.decide(readings)
+        self.decide(written, readings)
     }
 
     fn short(&mut self, written: Written, first: u8, second: u8, third: u8) -> Option<i64> {
@@ -384,11 +406,11 @@ impl TimeReader {
             (Order::Year, at(Order::Year)),
             (Order::Month, at(Order::Month)),
         ];
-        self.decide(readings)
+        self.decide(written, readings)
     }
 
     /// Of two readings of a date the only one that can be right, which is then the order of all.
-    fn decide(&mut self, readings: [(Order, Option<i64>); 2]) -> Option<i64> {
+    fn decide(&mut self, written: Written, readings: [(Order, Option<i64>); 2]) -> Option<i64> {
         if readings[0].1 == readings[1].1 {
             return readings[0].1;
         }
@@ -403,9 +425,13 @@ impl TimeReader {
             }
         };
         let live = self.input == InputKind::Live;
-        let (order, time) = only(&|_| true)
+        let reading = only(&|_| true)
             .or_else(|| only(&|time| time <= now + DAY))
-            .or_else(|| only(&|time| live && (time - now).abs() <= DAY))?;
+            .or_else(|| only(&|time| live && (time - now).abs() <= DAY));
+        if reading.is_none() {
+            self.undecided = Some(written);
+        }
+        let (order, time) = reading?;
         self.order = Some(order);
         Some(time)
     }
@@ -507,6 +533,15 @@ impl TimeReader {
     pub fn rewind(&mut self, first: Option<i64>) {
         (self.last, self.misses) = (first, 0);
     }
+}
+
+/// The JSON object in a line: all of it, or what follows a prefix (`web-1  | {…}`).
+fn object_in(line: &str) -> &str {
+    if line.starts_with('{') {
+        return line;
+    }
+    let head = &line.as_bytes()[..line.len().min(scan::HEAD)];
+    memchr::memmem::find(head, b" {\"").map_or(line, |space| &line[space + 1..])
 }
 
 /// How far times are off, and what would fit.

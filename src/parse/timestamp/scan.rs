@@ -188,11 +188,11 @@ impl<'a> Words<'a> {
                     || self.is_after_word(start - 1)
             }
             b'=' => {
-                is_time_name(&self.line[..start - 1]) || self.line[start..].starts_with(b"audit(")
+                names_time(&self.line[..start - 1]) || self.line[start..].starts_with(b"audit(")
             }
             b'"' => match start.checked_sub(2).map(|at| self.line[at]) {
                 None | Some(b',' | b'[' | b'(' | b'|' | b';') => true,
-                Some(b'=') => is_time_name(&self.line[..start - 2]),
+                Some(b'=') => names_time(&self.line[..start - 2]),
                 _ => false,
             },
             _ => false,
@@ -238,14 +238,16 @@ impl<'a> Words<'a> {
     }
 }
 
-/// Whether a text ends in a key that names a time.
-fn is_time_name(text: &[u8]) -> bool {
-    let begin = text
-        .iter()
-        .rposition(|byte| matches!(byte, b' ' | b'\t' | b',' | b'{' | b'[' | b'|'))
-        .map_or(0, |at| at + 1);
-    let key = &text[begin..];
-    TIME_NAMES
-        .iter()
-        .any(|name| name.as_bytes().eq_ignore_ascii_case(key))
+/// Whether the key that ends the text before a `=` may have a time for a value: it names one, or it
+/// begins the line.
+fn names_time(text: &[u8]) -> bool {
+    let is_separator = |byte: &u8| matches!(byte, b' ' | b'\t' | b',' | b'{' | b'[' | b'|');
+    match text.iter().rposition(is_separator) {
+        Some(before) => {
+            let key = &text[before + 1..];
+            let mut names = TIME_NAMES.iter();
+            names.any(|name| name.as_bytes().eq_ignore_ascii_case(key))
+        }
+        None => !text.is_empty(),
+    }
 }

@@ -65,6 +65,7 @@ pub(super) const LINES: &[(Level, &str)] = &[
     (I, "[INFO] Scanning for projects..."),
     (E, "Error: Could not find or load main class com.example.Main"),
     // Go: klog, logrus, zap, slog, zerolog, the runtime, etcd, dockerd, Istio, Vault
+    (I, "10:00:00,123 |-INFO in ch.qos.logback.classic.LoggerContext[default] - ready"),
     (E, "E0102 15:04:05.678901       1 reflector.go:147] k8s.io/client-go/informers/factory.go:150: Failed to watch"),
     (I, "I0102 15:04:05.678901   12345 server.go:123] \"Starting\" version=\"v1.29.0\""),
     (F, "F0102 15:04:05.678901       1 main.go:10] cannot start"),
