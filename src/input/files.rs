@@ -350,7 +350,7 @@ impl FileReader {
         {
             let start = RangeReader::new(&mut file, 0, u64::MAX);
             match time_check::judge(&self.options, &unknown, start, !keep_rest)? {
-                Verdict::Readable(known) => times = Some(known),
+                Verdict::Readable(known) => times = Some(*known),
                 Verdict::Unreadable(line) => {
                     self.unreadable_times(&path.to_string_lossy(), &line);
                     return Ok(ReadEnd::Whole);
@@ -432,7 +432,7 @@ impl FileReader {
         let meta = file.metadata()?;
         if !meta.is_file() {
             let times = LineTimes::new(&self.options.shape, InputKind::Live, clock::now(), name);
-            return Ok(times.map(Verdict::Readable));
+            return Ok(times.map(|times| Verdict::Readable(Box::new(times))));
         }
         let Some(unknown) = time_check::times_of(&self.options, name, &meta) else {
             return Ok(None);
@@ -455,7 +455,7 @@ impl FileReader {
     fn stdin(&mut self, is_last: bool) {
         let times = match self.stdin_times() {
             Ok(None) => None,
-            Ok(Some(Verdict::Readable(times))) => Some(times),
+            Ok(Some(Verdict::Readable(times))) => Some(*times),
             Ok(Some(Verdict::Unreadable(line))) => {
                 self.unreadable_times("standard input", &line);
                 return;

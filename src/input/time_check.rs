@@ -19,7 +19,7 @@ const BYTES: u64 = 1024 * 1024;
 /// What a file's first lines show.
 pub(super) enum Verdict {
     /// Times can be read, or nothing is to be timed.
-    Readable(LineTimes),
+    Readable(Box<LineTimes>),
     /// None can; the first line that is not blank.
     Unreadable(String),
 }
@@ -81,7 +81,7 @@ pub(super) fn judge(
         .find_map(|line| again.read(&options.shape, line));
     Ok(match (first, lines.into_iter().next()) {
         (None, Some(line)) => Verdict::Unreadable(line),
-        (first, _) => Verdict::Readable(learned.fresh(first)),
+        (first, _) => Verdict::Readable(Box::new(learned.fresh(first))),
     })
 }
 
