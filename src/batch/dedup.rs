@@ -5,20 +5,22 @@
 //! the rate at which Loki shards a stream, a 204 can hide that refusal, unless such entries travel in a
 //! request of their own.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use crate::batch::StreamGroup;
+use crate::entry::Chunk;
 use crate::entry::labels::Labels;
-use crate::entry::{Chunk, Entry};
 
 /// How far behind the newest entry of a stream Loki accepts others, in nanoseconds
 /// (`max_chunk_age` / 2).
 const WINDOW: i64 = 3_600_000_000_000;
 
-/// The number of recent entries remembered across batches and streams (at most 2 MiB). An entry that
-/// repeats after more than this many others, with the same timestamp, is merged by Loki.
+/// The number of recent entries that are remembered across batches and streams (up to twice as many
+/// are, in 2.2 MiB). An entry that repeats later, with the same timestamp, is merged by Loki.
 const HISTORY: usize = 48 * 1024;
 
 /// The state that is kept from batch to batch.
@@ -36,6 +38,8 @@ struct Newest {
     given: i64,
     /// The timestamp it was shifted to.
     moved: i64,
+    /// The latest timestamp of all entries sent.
+    latest: i64,
 }
 
 impl TimestampDedup {
@@ -46,9 +50,7 @@ impl TimestampDedup {
         let mut settled = Vec::with_capacity(groups.len());
         for mut group in groups {
             let before = self.newest.get(&group.labels).copied().unwrap_or_default();
-            let newest = self.move_apart(&mut group, before, |&(chunk, at)| {
-                chunks[chunk as usize].entry(at as usize)
-            });
+            let newest = self.move_apart(&mut group, before, chunks);
             self.newest.insert(Arc::clone(&group.labels), newest);
             let window = before.moved - WINDOW;
             let late = group.times.partition_point(|time| *time < window);
@@ -68,25 +70,34 @@ impl TimestampDedup {
     }
 
     /// Sets the time of each entry, and returns the newest entry of the stream, which was `before`.
-    fn move_apart<'a>(
+    fn move_apart(
         &mut self,
         group: &mut StreamGroup,
         before: Newest,
-        entry: impl Fn(&(u32, u32)) -> Entry<'a>,
+        chunks: &[Arc<Chunk>],
     ) -> Newest {
         let stream = self.hasher.hash_one(&group.labels);
         let (mut newest, mut reached) = (before, i64::MIN);
-        for place in &group.places {
-            let entry = entry(place);
-            let line = self.hasher.hash_one((stream, entry.line, entry.metadata));
-            if entry.time >= before.given {
+        group.times.reserve_exact(group.places.len());
+        for &(chunk, at) in &group.places {
+            let chunk = &chunks[chunk as usize];
+            let (time, text) = (chunk.time(at as usize), chunk.text(at as usize));
+            let line = self.hasher.hash_one((stream, text));
+            let key = |time: i64| line ^ time as u64;
+            if time >= before.given {
                 reached = reached.max(before.moved);
             }
-            let key = |time| self.hasher.hash_one((line, time));
-            let moved = self.sent.first_free(entry.time.max(reached), key);
+            let moved = if time > newest.latest {
+                // Nothing was sent with it.
+                self.sent.remember(key(time), time.saturating_add(1));
+                time
+            } else {
+                self.sent.first_free(time.max(reached), key)
+            };
             reached = moved;
-            if entry.time >= newest.given {
-                newest.given = entry.time;
+            newest.latest = newest.latest.max(moved);
+            if time >= newest.given {
+                newest.given = time;
                 newest.moved = newest.moved.max(moved);
             }
             group.times.push(moved);
@@ -95,20 +106,14 @@ impl TimestampDedup {
     }
 }
 
-/// The most recent entries by hash. A collision costs an entry a needless nanosecond.
+/// The most recent entries by hash, each with the next timestamp to try, since its own is taken. A
+/// collision costs an entry a needless nanosecond.
 #[derive(Debug, Default)]
 struct RecentEntries {
-    known: HashMap<u64, Known>,
-    order: VecDeque<u64>,
-}
-
-/// A remembered entry and timestamp.
-#[derive(Debug)]
-struct Known {
-    /// The next timestamp to try, since this one is taken.
-    next: i64,
-    /// Whether it was seen again since it last was the oldest.
-    again: bool,
+    /// The last ones, at most [`HISTORY`].
+    recent: HashMap<u64, i64, RandomState>,
+    /// The ones before: those that come again become recent.
+    older: HashMap<u64, i64, RandomState>,
 }
 
 impl RecentEntries {
@@ -116,38 +121,38 @@ impl RecentEntries {
     /// `key` returns the hash of the entry at a timestamp.
     fn first_free(&mut self, time: i64, key: impl Fn(i64) -> u64) -> i64 {
         let mut free = time;
-        while let Some(known) = self.known.get_mut(&key(free)) {
-            known.again = true;
+        while let Some(next) = self.next(key(free)) {
             // The largest timestamp cannot be shifted.
-            if known.next == free {
+            if next == free {
                 return free;
             }
-            free = known.next;
+            free = next;
         }
         let next = free.saturating_add(1);
-        // Skips ahead, so that many equal entries at one time do not make this quadratic.
-        if let Some(first) = self.known.get_mut(&key(time)) {
-            first.next = next;
-        }
         self.remember(key(free), next);
+        // Skips ahead, so that many equal entries at one time do not make this quadratic.
+        if free > time {
+            self.remember(key(time), next);
+        }
         free
     }
 
-    fn remember(&mut self, key: u64, next: i64) {
-        while self.order.len() >= HISTORY
-            && let Some(oldest) = self.order.pop_front()
-        {
-            let known = self.known.get_mut(&oldest);
-            // Entries that repeat are kept in favour of those seen once.
-            if known.is_some_and(|known| std::mem::take(&mut known.again)) {
-                self.order.push_back(oldest);
-            } else {
-                self.known.remove(&oldest);
-            }
+    /// The timestamp to try after that of an entry, if it was sent.
+    fn next(&mut self, key: u64) -> Option<i64> {
+        if let Some(next) = self.recent.get(&key) {
+            return Some(*next);
         }
-        let again = false;
-        self.known.insert(key, Known { next, again });
-        self.order.push_back(key);
+        let next = self.older.remove(&key)?;
+        self.remember(key, next);
+        Some(next)
+    }
+
+    fn remember(&mut self, key: u64, next: i64) {
+        if self.recent.len() >= HISTORY {
+            std::mem::swap(&mut self.recent, &mut self.older);
+            self.recent.clear();
+        }
+        self.recent.insert(key, next);
     }
 }
 
@@ -166,8 +171,7 @@ mod tests {
                 assert_eq!(sent.first_free(7, often), 7 + n / 100);
             }
         }
-        assert_eq!(sent.known.len(), HISTORY);
-        assert_eq!(sent.order.len(), HISTORY);
+        assert!(sent.recent.len() <= HISTORY && sent.older.len() <= HISTORY);
     }
 
     #[test]

@@ -530,6 +530,8 @@ mod tests {
             [at(&[(9, "x"), (9, "z")])]
         );
         assert_eq!(dated(&mut batcher, &[(5, "x")]), [at(&[(10, "x")])]);
+        // Although it came with an earlier time than the newest.
+        assert_eq!(dated(&mut batcher, &[(10, "x")]), [at(&[(11, "x")])]);
         assert_eq!(dated(&mut batcher, &[(5, "w")]), [at(&[(5, "w")])]);
     }
 

@@ -238,6 +238,17 @@ impl Chunk {
         }
     }
 
+    /// The line and the metadata of the entry at this index.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn text(&self, at: usize) -> &[u8] {
+        let slot = &self.slots[at];
+        let text = self.streams[slot.stream as usize].text.as_bytes();
+        let start = slot.start as usize;
+        &text[start..start + (slot.line + slot.metadata) as usize]
+    }
+
     /// What the entry at this index counts towards a batch, in bytes.
     pub fn cost(&self, at: usize) -> usize {
         let slot = &self.slots[at];

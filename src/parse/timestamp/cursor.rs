@@ -46,15 +46,20 @@ const WEEKDAYS: [&[u8]; 7] = [
     b"sunday",
 ];
 
-/// Abbreviations of time zones that are known as such after a time. Others are only looked for
-/// where nothing else can be written, as before the year of `date`.
-const ABBREVIATIONS: [&str; 54] = [
-    "ACDT", "ACST", "ADT", "AEDT", "AEST", "AKDT", "AKST", "AST", "AWST", "BRT", "BST", "CAT",
-    "CDT", "CEST", "CET", "CLST", "CLT", "CST", "EAT", "EDT", "EEST", "EET", "EST", "HDT", "HKT",
-    "HST", "ICT", "IDT", "IST", "JST", "KST", "MDT", "MEST", "MET", "MSK", "MST", "MYT", "NDT",
-    "NST", "NZDT", "NZST", "PDT", "PHT", "PKT", "PST", "SAST", "SGT", "SST", "WAT", "WEST", "WET",
-    "WIB", "WIT", "WITA",
-];
+/// Whether it is an abbreviation of a time zone that is known as such after a time. Others are only
+/// looked for where nothing else can be written, as before the year of `date`.
+#[rustfmt::skip]
+fn is_abbreviation(word: &[u8]) -> bool {
+    matches!(
+        word,
+        b"ACDT" | b"ACST" | b"ADT" | b"AEDT" | b"AEST" | b"AKDT" | b"AKST" | b"AST" | b"AWST" |
+        b"BRT" | b"BST" | b"CAT" | b"CDT" | b"CEST" | b"CET" | b"CLST" | b"CLT" | b"CST" | b"EAT" |
+        b"EDT" | b"EEST" | b"EET" | b"EST" | b"HDT" | b"HKT" | b"HST" | b"ICT" | b"IDT" | b"IST" |
+        b"JST" | b"KST" | b"MDT" | b"MEST" | b"MET" | b"MSK" | b"MST" | b"MYT" | b"NDT" | b"NST" |
+        b"NZDT" | b"NZST" | b"PDT" | b"PHT" | b"PKT" | b"PST" | b"SAST" | b"SGT" | b"SST" | b"WAT" |
+        b"WEST" | b"WET" | b"WIB" | b"WIT" | b"WITA"
+    )
+}
 
 impl<'a> Cursor<'a> {
     /// A cursor at an offset of a text.
@@ -133,19 +138,28 @@ impl<'a> Cursor<'a> {
 
     /// A number of one or two digits, with no digit after it.
     pub fn short(&mut self) -> Option<u8> {
-        let number = match self.count_digits() {
-            count @ 1..=2 => self.digits(count)?,
+        let digit = |n: usize| {
+            let digit = self.peek_at(n)?.wrapping_sub(b'0');
+            (digit <= 9).then_some(digit)
+        };
+        let (number, count) = match (digit(0)?, digit(1)) {
+            (number, None) => (number, 1),
+            (tens, Some(ones)) if digit(2).is_none() => (tens * 10 + ones, 2),
             _ => return None,
         };
-        Some(number as u8)
+        self.at += count;
+        Some(number)
     }
 
     /// A year of four digits, with no digit after it.
     pub fn year(&mut self) -> Option<i16> {
-        if self.count_digits() != 4 {
+        let mut cursor = *self;
+        let year = cursor.digits(4)? as i16;
+        if cursor.peek().is_some_and(|byte| byte.is_ascii_digit()) {
             return None;
         }
-        self.digits(4).map(|year| year as i16)
+        *self = cursor;
+        Some(year)
     }
 
     /// The English name of a month, whole or its first three letters: 1 to 12.
@@ -160,6 +174,8 @@ impl<'a> Cursor<'a> {
 
     fn name(&mut self, names: &[&[u8]]) -> Option<usize> {
         let head = self.text.get(self.at..self.at + 3)?;
+        // Mostly it is a number.
+        head[0].is_ascii_alphabetic().then_some(())?;
         let index = names
             .iter()
             .position(|name| name[..3].eq_ignore_ascii_case(head))?;
@@ -357,6 +373,7 @@ impl<'a> Cursor<'a> {
 
     /// The name of a zone: `UTC`, `GMT+0200` or an abbreviation; any word of capitals if `any`.
     pub fn zone_name(&mut self, any: bool) -> Option<Offset> {
+        self.peek()?.is_ascii_uppercase().then_some(())?;
         let mut cursor = *self;
         let length = cursor.count_letters();
         let word = &cursor.rest()[..length];
@@ -374,7 +391,7 @@ impl<'a> Cursor<'a> {
         let is_abbreviation = (3..=5).contains(&length)
             && word.iter().all(u8::is_ascii_uppercase)
             && cursor.ends()
-            && (any || ABBREVIATIONS.iter().any(|known| known.as_bytes() == word));
+            && (any || is_abbreviation(word));
         is_abbreviation.then_some(())?;
         let mut name = [0; 5];
         name[..length].copy_from_slice(word);

@@ -81,6 +81,8 @@ pub struct TimeReader {
     order: Option<Order>,
     /// The date of the last line, if its order was not known.
     undecided: Option<Written>,
+    /// The year of the last time that was written without one.
+    year: i16,
     hits: u32,
     misses: u32,
     last: Option<i64>,
@@ -108,6 +110,7 @@ impl TimeReader {
             source: None,
             order: None,
             undecided: None,
+            year: 1970,
             hits: 0,
             misses: 0,
             last: None,
@@ -357,11 +360,19 @@ impl TimeReader {
 
     /// The year that puts it nearest to now, at most a day ahead.
     fn in_some_year(&mut self, written: Written, month: u8, day: u8) -> Option<i64> {
-        let latest = self.calendar.date(self.reference)?.year() + 1;
+        let latest = self.reference + DAY;
+        // Mostly that of the line before: within the last months no other year fits.
+        if let Some(time) = self.on(written, self.year, month, day)
+            && (latest - 300 * DAY..=latest).contains(&time)
+        {
+            return Some(time);
+        }
+        let next = self.calendar.date(self.reference)?.year() + 1;
         // The 29th of February needs up to eight years.
-        (latest - 9..=latest).rev().find_map(|year| {
+        (next - 9..=next).rev().find_map(|year| {
             let time = self.on(written, year, month, day)?;
-            (time <= self.reference + DAY).then_some(time)
+            self.year = year;
+            (time <= latest).then_some(time)
         })
     }
 
