@@ -7,6 +7,7 @@ mod connection;
 mod delivery;
 mod docs;
 mod drain;
+mod encoding;
 mod ending;
 mod fields;
 mod files;

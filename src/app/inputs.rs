@@ -58,7 +58,7 @@ pub(super) fn start_sources(
     let (handle, cancel) = cancel::new().context("cannot open a pipe")?;
     match &config.input {
         Input::Message(text) => {
-            let builder = EntryBuilder::new(&config.shape, &[], None);
+            let builder = EntryBuilder::new(&config.shape, &[], None).named("--message");
             let mut processor = LineProcessor::new(&config.gather, builder);
             let text = text.clone();
             spawn_source("message", tell, move || {

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use crate::entry::FileId;
 use crate::input::cancel::CancellableInput;
 use crate::input::compression::{self, Format};
+use crate::input::encoding::Encoding;
 use crate::input::line_splitter::LineSplitter;
 use crate::input::open_file::{FileTimes, OpenFile, RangeReader, StartAt};
 use crate::input::pipe::{self, Pipe};
@@ -362,13 +363,11 @@ impl FileReader {
             // What was read before shows the form, and the time that the first lines continue.
             let start = RangeReader::new(&mut file, 0, offset);
             let known = time_check::learn(&self.options, &unknown, start)?;
-            let begin = offset.saturating_sub(time_check::BEFORE);
-            let before = RangeReader::new(&mut file, begin, offset);
-            times = Some(time_check::resume(&self.options, known, before)?);
+            times = Some(time_check::resume(&self.options, known, &mut file, offset)?);
         }
         let mut processor = self.options.processor_with(path, id, times);
         let mut lines = self.options.lines().without_padding();
-        lines.go_on(offset, false);
+        lines.go_on(offset, false, Encoding::of(&mut file));
         processor.set_offset(offset);
         let (mut at, mut fingerprinted) = (offset, None);
         let result = loop {

@@ -6,6 +6,7 @@
 use std::io::{self, Read};
 
 use crate::entry::line::LineFragment;
+use crate::input::encoding::Encoding;
 
 /// How much is read at once. Pipes hold 64 KiB on Linux.
 const READ: usize = 64 * 1024;
@@ -23,6 +24,9 @@ pub struct LineSplitter {
     portion: usize,
     mid_line: bool,
     offset: u64,
+    encoding: Encoding,
+    /// The last line, if it had to be decoded.
+    decoded: Vec<u8>,
     /// Whether NULs at the start of a line are left out.
     skips_nuls: bool,
     /// How many NULs were left out since the last line.
@@ -44,6 +48,8 @@ impl LineSplitter {
             portion: READ,
             mid_line: false,
             offset: 0,
+            encoding: Encoding::Utf8,
+            decoded: Vec::new(),
             skips_nuls: false,
             skipped: 0,
         }
@@ -67,9 +73,10 @@ impl LineSplitter {
         }
     }
 
-    /// So much must be read at once to be sure to get further.
+    /// The number of bytes that are sure to complete a fragment. UTF-16 may have two for one of
+    /// UTF-8.
     pub fn stride(&self) -> usize {
-        self.limit + READ
+        self.limit * self.encoding.unit() + READ
     }
 
     /// Whether the input is to be read slowly.
@@ -95,11 +102,17 @@ impl LineSplitter {
         }
     }
 
-    /// Forgets what was read and goes on at a place in another input: at `offset`, where a line
-    /// goes on if `mid_line`. What [`LineSplitter::offset`] and [`LineSplitter::mid_line`] say is such a place.
-    pub fn go_on(&mut self, offset: u64, mid_line: bool) {
+    /// Drops what was read and continues in another input at `offset`, within a line if `mid_line`:
+    /// what [`LineSplitter::offset`], [`LineSplitter::mid_line`] and [`LineSplitter::encoding`]
+    /// returned for it. At its start a byte order mark decides its encoding anew.
+    pub fn go_on(&mut self, offset: u64, mid_line: bool, encoding: Encoding) {
         (self.start, self.scanned, self.filled, self.fresh) = (0, 0, 0, 0);
         (self.offset, self.mid_line) = (offset, mid_line);
+        self.encoding = if offset == 0 {
+            Encoding::Utf8
+        } else {
+            encoding
+        };
         self.skipped = 0;
     }
 
@@ -122,6 +135,9 @@ impl LineSplitter {
     pub fn next_piece(&mut self) -> Option<LineFragment<'_>> {
         self.skip_mark();
         self.skip_nuls();
+        if self.encoding != Encoding::Utf8 {
+            return self.next_decoded(false);
+        }
         let found = memchr::memchr(self.delimiter, &self.buffer[self.scanned..self.filled]);
         let end = found.map_or(self.filled, |at| self.scanned + at);
         let text = self.start..end;
@@ -141,7 +157,52 @@ impl LineSplitter {
         self.skip_mark();
         self.skip_nuls();
         let (start, filled) = (self.start, self.filled);
-        (filled > start).then(|| self.hand_out(self.trimmed(filled), filled, false))
+        if start == filled {
+            return None;
+        }
+        if self.encoding != Encoding::Utf8 {
+            return self.next_decoded(true);
+        }
+        Some(self.hand_out(self.trimmed(filled), filled, false))
+    }
+
+    /// The next line or piece of one in UTF-16; at the end of the input also an incomplete one.
+    fn next_decoded(&mut self, at_end: bool) -> Option<LineFragment<'_>> {
+        let text = &self.buffer[self.scanned..self.filled];
+        let found = self.encoding.find(text, self.delimiter);
+        let whole = self.scanned + text.len() / 2 * 2;
+        let end = match found {
+            Some(at) => self.scanned + at,
+            None if at_end => self.filled,
+            None => whole,
+        };
+        let is_open = found.is_none() && !at_end;
+        // Three bytes of UTF-8 at most for a code unit.
+        if is_open && (end - self.start) / 2 * 3 <= self.limit {
+            self.scanned = whole;
+            return None;
+        }
+        let text = &self.buffer[self.start..end];
+        let is_crlf = self.delimiter == b'\n' && self.encoding.ends_in(text, b'\r');
+        let text = &text[..text.len() - if is_crlf { 2 } else { 0 }];
+        let limit = if at_end { usize::MAX } else { self.limit };
+        let read = self.encoding.decode(text, limit, &mut self.decoded);
+        let is_cut = read < text.len();
+        if is_open && !is_cut {
+            self.scanned = whole;
+            return None;
+        }
+        let next = match found {
+            _ if is_cut => self.start + read,
+            Some(_) => end + 2,
+            None => end,
+        };
+        let first = self.advance(next, is_cut);
+        Some(LineFragment {
+            bytes: &self.decoded,
+            first,
+            end: self.offset,
+        })
     }
 
     /// The offset in the input behind all that was read.
@@ -160,14 +221,30 @@ impl LineSplitter {
         self.mid_line
     }
 
-    /// Leaves out a byte order mark at the start of the input.
+    /// The encoding, once the first bytes were read.
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// Leaves out a byte order mark at the start of the input, which says its encoding.
     fn skip_mark(&mut self) {
-        const MARK: &[u8] = b"\xef\xbb\xbf";
-        if self.offset == 0 && self.buffer[self.start..self.filled].starts_with(MARK) {
-            self.start += MARK.len();
-            self.scanned = self.scanned.max(self.start);
-            self.offset += MARK.len() as u64;
+        if self.offset == 0
+            && let Some((encoding, len)) = Encoding::of_mark(&self.buffer[self.start..self.filled])
+        {
+            self.encoding = encoding;
+            self.skip(len);
         }
+        // Read with another encoding before, or cut off in the middle of a code unit.
+        if self.encoding != Encoding::Utf8 && self.offset % 2 == 1 && self.start < self.filled {
+            self.skip(1);
+        }
+    }
+
+    /// Leaves out bytes that are no part of a line.
+    fn skip(&mut self, bytes: usize) {
+        self.start += bytes;
+        self.scanned = self.scanned.max(self.start);
+        self.offset += bytes as u64;
     }
 
     fn skip_nuls(&mut self) {
@@ -176,24 +253,28 @@ impl LineSplitter {
         }
         let nuls = self.buffer[self.start..self.filled].iter();
         let nuls = nuls.take_while(|&&byte| byte == 0).count();
-        self.start += nuls;
-        self.scanned = self.scanned.max(self.start);
-        self.offset += nuls as u64;
+        // The first half of the next code unit may be one of them.
+        let nuls = nuls - nuls % self.encoding.unit();
+        self.skip(nuls);
         self.skipped += nuls as u64;
     }
 
     fn hand_out(&mut self, text_end: usize, next: usize, cut: bool) -> LineFragment<'_> {
-        let (start, first) = (self.start, !self.mid_line);
-        self.offset += (next - start) as u64;
-        self.start = next;
-        self.scanned = next;
-        self.mid_line = cut;
-        self.skipped = 0;
+        let start = self.start;
+        let first = self.advance(next, cut);
         LineFragment {
             bytes: &self.buffer[start..text_end],
             first,
             end: self.offset,
         }
+    }
+
+    /// Moves on to `next`, which continues the line if `cut`. Returns whether what was before it
+    /// begins a line.
+    fn advance(&mut self, next: usize, cut: bool) -> bool {
+        self.offset += (next - self.start) as u64;
+        (self.start, self.scanned, self.skipped) = (next, next, 0);
+        !std::mem::replace(&mut self.mid_line, cut)
     }
 
     /// Where a line's text ends that is followed by the delimiter at `end`: one `\r` before a
@@ -329,14 +410,14 @@ mod tests {
         lines.read(&mut &b"abcdefg"[..]).unwrap();
         assert_eq!(lines.next_piece().map(|piece| piece.end), Some(4));
         let place = (lines.offset(), lines.mid_line());
-        lines.go_on(100, false);
+        lines.go_on(100, false, Encoding::Utf8);
         lines.read(&mut &b"x\n"[..]).unwrap();
         let other = lines.next_piece().unwrap();
         assert_eq!(
             (other.bytes, other.first, other.end),
             (&b"x"[..], true, 102)
         );
-        lines.go_on(place.0, place.1);
+        lines.go_on(place.0, place.1, Encoding::Utf8);
         lines.read(&mut &b"efg\n"[..]).unwrap();
         let rest = lines.next_piece().unwrap();
         assert_eq!((rest.bytes, rest.first, rest.end), (&b"efg"[..], false, 8));
@@ -344,6 +425,58 @@ mod tests {
         lines.unread();
         assert_eq!(lines.next_piece(), None);
         assert_eq!(lines.rest(), None);
+    }
+
+    /// UTF-16 with a byte order mark.
+    fn utf16(text: &str, is_big: bool) -> Vec<u8> {
+        let text = format!("\u{feff}{text}");
+        let units = text.encode_utf16();
+        let bytes = units.map(|unit| {
+            if is_big {
+                unit.to_be_bytes()
+            } else {
+                unit.to_le_bytes()
+            }
+        });
+        bytes.flatten().collect()
+    }
+
+    #[test]
+    fn utf_16_is_cut_and_decoded_like_utf_8() {
+        let text = "a\r\n\n\r\n\u{a0d}\u{d0a}\nb\rc\n😀é\n last\r";
+        for is_big in [false, true] {
+            let input = utf16(text, is_big);
+            for portion in 1..=input.len() {
+                assert_eq!(
+                    pieces(&input, b'\n', 100, portion),
+                    whole(&["a", "", "", "\u{a0d}\u{d0a}", "b\rc", "😀é", " last"])
+                );
+            }
+            let mut odd = utf16("x\ny", is_big);
+            odd.push(b'!');
+            let last = (b"y\xff".to_vec(), true);
+            assert_eq!(
+                pieces(&odd, b'\n', 100, 3),
+                [whole(&["x"])[0].clone(), last]
+            );
+            assert_eq!(
+                pieces(&utf16("a\nb\0c", is_big), 0, 9, 1),
+                whole(&["a\nb", "c"])
+            );
+            assert_eq!(pieces(&utf16("", is_big), b'\n', 9, 1), []);
+            for limit in 4..40 {
+                let long = "aé日😀".repeat(50);
+                for portion in [1, 7, 1_000] {
+                    let cut = pieces(&utf16(&long, is_big), b'\n', limit, portion);
+                    let joined: Vec<u8> = cut.iter().flat_map(|(bytes, _)| bytes.clone()).collect();
+                    assert_eq!(joined, long.as_bytes());
+                    for (bytes, _) in &cut {
+                        assert!(bytes.len() <= limit && std::str::from_utf8(bytes).is_ok());
+                    }
+                    assert_eq!(cut.iter().filter(|(_, first)| *first).count(), 1);
+                }
+            }
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 pub mod cancel;
 pub mod command;
 pub mod compression;
+mod encoding;
 pub mod file_names;
 pub mod files;
 pub mod follow;

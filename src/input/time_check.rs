@@ -7,6 +7,8 @@ use std::time::{Instant, UNIX_EPOCH};
 
 use crate::entry::line::LineFragment;
 use crate::input::SourceOptions;
+use crate::input::encoding::Encoding;
+use crate::input::open_file::{OpenFile, RangeReader};
 use crate::parse::timestamp::InputKind;
 use crate::process::line_time::LineTimes;
 use crate::process::unwrap::{Unwrap, Unwrapped, Unwrapper};
@@ -105,7 +107,7 @@ fn unwrapped(options: &SourceOptions, lines: &[String]) -> Vec<String> {
 }
 
 /// How much before the offset at which a file resumes is looked at, in bytes.
-pub(super) const BEFORE: u64 = 64 * 1024;
+const BEFORE: u64 = 64 * 1024;
 
 /// Learns the form of the times from the first lines, for a file that was judged by an earlier run.
 ///
@@ -122,20 +124,29 @@ pub(super) fn learn(
     })
 }
 
-/// Resumes with the time of the last line before.
+/// Resumes with the time of the last line before `offset`.
 ///
 /// # Errors
 /// Those of reading.
 pub(super) fn resume(
     options: &SourceOptions,
     mut times: LineTimes,
-    before: impl Read,
+    file: &mut OpenFile,
+    offset: u64,
 ) -> io::Result<LineTimes> {
-    let mut text = Vec::new();
-    before.take(BEFORE).read_to_end(&mut text)?;
-    let text = String::from_utf8_lossy(&text).into_owned();
-    // The first of them may be cut.
-    let lines: Vec<String> = text.lines().skip(1).map(str::to_owned).collect();
+    let begin = offset.saturating_sub(BEFORE);
+    let mut splitter = options.lines().without_padding();
+    splitter.go_on(begin, begin > 0, Encoding::of(file));
+    let mut before = RangeReader::new(file, begin, offset);
+    let mut lines = Vec::new();
+    while splitter.read(&mut before)? > 0 {
+        while let Some(fragment) = splitter.next_piece() {
+            // The first of them may be cut.
+            if fragment.first {
+                lines.push(String::from_utf8_lossy(fragment.bytes).into_owned());
+            }
+        }
+    }
     let lines = match options.gather.unwrap {
         Unwrap::Off => lines,
         _ => unwrapped(options, &lines),

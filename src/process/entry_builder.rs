@@ -79,7 +79,7 @@ pub struct EntryBuilder {
     filtered: usize,
     bytes: usize,
     read_to: u64,
-    /// Name of the file, until it is reported that its text is not valid UTF-8.
+    /// Name of the input, until it is reported that its text is not valid UTF-8.
     reported_as: Option<String>,
     is_invalid: bool,
 }
@@ -208,13 +208,19 @@ impl EntryBuilder {
         (suffix.len() <= self.shape.max_line / 2).then_some(suffix)
     }
 
-    /// Sets the file name for the report, made once, that its text is not valid UTF-8.
+    /// Sets the name of the input for the report, made once, that its text is not valid UTF-8.
     #[must_use]
-    pub fn named(self, file: &str) -> Self {
+    pub fn named(self, input: &str) -> Self {
         Self {
-            reported_as: Some(file.to_owned()),
+            reported_as: Some(input.to_owned()),
             ..self
         }
+    }
+
+    /// Notes that the text of a line was not valid UTF-8 before it was processed.
+    #[cfg(feature = "cli")]
+    pub fn mark_invalid(&mut self) {
+        self.is_invalid = true;
     }
 
     /// Maximum length of a line fragment that fits into an entry together with the suffix.

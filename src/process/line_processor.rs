@@ -310,9 +310,13 @@ impl Filtered {
     fn push_stripped(&mut self, fragment: LineFragment<'_>, now: Instant) {
         if self.strip_ansi {
             let text = String::from_utf8_lossy(fragment.bytes);
+            let is_invalid = matches!(text, Cow::Owned(_));
             if let Cow::Owned(plain) = ansi::plain(&text) {
                 let bytes = plain.as_bytes();
                 self.push_if_passing(LineFragment { bytes, ..fragment }, now);
+                if is_invalid && self.passing {
+                    self.builder.mark_invalid();
+                }
                 return;
             }
         }

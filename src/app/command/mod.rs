@@ -103,7 +103,8 @@ fn spawn_waiter(tell: impl Fn(Event) + Send + 'static) -> Result<mpsc::Sender<Ch
 fn line_reading(config: &Config, stream: &str) -> (LineSplitter, LineProcessor) {
     let name = format!("the command's {stream}");
     let times = LineTimes::new(&config.shape, InputKind::Live, clock::now(), &name);
-    let builder = EntryBuilder::new(&config.shape, &[("stream", stream)], None).with_times(times);
+    let builder = EntryBuilder::new(&config.shape, &[("stream", stream)], None);
+    let builder = builder.with_times(times).named(&name);
     let processor = LineProcessor::new(&config.gather, builder);
     let limit_rate = config.settings.limit_rate;
     let portion = limit_rate.map_or(usize::MAX, Throttle::read_size);

@@ -10,6 +10,7 @@ use rustix::fs::SeekFrom;
 
 use crate::entry::FileId;
 use crate::input::SourceOptions;
+use crate::input::encoding::Encoding;
 use crate::input::line_splitter::LineSplitter;
 use crate::input::open_file::{OpenFile, RangeReader};
 use crate::process::line_processor::LineProcessor;
@@ -67,6 +68,7 @@ pub struct TailedFile {
     /// Everything before it was handed on; an unterminated line follows it.
     offset: u64,
     mid_line: bool,
+    encoding: Encoding,
     /// The first bytes of what was read.
     head: Vec<u8>,
     /// The last line that was read, unless it is the first one.
@@ -96,15 +98,16 @@ impl TailedFile {
         now: Instant,
     ) -> io::Result<Self> {
         let end = file.content_len()?;
-        let before = file.read_bytes(offset.saturating_sub(1), usize::from(offset > 0))?;
+        let encoding = Encoding::of(&mut file);
+        let unit = (encoding.unit() as u64).min(offset);
+        let before = file.read_bytes(offset - unit, unit as usize)?;
         let mut tail = Self {
             id,
             changed: now,
             file,
             offset,
-            mid_line: before
-                .first()
-                .is_some_and(|byte| *byte != options.delimiter),
+            mid_line: !before.is_empty() && !encoding.ends_in(&before, options.delimiter),
+            encoding,
             head: Vec::new(),
             last: Vec::new(),
             end,
@@ -235,7 +238,10 @@ impl TailedFile {
         options: &SourceOptions,
         now: Instant,
     ) -> io::Result<ReadResult> {
-        lines.go_on(self.offset, self.mid_line);
+        if self.offset == 0 {
+            self.encoding = Encoding::of(&mut self.file);
+        }
+        lines.go_on(self.offset, self.mid_line, self.encoding);
         let quota = self.offset + READ_QUOTA.max(lines.stride() as u64);
         let mut at = self.offset;
         loop {
@@ -280,7 +286,7 @@ impl TailedFile {
     ) -> io::Result<()> {
         let from = self.offset;
         if self.is_unterminated() && self.is_same(self.meta()?.len())? {
-            lines.go_on(self.offset, self.mid_line);
+            lines.go_on(self.offset, self.mid_line, self.encoding);
             let mut reader = RangeReader::new(&mut self.file, self.offset, self.end);
             while lines.read(&mut reader)? > 0 {}
             while let Some(piece) = lines.next_piece() {
@@ -311,6 +317,7 @@ impl TailedFile {
         }
         let bytes = (lines.offset() - self.offset) as usize;
         (self.offset, self.mid_line) = (lines.offset(), lines.mid_line());
+        self.encoding = lines.encoding();
         self.processor.flush(&options.intake, bytes);
         if bytes > 0 {
             // If it fails, the next look does, too.
@@ -424,23 +431,25 @@ impl TailedFile {
         if options.delimiter == 0 || lines.fresh().last() != Some(&0) {
             return Ok(at);
         }
-        let nuls = lines
-            .fresh()
-            .iter()
-            .rev()
-            .take_while(|&&byte| byte == 0)
-            .count();
+        let nuls = lines.fresh().iter().rev();
+        let nuls = nuls.take_while(|&&byte| byte == 0).count();
+        // In UTF-16 a NUL may be half of the last character.
+        let half = (at - nuls as u64) % self.encoding.unit() as u64;
+        let Some(nuls) = nuls.checked_sub(half as usize).filter(|&nuls| nuls > 0) else {
+            return Ok(at);
+        };
         let Some(next) = self.first_written(at)? else {
             lines.unread_last(nuls);
             self.end = at - nuls as u64;
             return Ok(self.end);
         };
+        let next = next - next % self.encoding.unit() as u64;
         lines.unread_last(nuls);
         self.hand_in(lines, options, now);
         if let Some(piece) = lines.rest() {
             self.processor.push(piece, now);
         }
-        lines.go_on(next, false);
+        lines.go_on(next, false, self.encoding);
         (self.offset, self.mid_line) = (next, false);
         Ok(next)
     }

@@ -176,7 +176,7 @@ pub enum Message<'a> {
     Truncated { what: &'a str },
     /// The file that was at this path at the end of the last run is gone.
     PredecessorGone { what: &'a str },
-    /// The text of a file is not UTF-8.
+    /// The text of an input is not UTF-8.
     NotUtf8 { what: &'a str },
     /// Bytes of a file are lost that were not read before they were truncated or deleted.
     BytesLost { what: &'a str, bytes: u64 },

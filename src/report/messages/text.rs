@@ -425,6 +425,16 @@ fn fmt_of_files(message: &Message<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Resul
             "standard input is not UTF-8: invalid bytes are shipped as U+FFFD; to convert it, use \
              `iconv -f latin1 -t utf-8 | loki-push` (with its real encoding)",
         ),
+        Message::NotUtf8 {
+            what: what @ ("the command's stdout" | "the command's stderr"),
+        } => write!(
+            f,
+            "{what} is not UTF-8: invalid bytes are shipped as U+FFFD; to convert it, use \
+             `COMMAND 2>&1 | iconv -f latin1 -t utf-8 | loki-push` (with its real encoding)",
+        ),
+        Message::NotUtf8 { what: "--message" } => {
+            f.write_str("--message is not UTF-8: invalid bytes are shipped as U+FFFD")
+        }
         Message::NotUtf8 { what } => write!(
             f,
             "{} is not UTF-8: invalid bytes are shipped as U+FFFD; to convert it, use \
