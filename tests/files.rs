@@ -207,15 +207,15 @@ fn a_pipe_without_a_writer_holds_up_no_file_and_no_signal() {
     let first = dir.write("a.log", "a\n");
     let (pipe, other) = (fifo(&dir, "pipe"), fifo(&dir, "other"));
     let last = dir.write("b.log", "b\n");
-    let run = || {
-        let run = LokiPush::new(&loki).args(["--flush-interval", "10ms", "--linger", "1h"]);
+    let run = |linger| {
+        let run = LokiPush::new(&loki).args(["--flush-interval", "10ms", "--linger", linger]);
         run.args([&first, &pipe, &other, &last]).spawn()
     };
-    let waiting = run();
+    let waiting = run("1h");
     loki.wait_for_entries(2);
     waiting.signal("TERM");
     waiting.wait().expect(0).expect_silence();
-    let waiting = run();
+    let waiting = run("10ms");
     loki.wait_for_entries(4);
     fs::write(&other, "other\n").unwrap();
     loki.wait_for_entries(5);
@@ -239,16 +239,41 @@ fn what_is_no_file_is_said_and_the_others_go_on() {
     let run = LokiPush::new(&loki).args([Path::new("/dev/stdin"), null, &file]);
     run.stdin_bytes("in\n").run().expect(0).expect_silence();
     assert_eq!(loki.lines(), ["a", "in", "a"]);
-    let pipe = fifo(&dir, "pipe");
+    let run = follow(&loki, &[dir.path(), &socket, &file], &["--from", "start"]).spawn();
+    loki.wait_for_entries(4);
+    let said = ["is a directory", "is a socket"];
+    stop(run).expect(1).expect_stderr(said);
+}
+
+#[test]
+fn a_named_pipe_is_read_beyond_its_first_writer() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let (pipe, file) = (fifo(&dir, "pipe"), dir.write("a.log", "a\n"));
+    let run = LokiPush::new(&loki).args(["--flush-interval", "10ms", "--linger", "1s"]);
+    let run = run.arg(&pipe).spawn();
+    fs::write(&pipe, "one\n").unwrap();
+    loki.wait_for_entries(1);
+    fs::write(&pipe, "two\n").unwrap();
+    run.wait_to_end().expect(0).expect_silence();
+    assert_eq!(loki.lines(), ["one", "two"]);
+    // Followed, for ever, beside files.
     let run = follow(
         &loki,
-        &[dir.path(), &socket, &pipe, &file],
-        &["--from", "start"],
+        &[&pipe, &file],
+        &["--from", "start", "--linger", "0s"],
     )
     .spawn();
-    loki.wait_for_entries(4);
-    let said = ["is a directory", "is a socket", "pipe: cannot be followed"];
-    stop(run).expect(1).expect_stderr(said);
+    loki.wait_for_entries(3);
+    for (n, line) in ["three\n", "four\n"].iter().enumerate() {
+        fs::write(&pipe, line).unwrap();
+        loki.wait_for_entries(4 + n);
+    }
+    stop(run).expect(0);
+    assert_eq!(loki.lines()[3..], ["three", "four"]);
+    // A pipe without a name has no other writer.
+    let run = LokiPush::new(&loki).args(["--linger", "1h"]);
+    let run = run.arg("/dev/fd/0").stdin_bytes("five");
+    run.run().expect(0).expect_silence();
 }
 
 #[test]

@@ -74,6 +74,27 @@ const WATCHING: [&str; 3] = [
 ];
 
 #[test]
+fn a_metrics_file_is_no_input() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let log = dir.write("a.log", "one\n");
+    let run = LokiPush::new(&loki)
+        .arg("--metrics-file")
+        .arg(&log)
+        .arg(&log);
+    run.run()
+        .expect(2)
+        .expect_stderr(["--metrics-file would overwrite the input"]);
+    assert_eq!(dir.read_text("a.log"), "one\n");
+    dir.write("run.prom.1.tmp", "left behind\n");
+    for _ in 0..2 {
+        let run = LokiPush::new(&loki).arg("--metrics-file");
+        let run = run.arg(dir.join("run.prom")).arg(dir.join("*"));
+        run.run().expect(0).expect_silence();
+    }
+    assert_eq!(loki.lines(), ["one", "one"]);
+}
+
+#[test]
 fn the_dashboard_and_the_alert_rules_use_what_the_program_writes() {
     let (loki, dir) = (Loki::start(), Dir::new());
     let run = LokiPush::new(&loki)

@@ -1,5 +1,8 @@
 //! `--multiline`, `--include` and `--exclude`: which lines make an entry, and which are shipped.
 
+use std::sync::mpsc;
+use std::time::Duration;
+
 use crate::support::{Dir, Loki, LokiPush};
 
 const TRACE: &str = "Error: x\n  at a\r\n\n  at b\n";
@@ -192,4 +195,23 @@ fn a_message_is_filtered_too() {
     let ended = run.args(["-m", "foo", "--exclude", "foo"]).run().expect(0);
     assert_eq!((ended.summary().read, ended.summary().filtered), (1, 1));
     assert!(loki.entries().is_empty());
+}
+
+#[test]
+fn the_beginning_of_a_line_keeps_an_entry_open() {
+    let loki = Loki::start();
+    let run = LokiPush::new(&loki).args(["--multiline", r"^\S", "--multiline-wait", "600ms"]);
+    let mut run = run.args(["--flush-interval", "10ms"]).stdin_open().spawn();
+    run.write("start\n");
+    // In pieces of a line, for longer than the wait.
+    let (_never, beats) = mpsc::channel::<()>();
+    run.write(" ");
+    for _ in 0..15 {
+        let _ = beats.recv_timeout(Duration::from_millis(100));
+        run.write("x");
+    }
+    run.write("\n");
+    run.close_stdin();
+    run.wait_to_end().expect(0);
+    assert_eq!(loki.lines(), [format!("start\n {}", "x".repeat(15))]);
 }

@@ -1,6 +1,15 @@
 //! A pipe into Loki: every line that goes in comes out there, as it came, once and in order.
 
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::OFlags;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::support::loki::Labels;
 use crate::support::{Finished, Loki, LokiPush, in_time};
@@ -391,4 +400,35 @@ fn the_rate_can_be_limited() {
         "{:?}",
         ended.elapsed
     );
+}
+
+#[test]
+fn a_terminal_whose_other_side_closed_is_an_end_of_input() {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let Ok(master) = openpt(flags) else {
+        eprintln!("skipped: no terminals here");
+        return;
+    };
+    grantpt(&master)
+        .and_then(|()| unlockpt(&master))
+        .expect("a terminal");
+    let name = ptsname(&master, Vec::new()).expect("a name");
+    let name = OsString::from_vec(name.into_bytes());
+    let flags = OFlags::NOCTTY.bits() as i32;
+    let other = File::options().write(true).custom_flags(flags).open(name);
+    let mut other = other.expect("the other side");
+    let loki = Loki::start();
+    let mut run = Command::new(env!("CARGO_BIN_EXE_loki-push"));
+    run.args(["--flush-interval", "10ms", "--url", &loki.url()]);
+    let run = run.stdin(File::from(master)).stderr(Stdio::piped()).spawn();
+    other.write_all(b"one\n").expect("written");
+    loki.wait_for_entries(1);
+    drop(other);
+    let done = run
+        .expect("the program")
+        .wait_with_output()
+        .expect("an end");
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success() && !said.contains("error"), "{said}");
+    assert_eq!(loki.lines(), ["one"]);
 }

@@ -1,6 +1,7 @@
 //! Rotation: a file is itself, whatever it is called and whatever is done to it.
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::Path;
 
 use crate::support::{Dir, Fault, Finished, Loki, LokiPush, Running, assert_law};
@@ -211,11 +212,20 @@ fn other_compressed_files_are_refused_and_the_pipe_is_named() {
     dir.write("b.log", "text\n");
     let run = ship(&loki, &dir, &["a.log", "b.log"]);
     run.expect(1).expect_stderr(["zstd -dc a.log | loki-push"]);
+    let mut tar = vec![b'x'; 600];
+    tar[257..262].copy_from_slice(b"ustar");
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(&tar).expect("packed");
+    dir.write("old.tgz", packed.finish().expect("packed"));
+    let run = ship(&loki, &dir, &["old.tgz"]);
+    run.expect(1)
+        .expect_stderr(["tar -xzOf old.tgz | loki-push"]);
+    ship(&loki, &dir, &["*"]).expect(0).expect_silence();
     ship(&loki, &dir, &["*.log"]).expect(0).expect_silence();
     ship(&loki, &dir, &["--exclude-path", "b.*", "{a,b}.log"])
         .expect(0)
         .expect_silence();
-    assert_lines(&loki, &["text", "text"]);
+    assert_lines(&loki, &["text", "text", "text"]);
 }
 
 #[test]

@@ -27,15 +27,17 @@ use crate::sync::blocking_write::PollableWrite;
 /// Whether an input is a pipe or the like, which cannot be read again: the program never exits while
 /// it is open.
 pub(super) fn reads_unseekable_input(input: &Input) -> bool {
-    let is_pipe = |path: &PathBuf| {
-        path.as_os_str() == STDIN
-            || fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
-    };
     match input {
         Input::Stdin | Input::Command { .. } => true,
         Input::Message(_) | Input::Drain => false,
-        Input::Files(files) => !files.follow && files.names.iter().any(is_pipe),
+        Input::Files(files) => files.names.iter().any(is_pipe),
     }
+}
+
+/// Whether a FILE is standard input, a named pipe, a terminal or the like.
+fn is_pipe(path: &PathBuf) -> bool {
+    path.as_os_str() == STDIN
+        || fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
 }
 
 /// Whether all inputs are files that are read to their end.
@@ -86,13 +88,27 @@ pub(super) fn start_sources(
         Input::Files(given) => {
             let options = source_options(config, context, given.begin, given.labelled);
             let names = given.names.clone();
-            if given.follow {
-                let follow = Follower::new(options, &names, Instant::now());
-                spawn_source("follow", tell, move || follow.run())?;
+            let (pipes, files): (Vec<_>, Vec<_>) = if given.follow {
+                names.into_iter().partition(is_pipe)
             } else {
-                let files = FileReader::new(options, cancel).on_hang_up(writers_gone(&tell));
-                spawn_source("files", tell, move || read_files(files, &names, tee))?;
+                (names, Vec::new())
+            };
+            let count = usize::from(!pipes.is_empty()) + usize::from(!files.is_empty());
+            if !files.is_empty() {
+                let follow = Follower::new(options.clone(), &files, Instant::now());
+                spawn_source("follow", tell.clone(), move || follow.run())?;
             }
+            if !pipes.is_empty() {
+                let reader = FileReader::new(options, cancel)
+                    .on_hang_up(writers_gone(&tell))
+                    .with_next_writer((!given.follow).then_some(config.linger));
+                spawn_source("files", tell, move || read_files(reader, &pipes, tee))?;
+            }
+            return Ok(RunningSources {
+                count,
+                cancel: vec![handle],
+                command: None,
+            });
         }
         Input::Command {
             command,
@@ -159,5 +175,6 @@ fn source_options(
 fn own_files(config: &Config) -> OwnFiles {
     let files = config.dead_letter.clone().into_iter().collect();
     let spool = config.spool.as_ref().map(|spool| spool.dir.clone());
-    OwnFiles::new(files, spool.into_iter().collect())
+    let metrics = config.metrics_file.clone();
+    OwnFiles::new(files, metrics, spool.into_iter().collect())
 }

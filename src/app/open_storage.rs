@@ -50,6 +50,14 @@ fn check_files_differ(config: &Config) -> Result<()> {
                 );
             }
         }
+        if let Input::Files(input) = &config.input
+            && input.names.iter().any(|name| is_same_file(path, name))
+        {
+            bail!(
+                "{option} would overwrite the input {}: give it another file",
+                path.display()
+            );
+        }
     }
     Ok(())
 }
@@ -69,6 +77,8 @@ fn written_files(config: &Config) -> Vec<(&'static str, PathBuf)> {
     let dead_letter = config.dead_letter.clone();
     let dead_letter = dead_letter.filter(|path| path != Path::new(dead_letter::STDERR));
     files.extend(dead_letter.map(|path| ("--dead-letter", path)));
+    let metrics_file = config.metrics_file.clone();
+    files.extend(metrics_file.map(|path| ("--metrics-file", path)));
     files
 }
 

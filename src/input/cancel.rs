@@ -159,7 +159,7 @@ impl CancellableInput {
     pub fn wait_any(&mut self, inputs: &[impl AsFd], due: Option<Instant>) -> Option<usize> {
         loop {
             let now = Instant::now();
-            let until = due.or(self.is_draining().then_some(now));
+            let until = if self.is_draining() { Some(now) } else { due };
             let wake = Awaited::Input(&self.wake);
             let awaited: Vec<_> = inputs.iter().map(|input| Awaited::Input(input)).collect();
             let events = match poll_all(awaited.iter().chain([&wake]), until, now) {

@@ -48,6 +48,15 @@ pub fn recognize(head: &[u8]) -> Option<Format> {
     Some(Format::Other { name, command })
 }
 
+/// Recognizes an archive that is compressed by gzip, by the first bytes of its content.
+pub fn recognize_inside_gzip(head: &[u8]) -> Option<Format> {
+    let is_tar = matches!(recognize(head), Some(Format::Other { name: "tar", .. }));
+    is_tar.then_some(Format::Other {
+        name: "tar.gz",
+        command: "tar -xzOf",
+    })
+}
+
 /// Why a file of another format is not read, and what to do.
 pub fn refusal(name: &str, command: &str, path: &Path) -> String {
     format!(

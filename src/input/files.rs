@@ -53,14 +53,24 @@ pub struct FileReader {
     /// Those of them that were read in this run.
     read: HashSet<FileId>,
     unreadable: u64,
-    /// Named pipes without a writer.
-    pending_fifos: Vec<(PathBuf, Arc<File>)>,
+    /// Named pipes that no process has open for writing.
+    idle_fifos: Vec<IdleFifo>,
+    /// How long the next writer of a named pipe is waited for; `None` is for ever.
+    next_writer: Option<Duration>,
     tee: Option<Box<dyn PollableWrite>>,
     hung_up: Option<Arc<HungUp>>,
 }
 
 /// What is done when the writer of standard input is gone, though what it left cannot be read yet.
 type HungUp = dyn Fn() + Send + Sync;
+
+/// A named pipe that no process has open for writing.
+struct IdleFifo {
+    path: PathBuf,
+    file: Arc<File>,
+    /// Until when the next writer is waited for. The first one is waited for without limit.
+    until: Option<Instant>,
+}
 
 /// How reading a file ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,7 +90,8 @@ impl FileReader {
             input,
             read: HashSet::new(),
             unreadable: 0,
-            pending_fifos: Vec::new(),
+            idle_fifos: Vec::new(),
+            next_writer: Some(Duration::ZERO),
             tee: None,
             hung_up: None,
         }
@@ -92,6 +103,15 @@ impl FileReader {
     pub fn on_hang_up(self, tell: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
             hung_up: Some(Arc::new(tell)),
+            ..self
+        }
+    }
+
+    /// Reads a named pipe until no process has had it open for writing for this long, or for ever.
+    #[must_use]
+    pub fn with_next_writer(self, next_writer: Option<Duration>) -> Self {
+        Self {
+            next_writer,
             ..self
         }
     }
@@ -124,7 +144,7 @@ impl FileReader {
                 break;
             }
         }
-        self.read_pending_fifos();
+        self.read_idle_fifos();
         if let Some(history) = &mut self.history {
             history.forget_gone();
         }
@@ -203,16 +223,35 @@ impl FileReader {
     }
 
     fn unseekable(&mut self, path: &Path, file: &OpenFile) -> ReadEnd {
-        let waits = file.meta.file_type().is_fifo() && {
-            let until = Instant::now() + FIFO_WAIT;
-            self.input.wait_any(&[file.file()], Some(until)).is_none()
-        };
-        if waits {
-            let file = Arc::clone(file.file());
-            self.pending_fifos.push((path.to_owned(), file));
-            return ReadEnd::Whole;
+        // A pipe without a name, such as that of `<(command)`, gets no other writer.
+        let is_named = file.meta.file_type().is_fifo() && path.canonicalize().is_ok();
+        if !is_named {
+            return self.pipe(path, file.file());
         }
-        self.pipe(path, file.file())
+        let until = Instant::now() + FIFO_WAIT;
+        if self.input.wait_any(&[file.file()], Some(until)).is_some() {
+            self.fifo(path.to_owned(), file.file());
+        } else {
+            self.idle_fifos.push(IdleFifo {
+                path: path.to_owned(),
+                file: Arc::clone(file.file()),
+                until: None,
+            });
+        }
+        ReadEnd::Whole
+    }
+
+    /// Reads a named pipe until its writers have closed it, and opens it again for the next one.
+    fn fifo(&mut self, path: PathBuf, file: &File) {
+        self.pipe(&path, file);
+        // The first handle is still open, so that nothing is lost that a writer leaves meanwhile.
+        if let Ok(next) = OpenFile::open(&path)
+            && next.meta.file_type().is_fifo()
+        {
+            let until = self.next_writer.map(|wait| Instant::now() + wait);
+            let file = Arc::clone(next.file());
+            self.idle_fifos.push(IdleFifo { path, file, until });
+        }
     }
 
     fn pipe(&mut self, path: &Path, file: &File) -> ReadEnd {
@@ -228,16 +267,19 @@ impl FileReader {
         self.ended(path, read.map(|()| ReadEnd::Whole))
     }
 
-    /// Reads the named pipes that had no writer when it was their turn, whichever gets one first. If
-    /// a stop is requested, there is nothing in them to be read.
-    fn read_pending_fifos(&mut self) {
-        while !self.pending_fifos.is_empty() && !self.options.is_over() {
-            let inputs: Vec<&File> = self.pending_fifos.iter().map(|(_, file)| &**file).collect();
-            let Some(at) = self.input.wait_any(&inputs, None) else {
+    /// Reads the named pipes that have no writer now, as they get one.
+    fn read_idle_fifos(&mut self) {
+        while !self.idle_fifos.is_empty() && !self.options.is_over() {
+            let until = self.idle_fifos.iter().map(|fifo| fifo.until);
+            // One without a limit keeps the others, too.
+            let until =
+                until.reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other)));
+            let inputs: Vec<&File> = self.idle_fifos.iter().map(|fifo| &*fifo.file).collect();
+            let Some(at) = self.input.wait_any(&inputs, until.flatten()) else {
                 return;
             };
-            let (path, file) = self.pending_fifos.remove(at);
-            self.pipe(&path, &file);
+            let fifo = self.idle_fifos.remove(at);
+            self.fifo(fifo.path, &fifo.file);
         }
     }
 

@@ -205,7 +205,12 @@ impl LineSplitter {
         })
     }
 
-    /// The offset in the input behind all that was read.
+    /// Whether the beginning of a line was read.
+    pub fn has_remainder(&self) -> bool {
+        self.filled > self.start
+    }
+
+    /// The offset in the input after everything that was read.
     pub fn end(&self) -> u64 {
         self.offset + (self.filled - self.start) as u64
     }

@@ -39,6 +39,7 @@ use crate::storage::checkpoint::Checkpoint;
 use crate::sync::shutdown::{Phase, Shutdown};
 
 /// What the readers of files are given.
+#[derive(Clone)]
 pub struct SourceOptions {
     /// How lines are joined and filtered.
     pub gather: LineOptions,

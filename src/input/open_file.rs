@@ -61,12 +61,19 @@ impl OpenFile {
             None
         };
         let is_gzip = format == Some(Format::Gzip);
-        Ok(Self {
+        let mut file = Self {
             gzip: is_gzip.then(|| Gunzip::new(&file)),
             file,
             meta,
             format,
-        })
+        };
+        if is_gzip
+            && let Ok(head) = file.read_bytes(0, compression::NEEDED)
+            && let Some(other) = compression::recognize_inside_gzip(&head)
+        {
+            (file.gzip, file.format) = (None, Some(other));
+        }
+        Ok(file)
     }
 
     /// The handle.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, fstat};
@@ -15,13 +16,15 @@ pub struct OwnFiles {
     streams: Vec<DevInode>,
     /// Files that may be replaced or made later.
     paths: Vec<PathBuf>,
+    /// A file that is replaced again and again. Its temporary names begin with its name.
+    replaced: Option<PathBuf>,
     /// Folders of which nothing is read.
     folders: Vec<PathBuf>,
 }
 
 impl OwnFiles {
     /// Standard output and standard error, these files and these folders.
-    pub fn new(paths: Vec<PathBuf>, folders: Vec<PathBuf>) -> Self {
+    pub fn new(paths: Vec<PathBuf>, replaced: Option<PathBuf>, folders: Vec<PathBuf>) -> Self {
         let streams = [
             regular_file(std::io::stdout()),
             regular_file(std::io::stderr()),
@@ -29,6 +32,7 @@ impl OwnFiles {
         Self {
             streams: streams.into_iter().flatten().collect(),
             paths,
+            replaced,
             folders,
         }
     }
@@ -38,17 +42,44 @@ impl OwnFiles {
         let is_at = |own: &PathBuf| fs::metadata(own).is_ok_and(|own| DevInode::from(&own) == at);
         self.streams.contains(&at)
             || self.paths.iter().any(is_at)
+            || self.is_replaced(path)
             || !self.folders.is_empty() && path.ancestors().skip(1).any(|dir| self.is_folder(dir))
+    }
+
+    /// Whether a path is that of the file that is replaced again and again, or a temporary one. Each
+    /// of them is another file, so it is known by its name.
+    fn is_replaced(&self, path: &Path) -> bool {
+        let Some(own) = &self.replaced else {
+            return false;
+        };
+        let name = |path: &Path| path.file_name().map(|name| name.as_bytes().to_owned());
+        let (Some(name), Some(own_name)) = (name(path), name(own)) else {
+            return false;
+        };
+        let is_named = name.strip_prefix(&*own_name).is_some_and(|rest| {
+            rest.is_empty() || rest.starts_with(b".") && rest.ends_with(b".tmp")
+        });
+        is_named && is_same_folder(folder_of(path), folder_of(own))
     }
 
     /// Whether a folder is one of those of which nothing is read.
     fn is_folder(&self, folder: &Path) -> bool {
-        let at = |path: &Path| fs::metadata(path).ok().map(|meta| DevInode::from(&meta));
-        let Some(folder) = at(folder) else {
-            return false;
-        };
-        self.folders.iter().any(|own| at(own) == Some(folder))
+        self.folders.iter().any(|own| is_same_folder(own, folder))
     }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    }
+}
+
+fn is_same_folder(one: &Path, other: &Path) -> bool {
+    let at = |path: &Path| fs::metadata(path).ok().map(|meta| DevInode::from(&meta));
+    one == other || at(one).is_some() && at(one) == at(other)
 }
 
 fn regular_file(stream: impl AsFd) -> Option<DevInode> {

@@ -8,7 +8,8 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::ioctl_fionread;
+use rustix::io::{Errno, ioctl_fionread};
+use rustix::termios::isatty;
 
 use crate::input::cancel::{Awaited, CancellableInput, Ready};
 use crate::input::line_splitter::LineSplitter;
@@ -116,6 +117,12 @@ impl<'a, R: Read + AsFd> Pipe<'a, R> {
         let bytes = match &read {
             // The pipe was given to us non-blocking, and another reader was faster.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+            // A terminal whose other side is closed.
+            Err(error) if Errno::from_io_error(error) == Some(Errno::IO) && isatty(&self.input) => {
+                self.finish();
+                self.end = Some(Ok(()));
+                return Some(0);
+            }
             read => *read.as_ref().unwrap_or(&0),
         };
         if bytes > 0 && self.tee.is_some() {
@@ -136,6 +143,9 @@ impl<'a, R: Read + AsFd> Pipe<'a, R> {
             self.finish();
             self.end = Some(read.map(drop));
         } else {
+            if self.splitter.has_remainder() {
+                self.processor.postpone(now);
+            }
             // Whether or not anybody takes them.
             self.processor.flush(self.sender, bytes);
         }

@@ -165,6 +165,15 @@ impl LineProcessor {
         held.chain(self.filtered.builder.held_until()).min()
     }
 
+    /// Postpones the deadline of held entries, since the beginning of another line was read.
+    pub fn postpone(&mut self, now: Instant) {
+        let streams = self.unwrapping.iter_mut().flat_map(|own| &mut own.streams);
+        let aggregators = streams.map(|stream| &mut stream.aggregator);
+        for aggregator in aggregators.chain(&mut self.aggregator) {
+            aggregator.postpone(now);
+        }
+    }
+
     /// Completes held entries without waiting for more lines. Call [`LineProcessor::flush`]
     /// afterwards.
     pub fn flush_pending(&mut self) {

@@ -161,6 +161,13 @@ impl MultilineAggregator {
         self.open.map(|open| open.last + self.options.wait)
     }
 
+    /// Postpones the deadline, since the beginning of another line was read.
+    pub fn postpone(&mut self, now: Instant) {
+        if let Some(open) = &mut self.open {
+            open.last = now;
+        }
+    }
+
     /// Emits the open entry, after a pause or at the end of the input.
     pub fn close(&mut self, mut out: impl FnMut(LineFragment<'_>, Instant)) {
         let Some(open) = self.open.take() else {

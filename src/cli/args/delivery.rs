@@ -111,7 +111,8 @@ pub struct Delivery {
     /// How long to keep reading a pipe after a signal
     ///
     /// A pipe that a command leaves open behind it is read until it has been silent for this long,
-    /// at most 12 times as long.
+    /// at most 12 times as long. A named pipe that is a FILE ends when no program has had it open for
+    /// writing for this long; with -f it never ends.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     pub linger: Duration,
 

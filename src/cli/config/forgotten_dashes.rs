@@ -1,7 +1,7 @@
 //! The hint for a forgotten `--`: `loki-push make test` was meant to run `make test`.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{MAIN_SEPARATOR, Path};
@@ -81,21 +81,18 @@ fn is_program(name: &Path) -> Option<bool> {
     if name.as_os_str() == STDIN {
         return Some(false);
     }
-    match File::open(name) {
+    match fs::metadata(name) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let is_path = name.as_os_str().to_string_lossy().contains(MAIN_SEPARATOR);
             Some(!is_path && find_in_path(name.as_os_str()).is_some())
         }
-        Err(_) => Some(false),
-        Ok(mut file) => {
-            let meta = file.metadata().ok()?;
-            if !meta.is_file() || meta.permissions().mode() & 0o111 == 0 {
-                return Some(false);
-            }
+        // Opening a named pipe would take what its writer writes.
+        Ok(meta) if meta.is_file() && meta.permissions().mode() & 0o111 != 0 => {
             let mut head = [0; 4];
-            let read = file.read(&mut head).ok()?;
+            let read = File::open(name).ok()?.read(&mut head).ok()?;
             Some(head[..read].starts_with(b"#!") || head == *b"\x7fELF")
         }
+        _ => Some(false),
     }
 }
 

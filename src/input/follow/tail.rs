@@ -315,6 +315,9 @@ impl TailedFile {
                 self.processor.flush(&options.intake, 0);
             }
         }
+        if lines.has_remainder() {
+            self.processor.postpone(now);
+        }
         let bytes = (lines.offset() - self.offset) as usize;
         (self.offset, self.mid_line) = (lines.offset(), lines.mid_line());
         self.encoding = lines.encoding();
