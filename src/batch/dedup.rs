@@ -26,7 +26,7 @@ const HISTORY: usize = 48 * 1024;
 /// The state that is kept from batch to batch.
 #[derive(Debug, Default)]
 pub struct TimestampDedup {
-    newest: HashMap<Arc<Labels>, Newest>,
+    newest: HashMap<Arc<Labels>, Newest, RandomState>,
     sent: RecentEntries,
     hasher: RandomState,
 }

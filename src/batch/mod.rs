@@ -11,6 +11,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use foldhash::fast::RandomState;
+
 use crate::batch::dedup::TimestampDedup;
 use crate::entry::labels::Labels;
 use crate::entry::{Chunk, Entry, FilePositions, OVERHEAD, SLOT};
@@ -129,7 +131,7 @@ impl StreamGroup {
 #[derive(Debug)]
 struct Open {
     batch: Batch,
-    by_stream: HashMap<Arc<Labels>, usize>,
+    by_stream: HashMap<Arc<Labels>, usize, RandomState>,
     entries: usize,
     cost: usize,
     /// The memory of its chunks, in bytes.
@@ -262,7 +264,7 @@ impl Open {
         };
         Self {
             batch,
-            by_stream: HashMap::new(),
+            by_stream: HashMap::default(),
             entries: 0,
             cost: 0,
             footprint: 0,

@@ -5,17 +5,28 @@ use crate::process::options::StreamLimit;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use crate::entry::labels::{Labels, check_value};
 use crate::parse::level::Level;
 use crate::process::options::EntryOptions;
+
+/// A label set, and the indices of the label fields used.
+type FieldLabels = (Arc<Labels>, Vec<usize>);
+
+/// The number of values over the stream limit that are remembered, so that their label sets are not
+/// built anew for each line.
+const MAX_REFUSED: usize = 1024;
 
 /// The label sets of one source.
 pub struct LabelSets {
     base: Labels,
     by_level: [Option<Arc<Labels>>; Level::ALL.len() + 1],
     /// Label sets with labels from fields, by level and values, with the indices of the label
-    /// fields used.
-    by_fields: HashMap<String, (Arc<Labels>, Vec<usize>)>,
+    /// fields used. `None` for one that would exceed the stream limit.
+    by_fields: HashMap<String, Option<FieldLabels>, RandomState>,
+    /// The number of those.
+    refused: usize,
     /// Buffer for the key of the current line in `by_fields`.
     key: String,
     /// The label limit that `by_fields` was built with.
@@ -30,7 +41,8 @@ impl LabelSets {
         Self {
             base: shape.labels.with(origin.iter().copied()),
             by_level: Default::default(),
-            by_fields: HashMap::new(),
+            by_fields: HashMap::default(),
+            refused: 0,
             key: String::new(),
             max_labels: 0,
             // A detected level sets this label itself, with a normalized value.
@@ -51,7 +63,8 @@ impl LabelSets {
         Self {
             base: self.base.with([("stream", stream)]),
             by_level: Default::default(),
-            by_fields: HashMap::new(),
+            by_fields: HashMap::default(),
+            refused: 0,
             key: String::new(),
             max_labels: 0,
             label_fields: self.label_fields.clone(),
@@ -122,13 +135,18 @@ impl LabelSets {
             return (by_level, &[]);
         }
         if !self.by_fields.contains_key(&self.key) {
-            let Some(set) = self.make(&by_level, fit) else {
-                return (by_level, &[]);
-            };
+            let set = self.make(&by_level, fit);
+            self.refused += usize::from(set.is_none());
+            if self.refused > MAX_REFUSED {
+                self.by_fields.retain(|_, set| set.is_some());
+                self.refused = 0;
+            }
             self.by_fields.insert(self.key.clone(), set);
         }
-        let (labels, chosen) = &self.by_fields[&self.key];
-        (Arc::clone(labels), chosen)
+        match &self.by_fields[&self.key] {
+            Some((labels, chosen)) => (Arc::clone(labels), chosen),
+            None => (by_level, &[]),
+        }
     }
 
     /// Builds the label set, as far as the limits allow, and returns the indices of the fields
@@ -137,7 +155,7 @@ impl LabelSets {
         &self,
         by_level: &Labels,
         values: impl Iterator<Item = Option<&'v str>>,
-    ) -> Option<(Arc<Labels>, Vec<usize>)> {
+    ) -> Option<FieldLabels> {
         let mut left = self.limit.labels_left(by_level);
         let (mut chosen, mut pairs) = (Vec::new(), Vec::new());
         for (at, (wanted, value)) in self.label_fields.iter().zip(values).enumerate() {

@@ -21,6 +21,10 @@ pub(super) fn is_key_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
 }
 
+fn begins_key(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte == b'_'
+}
+
 /// The class of a byte in the search for tokens.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
@@ -59,7 +63,7 @@ fn ends_quoted(next: Option<&u8>) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Token {
     start: usize,
-    equals: usize,
+    pub(super) equals: usize,
     end: usize,
     quoted: bool,
 }
@@ -256,8 +260,8 @@ impl<'a> Tokens<'a> {
         let length = key.take_while(|byte| is_key_byte(**byte)).count();
         let start = equals - length;
         let first = *bytes.get(start)?;
-        let begins = first.is_ascii_alphabetic() || first == b'_';
-        (begins && length <= KEY_MAX && (start == 0 || is_space(bytes[start - 1]))).then_some(start)
+        (begins_key(first) && length <= KEY_MAX && (start == 0 || is_space(bytes[start - 1])))
+            .then_some(start)
     }
 
     fn word_end(&self, start: usize) -> usize {
@@ -388,9 +392,13 @@ fn is_base64_tail(key: &[u8]) -> bool {
 /// Whether a line may be logfmt: it starts with a key and `=`.
 pub(super) fn begins_with_key(line: &str) -> bool {
     let text = line.trim_ascii_start().as_bytes();
+    // Most other lines begin with a digit or a bracket.
+    if !text.first().is_some_and(|byte| begins_key(*byte)) {
+        return false;
+    }
     let key = text.iter().take(KEY_MAX + 1);
     let length = key.take_while(|byte| is_key_byte(**byte)).count();
-    length > 0 && text.get(length) == Some(&b'=')
+    text.get(length) == Some(&b'=')
 }
 
 /// Whether the line has a `=` after text that `ending` accepts. A fast check that rules out most

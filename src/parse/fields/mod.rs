@@ -17,7 +17,7 @@ use std::borrow::Cow;
 #[cfg(test)]
 use std::ops::ControlFlow;
 
-use memchr::memchr;
+use memchr::{memchr, memrchr_iter};
 
 use crate::parse::fields::json::{Members, is_json, parse_json, trim_to_object};
 pub use crate::parse::fields::level_field::{level_of, read_level};
@@ -248,17 +248,39 @@ pub fn find_all<'a, 'n>(
         }
         found.fill(None);
     }
-    if how.reads_logfmt() {
-        let mut times = vec![0; found.len()];
+    if how.reads_logfmt()
+        && let Some(last) = last_candidate(line, names)
+    {
+        let mut repeated = Vec::new();
         for token in Tokens::new(line) {
             let key = token.key(line);
             for (at, _) in names.clone().enumerate().filter(|(_, name)| *name == key) {
-                times[at] += 1;
-                found[at] = (times[at] == 1).then(|| token.value(line).text());
+                if found[at].take().is_some() {
+                    repeated.push(at);
+                } else if !repeated.contains(&at) {
+                    found[at] = Some(token.value(line).text());
+                }
+            }
+            if token.equals >= last {
+                break;
             }
         }
     }
     found
+}
+
+/// The offset of the last `=` that may end one of these keys. The tokens after it are not needed, and
+/// without it none is.
+fn last_candidate<'n>(
+    line: &str,
+    names: &(impl Iterator<Item = &'n str> + Clone),
+) -> Option<usize> {
+    let bytes = line.as_bytes();
+    let ends_name = |equals: &usize| {
+        let before = &bytes[..*equals];
+        names.clone().any(|name| before.ends_with(name.as_bytes()))
+    };
+    memrchr_iter(b'=', bytes).find(ends_name)
 }
 
 /// Returns the first result of `pick`, which is called with the joined names of the objects around

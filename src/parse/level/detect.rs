@@ -81,7 +81,11 @@ fn detect_in_head(head: &[u8], cut: bool) -> Option<Level> {
     {
         text = rest;
     }
+    // Lines that start with a date nearly always have a level right after it, so the prefilter
+    // would not pay off.
+    let dated = matches!(text.get(..5), Some([b'1'..=b'2', _, _, _, b'-' | b'/']));
     let special = match text[0] {
+        _ if dated => None,
         b'<' => priority(text),
         b'{' if is_json_start(text) => return None,
         b'0'..=b'9' if text.get(2) == Some(&b'-') => logcat(text),
@@ -97,9 +101,6 @@ fn detect_in_head(head: &[u8], cut: bool) -> Option<Level> {
         }
         _ => None,
     };
-    // Lines that start with a date nearly always have a level right after it, so the prefilter
-    // would not pay off.
-    let dated = matches!(text.get(..5), Some([b'1'..=b'2', _, _, _, b'-' | b'/']));
     special.or_else(|| {
         // The scanner stops at a quote.
         let unquoted = || &text[..memchr(b'"', text).unwrap_or(text.len())];

@@ -139,10 +139,10 @@ const PROSE_IN_CAPITALS: [&[u8]; 41] = [
 /// Whether a token is a numeric date: `2024-01-02`, `02/01/2024`, `24/01/02`.
 fn is_date(token: &[u8]) -> bool {
     let mark = |at: usize| matches!(token[at], b'-' | b'/' | b'.');
-    let digits = token.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let digits = || token.iter().filter(|byte| byte.is_ascii_digit()).count();
     match token.len() {
-        10 => digits == 8 && (mark(4) && mark(7) || mark(2) && mark(5)),
-        8 => digits == 6 && mark(2) && mark(5),
+        10 => (mark(4) && mark(7) || mark(2) && mark(5)) && digits() == 8,
+        8 => mark(2) && mark(5) && digits() == 6,
         _ => false,
     }
 }
@@ -230,25 +230,22 @@ impl<'a> Scanner<'a> {
 
     /// Consumes a token that starts with a digit, as far as it can be a time. Returns its end.
     fn number(&mut self, start: usize) -> usize {
-        let digits = self.end_of(start, ByteClass::Digit) - start;
+        let text = &self.text[start..];
+        let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let mut colons = 0;
         let mut end = start + digits;
-        while let Some(byte) = self.text.get(end) {
-            match class(*byte) {
-                ByteClass::Letter | ByteClass::Digit | ByteClass::WordPart => {}
-                ByteClass::Blank => break,
-                _ => match byte {
-                    b'\n' | b'|' | b'[' | b']' | b')' | b'"' | b';' => break,
-                    b':' | b',' => {
-                        // A colon followed by no digit ends the token (Jetty's `03:04:05:INFO:`),
-                        // and so does a comma in a table, unlike the one in `05,678`.
-                        if !self.byte(end + 1).is_ascii_digit() {
-                            break;
-                        }
-                        colons += u32::from(*byte == b':');
+        for &byte in &text[digits..] {
+            match byte {
+                b' ' | b'\t' | b'\n' | b'|' | b'[' | b']' | b')' | b'"' | b';' => break,
+                b':' | b',' => {
+                    // A colon followed by no digit ends the token (Jetty's `03:04:05:INFO:`), and
+                    // so does a comma in a table, unlike the one in `05,678`.
+                    if !self.byte(end + 1).is_ascii_digit() {
+                        break;
                     }
-                    _ => {}
-                },
+                    colons += u32::from(byte == b':');
+                }
+                _ => {}
             }
             end += 1;
         }

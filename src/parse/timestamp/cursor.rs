@@ -61,6 +61,17 @@ fn is_abbreviation(word: &[u8]) -> bool {
     )
 }
 
+/// The digits of a fraction of a second in nanoseconds; further digits are cut.
+pub fn nanoseconds(digits: &[u8]) -> Option<u32> {
+    let mut nanos = 0;
+    for n in 0..9 {
+        let digit = digits.get(n).map_or(0, |digit| digit.wrapping_sub(b'0'));
+        (digit <= 9).then_some(())?;
+        nanos = nanos * 10 + u32::from(digit);
+    }
+    Some(nanos)
+}
+
 impl<'a> Cursor<'a> {
     /// A cursor at an offset of a text.
     pub fn new(text: &'a [u8], at: usize) -> Self {
@@ -286,17 +297,12 @@ impl<'a> Cursor<'a> {
                 return 0;
             }
         }
-        let digits = &after.rest()[..count];
-        let mut nanos = 0;
-        for n in 0..9 {
-            nanos = nanos * 10 + digits.get(n).map_or(0, |digit| u32::from(digit - b'0'));
-        }
         self.at += 1 + count;
-        nanos
+        nanoseconds(&after.rest()[..count]).unwrap_or_default()
     }
 
     /// `AM` or `PM` after a clock; true for the second half of the day.
-    fn meridiem(&mut self) -> Option<bool> {
+    pub fn meridiem(&mut self) -> Option<bool> {
         let rest = self.rest();
         // Java writes a narrow no-break space.
         let space = if rest.starts_with(b"\xe2\x80\xaf") {
@@ -388,11 +394,9 @@ impl<'a> Cursor<'a> {
             *self = cursor;
             return Some(Offset::Seconds(0));
         }
-        let is_abbreviation = (3..=5).contains(&length)
-            && word.iter().all(u8::is_ascii_uppercase)
-            && cursor.ends()
-            && (any || is_abbreviation(word));
-        is_abbreviation.then_some(())?;
+        let is_abbreviation = is_abbreviation(word)
+            || (any && (3..=5).contains(&length) && word.iter().all(u8::is_ascii_uppercase));
+        (is_abbreviation && cursor.ends()).then_some(())?;
         let mut name = [0; 5];
         name[..length].copy_from_slice(word);
         *self = cursor;

@@ -3,6 +3,7 @@
 mod cursor;
 mod format;
 mod forms;
+mod last_time;
 mod reader;
 mod scan;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::century;
 use super::format::Format;
 use super::forms::{self, Kind};
+use super::last_time::LastTime;
 use super::scan::{self, Form, Place};
 use super::written::{Date, Offset, Written};
 use super::zone::{Calendar, DAY, Moment, Zone, days_later};
@@ -86,6 +87,8 @@ pub struct TimeReader {
     hits: u32,
     misses: u32,
     last: Option<i64>,
+    /// The last time at the start of a line.
+    last_time: LastTime,
     off: Off,
     /// Whether the last written time named its own zone.
     has_zone: bool,
@@ -114,6 +117,7 @@ impl TimeReader {
             hits: 0,
             misses: 0,
             last: None,
+            last_time: LastTime::default(),
             off: Off::default(),
             has_zone: true,
         }
@@ -125,6 +129,7 @@ impl TimeReader {
             if (now - self.reference).abs() > HOUR {
                 self.calendar.forget();
             }
+            self.last_time.forget();
             self.reference = now;
         }
     }
@@ -190,10 +195,24 @@ impl TimeReader {
         if self.misses >= MISSES {
             (self.misses, self.hits, self.source) = (0, 0, None);
         }
-        if let Some(source) = self.source
-            && let Some(written) = self.find_source(line, text, source)
-        {
-            return self.resolve(written);
+        match self.source {
+            Some(Source::Text(form)) if form.place == Place::Start => {
+                if let Some(time) = self.last_time.read(line, form.kind) {
+                    self.has_zone = self.last_time.has_zone;
+                    return Some(time);
+                }
+                if let Some(found) = scan::find_form(line, form) {
+                    let time = self.resolve(found.written)?;
+                    self.last_time.keep(line, &found, time);
+                    return Some(time);
+                }
+            }
+            Some(source) => {
+                if let Some(written) = self.find_source(line, text, source) {
+                    return self.resolve(written);
+                }
+            }
+            None => {}
         }
         // Colours and a byte order mark do not hide a time.
         let head = &line[..line.len().min(scan::HEAD)];
@@ -543,6 +562,7 @@ impl TimeReader {
     /// Forgets what lines were read, but keeps their form: they are read again.
     pub fn rewind(&mut self, first: Option<i64>) {
         (self.last, self.misses) = (first, 0);
+        self.last_time.forget();
     }
 }
 

@@ -796,3 +796,55 @@ fn any_line_is_read_without_harm() {
         }
     }
 }
+
+#[test]
+fn a_time_like_the_one_before_is_read_as_if_it_were_the_first() {
+    const TIMES: &[&str] = &[
+        "2026-11-23 10:00:05",
+        "2026-11-23 10:00:05.1",
+        "2026-11-23 10:00:05.123",
+        "2026-11-23 10:00:05.999",
+        "2026-11-23 10:00:05,123456789",
+        "2026-11-23 10:00:05,1234567891",
+        "2026-11-23 10:00:06.123",
+        "2026-11-23T10:00:05.123Z",
+        "2026-11-23T10:00:05.124Z",
+        "2026-11-23 10:00:05.12x",
+        "2026-11-23 10:00:05+02",
+        "2026-11-23 10:00:05+02:30",
+        "2026-11-23 10:00:05 CET",
+        "2026-11-23 10:00:05 PM",
+        "2026-11-23 10:00:05 pm",
+        "[2026-11-23 10:00:05.5]",
+        "[2026-11-23 10:00:05.6]",
+        "2026/11/23 10:00:05",
+        "2026/11/23 10:00:05 -0700",
+        "Nov 23 10:00:05",
+        "Nov 23 10:00:05.5",
+        "Nov 23 10:00:05 2024",
+        "Nov 23 10:00:05 CET 2024",
+        "17.06.00 20:10:40",
+        "17.06.01 20:10:40",
+        "17.06.2001 20:10:40",
+        "1700000000.5",
+        "1700000000.6",
+        "10:00:05.1",
+        "10:00:05.2",
+    ];
+    let lines: Vec<String> = TIMES
+        .iter()
+        .flat_map(|time| ["", " up", " UP", " 12", " am", "]"].map(|rest| format!("{time}{rest}")))
+        .collect();
+    for first in &lines {
+        for second in &lines {
+            let [mut quick, mut slow] =
+                [0, 1].map(|_| reader("Europe/Berlin", InputKind::Live, WRITTEN));
+            let before = [quick.read_line(first), slow.read_line(first)];
+            // This forgets the line before.
+            slow.set_now(ns(WRITTEN));
+            let times = [quick.read_line(second), slow.read_line(second)];
+            assert_eq!(before[0], before[1], "{first}");
+            assert_eq!(times[0], times[1], "{first} | {second}");
+        }
+    }
+}
