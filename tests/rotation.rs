@@ -272,3 +272,17 @@ fn what_is_waited_for_is_reported_once() {
     run.wait_for_stderr("nowhere: No such file");
     stop(run).expect(0);
 }
+
+#[test]
+fn two_stars_at_the_end_take_all_files_below() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    dir.write("a/one.log", "one\n");
+    dir.write("a/b/two.log", "two\n");
+    let run = follow(&loki, &dir, &["a/**"]);
+    loki.wait_for_entries(2);
+    dir.write("a/b/c/three.log", "three\n");
+    loki.wait_for_entries(3);
+    stop(run).expect(0);
+    ship(&loki, &dir, &["--exclude-path", "**/b/**", "a/**"]).expect(0);
+    assert_lines(&loki, &["one", "one", "three", "two"]);
+}

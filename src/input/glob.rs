@@ -36,10 +36,15 @@ fn compile(text: &str) -> Result<Vec<glob::Pattern>, String> {
         .collect()
 }
 
-/// The patterns without braces that one stands for, with `[!…]` for `[^…]`.
+/// The patterns without braces that one stands for, with `[!…]` for `[^…]`, and with `**/*` for a
+/// `**` at the end: as in a shell it matches all files below.
 fn expanded(text: &str) -> Vec<String> {
     let Some((start, parts, end)) = braces(text) else {
-        return vec![text.replace("[^", "[!")];
+        let mut pattern = text.replace("[^", "[!");
+        if pattern == "**" || pattern.ends_with("/**") {
+            pattern.push_str("/*");
+        }
+        return vec![pattern];
     };
     let (before, after) = (&text[..start], &text[end..]);
     let parts = parts.into_iter();
@@ -319,6 +324,8 @@ mod tests {
         let all = ["1.log", "a/2.log", "a/b/3.log", "c/4.log"];
         assert_eq!(found("**/[1-9].log"), all);
         assert_eq!(found("**/b/*"), ["a/b/3.log"]);
+        assert_eq!(found("a/**"), ["a/2.log", "a/b/3.log"]);
+        assert_eq!(found("{c,a/b}/**"), ["a/b/3.log", "c/4.log"]);
         assert_eq!(found("*/loop/1.log"), ["c/loop/1.log"]);
         let gone = dir.path().join(OsStr::from_bytes(b"z\xff.log"));
         assert_eq!(orphaned(&at("z*.log"), vec![gone.clone()]), [gone]);
