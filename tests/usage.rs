@@ -101,6 +101,29 @@ fn wrong_usage_names_the_option_before_anything_is_read() {
 }
 
 #[test]
+fn a_zone_a_pattern_or_a_secret_may_begin_with_a_hyphen() {
+    let loki = Loki::start();
+    let run = LokiPush::new(&loki).args(["--time", "auto", "--time-zone", "-05:30"]);
+    let run = run.args([
+        "--exclude",
+        "-v",
+        "--redact",
+        "-----BEGIN",
+        "--include",
+        "-",
+    ]);
+    let run = run.args(["--username", "me", "--password", "-secret"]);
+    let input = "2024-05-01 10:00:00 - a\n2024-05-01 10:00:01 -v\n2024-05-01 10:00:02 -----BEGIN\n";
+    run.stdin_bytes(input).run().expect(0);
+    let times: Vec<i64> = loki.entries().iter().map(|entry| entry.time).collect();
+    assert_eq!(
+        times,
+        [1_714_577_400_000_000_000, 1_714_577_402_000_000_000]
+    );
+    assert!(loki.lines()[1].ends_with("[redacted]"));
+}
+
+#[test]
 fn what_is_no_address_is_refused() {
     let loki = Loki::start();
     for address in [

@@ -152,7 +152,7 @@ pub fn command_without_env() -> Command {
                 parse_bool(text).ok_or_else(|| format!("{name} must be true or false"))
             }),
             // `-1` is a wrong value of this option, not an option of its own.
-            _ if is_number(&arg) => arg.allow_hyphen_values(true),
+            _ if may_begin_with_hyphen(&arg) => arg.allow_hyphen_values(true),
             _ => arg,
         };
         // As with curl, the last of several counts: a script may add to what an alias says.
@@ -172,11 +172,15 @@ fn has_optional_value(arg: &Arg) -> bool {
         .is_some_and(|n| n.min_values() == 0 && n.takes_values())
 }
 
-/// Whether an option takes a number, a size or a time.
-fn is_number(arg: &Arg) -> bool {
+/// Whether what follows an option is its value even if it begins with `-`: numbers, sizes and times,
+/// which must not be negative, and values that often begin so, such as the time zone `-05:30`.
+fn may_begin_with_hyphen(arg: &Arg) -> bool {
     let names = arg.get_value_names().unwrap_or_default();
-    let number = |name: &str| matches!(name, "N" | "SIZE" | "TIME" | "0..9");
-    names.iter().any(|name| number(name))
+    let may = |name: &str| {
+        let number = matches!(name, "N" | "SIZE" | "TIME" | "0..9");
+        number || matches!(name, "REGEX" | "SECRET" | "ZONE")
+    };
+    names.iter().any(|name| may(name))
 }
 
 /// Whether an error of [`ParsedArgs::parse`] is about an option that does not exist.
