@@ -1,69 +1,67 @@
-//! How large a request may be under a rate limit whose burst is not named.
+//! Finds out how large a request may be under a rate limit whose burst size is unknown.
 //!
-//! **Knows** sizes, times and which of them were refused or taken. **Must not know** waits, shares,
-//! texts or clocks: it is told the time, and decides.
+//! A token bucket refuses a request that is larger than itself for ever, and the refusal looks like any
+//! other. The difference is time: if a request is refused, waits for as long as its bytes need, and is
+//! refused again, it is either larger than the bucket, or other senders took the tokens. The former is
+//! likely for a size that was never accepted, and cheap to find out, because the bucket lost no tokens
+//! and a piece of the request can be sent at once. So a piece of such a request is sent at once, and if
+//! that is refused, a piece of the piece after a wait. If both are refused, other senders are the
+//! likelier cause: the rest of the request stays whole, and splitting is tried again only after many
+//! consecutive refusals. A size that was accepted once counts as below the burst until even more
+//! refusals contradict it.
 //!
-//! A token bucket refuses what is larger than itself for ever, and the refusal looks like any
-//! other. What tells them apart is that the bucket had the time to hold the request: refused, left
-//! alone for as long as its bytes need, and refused again, it was either above the burst or others
-//! took the tokens. The first is likely for a size that never passed, and cheap to find out: the
-//! bucket lost nothing, and a piece can go at once. So a piece of a size that never passed is
-//! tried at once, and a piece of that in its time; when both are refused as well, it is a crowd rather than
-//! the size, what was not sent stays whole, and a piece is tried again only after many refusals in
-//! a row. What passed once is below the burst until still more say otherwise.
-//!
-//! What was learned lasts: every later request is cut to it before it is sent. Since a burst may
-//! be raised, a little more is tried after a quiet time, which doubles when that is refused.
+//! The result is kept: every later request is split to this size before it is sent. Since the burst may
+//! be raised, larger requests are tried after a quiet period, which doubles when they are refused.
 
 use std::time::Duration;
 
-/// By what a size that never passed is divided at once, and how often. In few steps, since each
-/// costs every one of a crowd a refusal, and too small a ceiling is soon raised.
+/// The divisor for a size that was never accepted, and how often it is applied. Few large steps, since
+/// each costs all senders a refusal, and a limit that is too small is soon raised.
 const AT_ONCE: u64 = 8;
 const TIMES: u8 = 2;
-/// Pieces of a piece are not made smaller than this: in a crowd they would slip through.
+/// The minimum size of pieces of a piece, in bytes: with many senders, smaller ones pass by chance.
 const SMALL: u64 = 16 * 1024;
-/// If that did not help it is tried again after so many refusals in a row, and each time that it
-/// does not help after so many times as many.
+/// After splitting did not help, it is tried again only after `OFTEN` consecutive refusals. That number
+/// is multiplied by `RARER` each time it fails.
 const OFTEN: u32 = 24;
 const RARER: u32 = 64;
-/// After so many refusals in a row a half is tried of what passed before.
+/// The number of consecutive refusals after which a size that was accepted before is halved.
 const OFTEN_PROVEN: u32 = 12;
-/// So many must pass below a new ceiling, unrefused, until it is believed: in a crowd a small one
-/// slips through now and then.
+/// The number of consecutive successes after which a new limit counts as confirmed: with many senders,
+/// a small request passes by chance now and then.
 const BELIEVED: u32 = 6;
-/// How long one entry is tried that is above the ceiling by itself. The next ones of its size are
-/// tried until the bucket had the time to hold them.
+/// How long a single entry above the limit is retried. Later entries of its size are retried until the
+/// bucket had the time to hold them.
 const TRIED_FOR: Duration = Duration::from_mins(1);
-/// By what the ceiling is raised.
+/// The factor by which the limit is raised.
 const RAISE: u64 = 2;
-/// How long after it was learned the ceiling is first raised, and at most.
+/// The time until the limit is first raised, and the maximum of that time.
 const QUIET: Duration = Duration::from_secs(2);
 const QUIET_MAX: Duration = Duration::from_mins(8);
 
-/// The largest request that is sent.
+/// The size limit of requests.
 #[derive(Clone, Debug)]
 pub struct RequestSizeLimit {
-    /// `None`: no size was refused as such.
+    /// The limit in bytes, if there is one.
     most: Option<u64>,
-    /// The largest that passed, and the largest that was met.
+    /// The largest size that was accepted, and the largest that was ever sent.
     proven: u64,
     widest: u64,
-    /// Refused in a row although the bucket had time, and how often it was divided for that.
+    /// Consecutive refusals although the bucket had time, and how often the size was divided for that.
     row: u32,
     divided: u8,
-    /// How many refusals in a row it takes to divide again when that did not help.
+    /// The number of consecutive refusals until the size is divided again after that did not help.
     patience: u32,
-    /// When the last request was taken: then the bucket began to fill anew.
+    /// When the last request was accepted. The bucket has been filling since then.
     taken: Option<Duration>,
-    /// How many passed since the ceiling was lowered.
+    /// Number of requests accepted since the limit was lowered.
     passed: u32,
-    /// More than what passed is being tried.
+    /// Whether larger requests than those accepted so far are being tried.
     trying: bool,
-    /// When more is tried, and how long it was quiet for that.
+    /// When larger requests are tried next, and the quiet period before that.
     raise: Duration,
     quiet: Duration,
-    /// The smallest that was given up, since nothing larger passes.
+    /// The smallest entry that was given up because nothing so large passes.
     given_up: Option<u64>,
 }
 
@@ -86,28 +84,29 @@ impl Default for RequestSizeLimit {
     }
 }
 
-/// A refused request, as far as its size matters.
+/// A request that a rate limit refused.
 #[derive(Clone, Copy, Debug)]
 pub struct LimitedRequest {
-    /// When it was sent.
+    /// When the request was sent.
     pub sent: Duration,
-    /// When it, or what it was cut from, was first refused; `None`: just now.
+    /// When the request, or the one it was split from, was first refused; `None` if this is the first
+    /// refusal.
     pub first: Option<Duration>,
-    /// Lines and metadata.
+    /// Bytes of lines and metadata.
     pub bytes: u64,
-    /// Whether all streams share the bucket, or it belongs to the request's own.
+    /// Whether the bucket is shared by all streams or belongs to the request's stream.
     pub shared: bool,
-    /// Whether it can be cut.
+    /// Whether the request can be split.
     pub divisible: bool,
 }
 
 impl RequestSizeLimit {
-    /// The largest request worth sending; `None`: any.
+    /// The maximum size of a request in bytes, if there is one.
     pub fn most(&self) -> Option<u64> {
         self.most
     }
 
-    /// How much the bucket is known to hold of more that it may hold; `None`: nothing is known.
+    /// The size that the bucket is known to hold, if one is known.
     pub fn safe(&self) -> Option<u64> {
         if self.trying {
             Some(self.proven)
@@ -116,12 +115,12 @@ impl RequestSizeLimit {
         }
     }
 
-    /// Whether the ceiling is believed.
+    /// Whether the limit is confirmed, or there is none.
     pub fn is_sure(&self) -> bool {
         self.most.is_none() || self.passed >= BELIEVED
     }
 
-    /// What part of the requests that were met the ceiling leaves.
+    /// The limit as a fraction of the largest request so far.
     pub fn part(&self) -> f64 {
         let most = self.most.unwrap_or(u64::MAX).min(self.widest.max(1));
         #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
@@ -129,17 +128,17 @@ impl RequestSizeLimit {
         part
     }
 
-    /// A bucket that gives `rate` bytes a second refused a request. Whether its size is to blame,
-    /// so that it says nothing of the share.
+    /// Records that a bucket with a `rate` in bytes per second refused a request. Returns whether its
+    /// size is the cause, so that the refusal says nothing about the share.
     pub fn refused(&mut self, now: Duration, rate: f64, refused: &LimitedRequest) -> bool {
         let bytes = refused.bytes;
         self.widest = self.widest.max(bytes);
-        // It travelled beside the one that told, or cannot be cut.
+        // It was sent before the limit was known, or cannot be split.
         if self.most.is_some_and(|most| bytes > most) {
             return refused.divisible;
         }
         if self.trying && bytes > self.proven {
-            // More is not to be had.
+            // Larger requests do not pass.
             self.trying = false;
             self.most = Some(self.proven);
             self.quiet = (self.quiet * 2).min(QUIET_MAX);
@@ -147,7 +146,7 @@ impl RequestSizeLimit {
             return true;
         }
         if self.most.is_some() && bytes <= self.proven && self.passed < BELIEVED {
-            // What slipped through was one of a crowd.
+            // The requests that passed did so by chance: there are many senders.
             self.most = None;
             self.divided = TIMES;
             self.row = 0;
@@ -171,10 +170,10 @@ impl RequestSizeLimit {
             self.divided += 1;
             self.row = 0;
             self.lower(now, bytes / AT_ONCE);
-            // The second time a crowd is as likely: no hurry.
+            // The second time, many senders are as likely a cause: no hurry.
             return refused.divisible && self.divided == 1;
         }
-        // A crowd, it seems: what was not cut yet stays whole.
+        // Probably many senders: requests that were not split yet stay whole.
         self.most = None;
         if self.row >= self.patience {
             self.row = 0;
@@ -184,9 +183,9 @@ impl RequestSizeLimit {
         false
     }
 
-    /// Whether a refused request that cannot be cut is above what a bucket with this `rate` holds:
-    /// the ceiling is believed, nothing of this size ever passed, and it was tried for long. In a
-    /// crowd others may take the tokens for as long; there no ceiling is believed.
+    /// Whether a refused request that cannot be split is larger than the bucket: the limit is confirmed,
+    /// no request of this size was ever accepted, and it was retried for long. (With many senders, others
+    /// may take the tokens for as long, but then no limit is confirmed.)
     pub fn never_takes(&mut self, now: Duration, rate: f64, refused: &LimitedRequest) -> bool {
         let bytes = refused.bytes;
         let above = self.most.is_some_and(|most| bytes > most) && bytes > self.proven;
@@ -204,7 +203,7 @@ impl RequestSizeLimit {
         never
     }
 
-    /// A request that was sent at `sent` was taken.
+    /// Records that a request was accepted.
     pub fn taken(&mut self, now: Duration, bytes: u64) {
         self.taken = Some(now);
         self.row = 0;
@@ -236,7 +235,7 @@ impl RequestSizeLimit {
     }
 }
 
-/// The seconds in which a bucket gains so much.
+/// The seconds in which a bucket gains this many bytes.
 fn need(bytes: u64, rate: f64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
     let bytes = bytes as f64;
