@@ -222,6 +222,37 @@ fn a_resumed_file_keeps_its_form_and_is_not_judged_again() {
 }
 
 #[test]
+fn a_resumed_file_continues_the_last_time_however_far_back_it_is() {
+    for follows in [false, true] {
+        let (loki, dir) = (Loki::start(), Dir::new());
+        let untimed = format!("  more {}\n", "x".repeat(100)).repeat(2_000);
+        let text = format!("13/11/2025 08:15:30 a\n03/11/2025 08:15:31 b\n{untimed}");
+        write(&dir, "a.log", &text);
+        for (more, lines) in [("", 2_002), ("  continues\n04/11/2025 08:15:30 c\n", 2_004)] {
+            dir.append("a.log", more);
+            let run = run(&loki, &["--time-zone", "utc"]).arg("--checkpoint");
+            let run = run.arg(dir.join("checkpoint")).arg(dir.join("a.log"));
+            let ended = if follows {
+                let running = run.args(["--follow", "--from", "start"]).spawn();
+                loki.wait_for_entries(lines);
+                running.signal("TERM");
+                running.wait_to_end().expect(0)
+            } else {
+                run.run().expect(0)
+            };
+            ended.expect_no_message();
+            loki.client_restarted();
+        }
+        let of = |text: &str| {
+            let entries = loki.entries();
+            let entry = entries.into_iter().find(|entry| entry.line.contains(text));
+            (entry.unwrap().time - AT) / SECOND
+        };
+        assert_eq!((of("continues"), of("30 c")), (1, 24 * 3_600), "{follows}");
+    }
+}
+
+#[test]
 fn standard_input_that_is_a_file_counts_as_one() {
     let (loki, dir) = (Loki::start(), Dir::new());
     let file = dir.write("a.log", "first line\nsecond\n");

@@ -351,7 +351,13 @@ mod tests {
         assert_eq!(closed.len(), 1);
         assert_eq!(
             closed[0].positions,
-            [FilePosition { file: 0, offset: 4 }].into_iter().collect()
+            [FilePosition {
+                file: 0,
+                offset: 4,
+                time: None
+            }]
+            .into_iter()
+            .collect()
         );
         assert_eq!(
             lines(closed.remove(0)),
@@ -366,7 +372,8 @@ mod tests {
             rest.positions,
             [FilePosition {
                 file: 0,
-                offset: 15
+                offset: 15,
+                time: None,
             }]
             .into_iter()
             .collect()
@@ -447,7 +454,13 @@ mod tests {
         assert_eq!(closed.iter().map(Batch::len).collect::<Vec<_>>(), [4]);
         assert_eq!(
             closed[0].positions,
-            [FilePosition { file: 0, offset: 9 }].into_iter().collect()
+            [FilePosition {
+                file: 0,
+                offset: 9,
+                time: None
+            }]
+            .into_iter()
+            .collect()
         );
     }
 
@@ -621,7 +634,8 @@ mod tests {
             batch.positions,
             [FilePosition {
                 file: 0,
-                offset: 10
+                offset: 10,
+                time: None,
             }]
             .into_iter()
             .collect()

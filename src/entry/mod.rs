@@ -28,6 +28,18 @@ pub struct FilePosition {
     pub file: FileId,
     /// The byte offset after the last line.
     pub offset: u64,
+    /// The time of the last line, if lines have times of their own: the lines after it that have none
+    /// continue it.
+    pub time: Option<i64>,
+}
+
+/// What is known of the times in a file: what a later run needs to read the rest of it alike.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TimestampState {
+    /// The form of the times, as the reader of times writes it.
+    pub form: Option<String>,
+    /// The time of the last line, in nanoseconds since 1970.
+    pub last: Option<i64>,
 }
 
 /// The last position of each file in a batch.
@@ -38,7 +50,7 @@ impl FilePositions {
     /// Adds a position; it replaces an earlier one of the same file.
     pub fn put(&mut self, mark: FilePosition) {
         match self.0.iter_mut().find(|own| own.file == mark.file) {
-            Some(own) => own.offset = mark.offset,
+            Some(own) => *own = mark,
             None => self.0.push(mark),
         }
     }
@@ -123,6 +135,7 @@ pub struct Chunk {
     slots: Vec<EntrySlot>,
     file: Option<FileId>,
     end: u64,
+    last_time: Option<i64>,
     /// When the chunk's first line was read.
     pub read_at: Instant,
 }
@@ -135,6 +148,7 @@ impl Chunk {
             slots: Vec::new(),
             file,
             end: 0,
+            last_time: None,
             read_at,
         }
     }
@@ -197,6 +211,11 @@ impl Chunk {
     /// Notes that everything before this offset of the file has been read, including filtered lines.
     pub fn read_to(&mut self, offset: u64) {
         self.end = offset;
+    }
+
+    /// Sets the time of the last line that was read, filtered or not, if lines have times of their own.
+    pub fn ends_at_time(&mut self, time: Option<i64>) {
+        self.last_time = time;
     }
 
     /// The number of entries.
@@ -309,12 +328,13 @@ impl Chunk {
     /// all. None for a source that cannot be read again.
     pub fn mark_after(&self, taken: usize) -> Option<FilePosition> {
         let file = self.file?;
-        let offset = if taken == self.slots.len() {
-            self.end
+        let (offset, time) = if taken == self.slots.len() {
+            (self.end, self.last_time)
         } else {
-            self.slots[taken - 1].mark
+            let last = &self.slots[taken - 1];
+            (last.mark, self.last_time.map(|_| last.time))
         };
-        Some(FilePosition { file, offset })
+        Some(FilePosition { file, offset, time })
     }
 }
 
@@ -339,6 +359,7 @@ mod tests {
         chunk.push(stream, 5, 4, &["o", "ne"], "");
         chunk.push(stream, UNSTAMPED, 9, &[], r#"{"k":"v"}"#);
         chunk.read_to(12);
+        chunk.ends_at_time(Some(8));
         assert_eq!(chunk.unstamped(), 1);
         chunk.stamp(|| 6);
         assert_eq!(
@@ -360,13 +381,18 @@ mod tests {
         assert_eq!(chunk.cost(1), 9 + OVERHEAD);
         assert_eq!(
             chunk.mark_after(1),
-            Some(FilePosition { file: 7, offset: 4 })
+            Some(FilePosition {
+                file: 7,
+                offset: 4,
+                time: Some(5)
+            })
         );
         assert_eq!(
             chunk.mark_after(2),
             Some(FilePosition {
                 file: 7,
-                offset: 12
+                offset: 12,
+                time: Some(8)
             })
         );
     }
@@ -374,7 +400,11 @@ mod tests {
     #[test]
     fn the_latest_mark_of_a_file_counts() {
         let positions: FilePositions = [(1, 5), (2, 7), (1, 9)]
-            .map(|(file, offset)| FilePosition { file, offset })
+            .map(|(file, offset)| FilePosition {
+                file,
+                offset,
+                time: None,
+            })
             .into_iter()
             .collect();
         assert_eq!(

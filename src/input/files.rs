@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::entry::FileId;
+use crate::entry::{FileId, TimestampState};
 use crate::input::cancel::CancellableInput;
 use crate::input::compression::{self, Format};
 use crate::input::encoding::Encoding;
@@ -24,6 +24,7 @@ use crate::input::time_check::{self, ReadAhead, Verdict};
 use crate::input::{SourceOptions, file_names, glob};
 use crate::parse::timestamp::InputKind;
 use crate::process::clock;
+use crate::process::line_processor::LineProcessor;
 use crate::process::line_time::LineTimes;
 use crate::report::messages::Message;
 use crate::storage::checkpoint::key;
@@ -255,7 +256,10 @@ impl FileReader {
     }
 
     fn pipe(&mut self, path: &Path, file: &File) -> ReadEnd {
-        let (lines, processor) = (self.options.lines(), self.options.processor(path, None));
+        let (lines, processor) = (
+            self.options.lines(),
+            self.options.live(path, None, &TimestampState::default()),
+        );
         let Self {
             options,
             input,
@@ -399,13 +403,15 @@ impl FileReader {
                     return Ok(ReadEnd::Whole);
                 }
             }
-        } else if !file.is_gzip()
-            && let Some(unknown) = times.take()
-        {
-            // What was read before shows the form, and the time that the first lines continue.
-            let start = RangeReader::new(&mut file, 0, offset);
-            let known = time_check::learn(&self.options, &unknown, start)?;
-            times = Some(time_check::resume(&self.options, known, &mut file, offset)?);
+        } else if let Some(times) = &mut times {
+            let known = self.history.as_ref().zip(id);
+            let known = known.map(|(history, id)| history.timestamps(id));
+            let known = known.unwrap_or_default();
+            if known != TimestampState::default() {
+                times.resume(&known);
+            } else if !file.is_gzip() {
+                *times = time_check::learn(&self.options, times, &mut file, offset)?;
+            }
         }
         let mut processor = self.options.processor_with(path, id, times);
         let mut lines = self.options.lines().without_padding();
@@ -445,17 +451,24 @@ impl FileReader {
             }
             if fingerprinted.is_none_or(|taken| now >= taken + FINGERPRINTS) {
                 fingerprinted = Some(now);
-                self.read_to(id, &mut file, &lines);
+                self.read_to(id, &mut file, &lines, &processor);
             }
         };
-        self.read_to(id, &mut file, &lines);
+        self.read_to(id, &mut file, &lines, &processor);
         result
     }
 
     /// Notes how far a file was read.
-    fn read_to(&mut self, id: Option<FileId>, file: &mut OpenFile, lines: &LineSplitter) {
+    fn read_to(
+        &mut self,
+        id: Option<FileId>,
+        file: &mut OpenFile,
+        lines: &LineSplitter,
+        processor: &LineProcessor,
+    ) {
         if let (Some(history), Some(id)) = (&mut self.history, id) {
             history.read_to(id, lines.offset(), lines.end());
+            history.set_timestamps(id, processor.timestamps());
             // A gzipped file would be decompressed twice; it is known by its inode.
             if !file.is_gzip() {
                 history.take_fingerprint(id, file);

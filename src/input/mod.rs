@@ -25,7 +25,7 @@ mod time_check;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::entry::FileId;
+use crate::entry::{FileId, TimestampState};
 use crate::input::line_splitter::LineSplitter;
 use crate::parse::timestamp::InputKind;
 use crate::process::clock;
@@ -87,10 +87,13 @@ impl SourceOptions {
         LineSplitter::new(self.delimiter, max_line_read(room)).in_portions(self.portion)
     }
 
-    /// Makes entries of the lines of a live input.
-    fn processor(&self, name: &Path, file: Option<FileId>) -> LineProcessor {
+    /// Makes entries of the lines of a live input, whose times were like this `before`.
+    fn live(&self, name: &Path, file: Option<FileId>, before: &TimestampState) -> LineProcessor {
         let shown = name.to_string_lossy();
-        let times = LineTimes::new(&self.shape, InputKind::Live, clock::now(), &shown);
+        let mut times = LineTimes::new(&self.shape, InputKind::Live, clock::now(), &shown);
+        if let Some(times) = &mut times {
+            times.resume(before);
+        }
         self.processor_with(name, file, times)
     }
 

@@ -109,28 +109,15 @@ fn unwrapped(options: &SourceOptions, lines: &[String]) -> Vec<String> {
 /// How much before the offset at which a file resumes is looked at, in bytes.
 const BEFORE: u64 = 64 * 1024;
 
-/// Learns the form of the times from the first lines, for a file that was judged by an earlier run.
+/// Learns the form of the times, and the last one, from the lines before the offset at which a file
+/// resumes, where the checkpoint does not know them: the file was read without `--time`, or by an
+/// earlier version.
 ///
 /// # Errors
 /// Those of reading.
 pub(super) fn learn(
     options: &SourceOptions,
     times: &LineTimes,
-    input: impl Read,
-) -> io::Result<LineTimes> {
-    Ok(match judge(options, times, input, true)? {
-        Verdict::Readable(known) => known.fresh(None),
-        Verdict::Unreadable(_) => times.fresh(None),
-    })
-}
-
-/// Resumes with the time of the last line before `offset`.
-///
-/// # Errors
-/// Those of reading.
-pub(super) fn resume(
-    options: &SourceOptions,
-    mut times: LineTimes,
     file: &mut OpenFile,
     offset: u64,
 ) -> io::Result<LineTimes> {
@@ -151,11 +138,16 @@ pub(super) fn resume(
         Unwrap::Off => lines,
         _ => unwrapped(options, &lines),
     };
+    let mut learned = times.fresh(None);
+    for line in &lines {
+        learned.read(&options.shape, line);
+    }
+    let mut again = learned.fresh(None);
     let last = lines
         .iter()
-        .filter_map(|line| times.read(&options.shape, line))
+        .filter_map(|line| again.read(&options.shape, line))
         .last();
-    Ok(times.fresh(last))
+    Ok(learned.fresh(last))
 }
 
 /// Reads a file from an offset on without moving it.

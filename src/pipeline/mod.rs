@@ -22,7 +22,6 @@ use crate::report::messages::Reporter;
 use crate::storage::checkpoint::Checkpoint;
 use crate::storage::dead_letter::DeadLetter;
 #[cfg(feature = "cli")]
-use crate::storage::file_identity::FileRecord;
 use crate::storage::spool::Spool;
 use crate::sync::flush_deadline::{FlushDeadline, GRACE};
 use crate::sync::queue::ByteQueue;
@@ -348,14 +347,10 @@ impl Pipeline {
 fn describe(checkpoint: Arc<Checkpoint>) -> Arc<DescribePositions> {
     Arc::new(move |positions| {
         let described = positions.iter().filter_map(|mark| {
-            let state = checkpoint.describe(mark.file)?;
-            Some(
-                FileRecord {
-                    offset: mark.offset,
-                    ..state
-                }
-                .to_json(),
-            )
+            let mut record = checkpoint.describe(mark.file)?;
+            record.offset = mark.offset;
+            record.times.last = mark.time.or(record.times.last);
+            Some(record.to_json())
         });
         described.collect()
     })

@@ -13,6 +13,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
+#[cfg(feature = "cli")]
+use crate::entry::TimestampState;
 use crate::entry::labels::Labels;
 use crate::entry::line::LineFragment;
 use crate::entry::{Chunk, FileId, SizeHint, UNSTAMPED};
@@ -141,6 +143,12 @@ impl EntryBuilder {
             last_time,
             ..self
         }
+    }
+
+    /// What is known of the times of the lines, unless entries have their arrival times.
+    #[cfg(feature = "cli")]
+    pub fn timestamps(&self) -> Option<TimestampState> {
+        self.times.as_ref().map(LineTimes::state)
     }
 
     /// Whether lines are shipped unchanged.
@@ -371,6 +379,7 @@ impl EntryBuilder {
         };
         chunk.read_to(self.read_to);
         if self.times.is_some() {
+            chunk.ends_at_time(self.last_time);
             sender.count_untimed(chunk.unstamped());
         }
         // The next chunk will be similar.

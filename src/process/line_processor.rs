@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, Once};
 use std::time::Instant;
 
+use crate::entry::TimestampState;
 use crate::entry::line::LineFragment;
 use crate::parse::ansi;
 use crate::process::entry_builder::EntryBuilder;
@@ -86,12 +87,22 @@ struct StreamLines {
     envelope: Option<Envelope>,
     /// Input offset of the start of that line.
     start: u64,
+    /// Input offset at which a later run resumes to read the open entry: where it starts, or where
+    /// one of another stream does whose lines were read before and after that.
+    resume_at: u64,
+    /// Input offset of the start of its last line.
+    last_start: u64,
 }
 
 struct Filtered {
     strip_ansi: bool,
     filter: Option<Filter>,
     passing: bool,
+    /// The highest input offset after an entry of several lines that was passed on.
+    emitted_to: u64,
+    /// Input offset from which the unwrapper holds back part of a line, and that at which a later
+    /// run resumes to read the entry around it again.
+    resume_at: Option<(u64, u64)>,
     builder: EntryBuilder,
 }
 
@@ -114,6 +125,8 @@ impl LineProcessor {
                 strip_ansi: options.strip_ansi,
                 filter: (!options.filter.is_open()).then(|| options.filter.clone()),
                 passing: true,
+                emitted_to: 0,
+                resume_at: None,
                 builder,
             },
             lines: 0,
@@ -123,6 +136,11 @@ impl LineProcessor {
     /// Maximum length of a line fragment; see [`EntryBuilder::max_fragment`].
     pub fn max_fragment(&self) -> usize {
         self.filtered.builder.max_fragment()
+    }
+
+    /// What is known of the times of the lines; see [`EntryBuilder::timestamps`].
+    pub fn timestamps(&self) -> Option<TimestampState> {
+        self.filtered.builder.timestamps()
     }
 
     /// Sets the offset at which reading starts.
@@ -242,14 +260,8 @@ impl Unwrapping {
         } = self;
         unwrapper.close(|line| join(streams, multiline.as_ref(), *max_fragment, &line, filtered));
         for at in 0..streams.len() {
-            let safe = held_from(streams, at);
-            let StreamLines {
-                aggregator,
-                envelope,
-                ..
-            } = &mut streams[at];
-            aggregator.close(|entry, since| {
-                filtered.push_unwrapped(entry, envelope.as_ref(), safe, since);
+            emit(streams, at, filtered, |aggregator, out| {
+                aggregator.close(out);
             });
         }
     }
@@ -264,7 +276,7 @@ fn join(
     filtered: &mut Filtered,
 ) {
     let Some(multiline) = multiline else {
-        filtered.push_unwrapped(line.fragment, line.envelope, u64::MAX, line.since);
+        filtered.push_unwrapped(line.fragment, line.envelope, line.since);
         return;
     };
     let stream = line.envelope.and_then(|envelope| envelope.stream.as_ref());
@@ -275,44 +287,75 @@ fn join(
             aggregator: MultilineAggregator::new(multiline.clone(), max_fragment),
             envelope: None,
             start: 0,
+            resume_at: 0,
+            last_start: 0,
         });
         streams.len() - 1
     });
-    let safe = held_from(streams, at);
+    let was_open = streams[at].aggregator.deadline().is_some();
+    let emitted = emit(streams, at, filtered, |aggregator, out| {
+        aggregator.push(line.fragment, line.since, out);
+    });
     let own = &mut streams[at];
-    let mut begins = own.aggregator.deadline().is_none();
-    own.aggregator
-        .push(line.fragment, line.since, |entry, since| {
-            begins = true;
-            filtered.push_unwrapped(entry, own.envelope.as_ref(), safe, since);
-        });
-    if begins {
+    if emitted || !was_open {
         (own.envelope, own.start) = (line.envelope.cloned(), line.start);
+        own.resume_at = line.start;
     }
+    own.last_start = line.start;
 }
 
-/// The lowest input offset of a line held back in any other stream.
-fn held_from(streams: &[StreamLines], at: usize) -> u64 {
-    let others = streams.iter().enumerate();
-    let others = others.filter(|(other, own)| *other != at && own.aggregator.deadline().is_some());
-    let starts = others.map(|(_, own)| own.start);
-    starts.min().unwrap_or(u64::MAX)
+/// Passes on the entries of a stream that `act` completes, and returns whether there are any. A
+/// later run must not resume after a line that another stream holds back, nor between the lines of
+/// an entry that was passed on.
+fn emit(
+    streams: &mut [StreamLines],
+    at: usize,
+    filtered: &mut Filtered,
+    act: impl FnOnce(&mut MultilineAggregator, &mut dyn FnMut(LineFragment<'_>, Instant)),
+) -> bool {
+    let (before, rest) = streams.split_at_mut(at);
+    let Some((own, after)) = rest.split_first_mut() else {
+        return false;
+    };
+    let mut emitted = false;
+    let start = own.start;
+    act(&mut own.aggregator, &mut |entry, since| {
+        emitted = true;
+        filtered.emitted_to = filtered.emitted_to.max(entry.end);
+        let mut end = filtered.emitted_to;
+        let others = before.iter_mut().chain(&mut *after);
+        for held in others.filter(|own| own.aggregator.deadline().is_some()) {
+            if held.resume_at < entry.end {
+                held.resume_at = held.resume_at.min(start);
+            }
+            end = end.min(held.resume_at);
+        }
+        // The unwrapper holds back part of a line that is between those of the entry.
+        if (start..=own.last_start).contains(&entry.end) {
+            filtered.resume_at = Some((entry.end, start));
+        }
+        let entry = LineFragment { end, ..entry };
+        filtered.push_unwrapped(entry, own.envelope.as_ref(), since);
+    });
+    emitted
 }
 
 impl Filtered {
-    /// Processes an unwrapped line. Its position is limited to `safe`, so that held lines of other
-    /// streams are not skipped when a later run resumes.
+    /// Processes an unwrapped line.
     fn push_unwrapped(
         &mut self,
         line: LineFragment<'_>,
         envelope: Option<&Envelope>,
-        safe: u64,
         since: Instant,
     ) {
         if line.first {
             self.builder.set_envelope(envelope);
         }
-        let end = line.end.min(safe);
+        let mut end = line.end;
+        match self.resume_at {
+            Some((held, resume_at)) if end <= held => end = end.min(resume_at),
+            _ => self.resume_at = None,
+        }
         self.push_stripped(LineFragment { end, ..line }, since);
     }
 

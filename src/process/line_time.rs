@@ -1,5 +1,6 @@
 //! Reads the time of each line of an input, and reports when lines have none.
 
+use crate::entry::TimestampState;
 use crate::parse::fields::{self, Field};
 use crate::parse::timestamp::{InputKind, TimeOptions, TimeReader, Written};
 use crate::process::decoration;
@@ -69,6 +70,19 @@ impl LineTimes {
             undecided: Vec::new(),
             reported: false,
             ended: false,
+        }
+    }
+
+    /// Resumes an input of which an earlier run, or this one, has read the first part.
+    pub fn resume(&mut self, before: &TimestampState) {
+        self.reader.resume(before.form.as_deref(), before.last);
+    }
+
+    /// What is needed to resume the input after the lines that were read.
+    pub fn state(&self) -> TimestampState {
+        TimestampState {
+            form: self.reader.form(),
+            last: self.reader.last(),
         }
     }
 

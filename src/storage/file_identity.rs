@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::entry::TimestampState;
+
 /// How many of the first bytes of a file are compared at most.
 pub const HEAD: usize = 4 * 1024;
 
@@ -198,6 +200,8 @@ pub struct FileRecord {
     pub offset: u64,
     /// Its size when it was last looked at.
     pub size: u64,
+    /// The form of its times, and the time of its last settled line.
+    pub times: TimestampState,
 }
 
 impl FileRecord {
@@ -220,6 +224,8 @@ impl FileRecord {
             "tail_end": end,
             "offset": self.offset,
             "size": self.size,
+            "times": self.times.form,
+            "last_time": self.times.last,
             // For earlier versions.
             "unread": self.size > self.offset,
         })
@@ -252,6 +258,10 @@ impl FileRecord {
             size: match value.get("size") {
                 None => offset + u64::from(unread),
                 Some(size) => size.as_u64()?,
+            },
+            times: TimestampState {
+                form: value.get("times").and_then(Value::as_str).map(Into::into),
+                last: value.get("last_time").and_then(Value::as_i64),
             },
         })
     }
@@ -334,6 +344,10 @@ mod tests {
             fingerprint,
             offset: 7,
             size: 10_000,
+            times: TimestampState {
+                form: Some("Klog".into()),
+                last: Some(-1),
+            },
         };
         assert_eq!(FileRecord::from_json(&known.to_json()), Some(known.clone()));
         known.path = OsString::from_vec(vec![b'/', 0xff]).into();

@@ -68,7 +68,13 @@ fn drop_oldest_never_gives_up_what_is_under_way() {
 #[test]
 fn what_files_gave_is_never_dropped() {
     let (backlog, counters, stop) = backlog(1, OnFull::DropOldest);
-    let mark: FilePositions = [FilePosition { file: 0, offset: 1 }].into_iter().collect();
+    let mark: FilePositions = [FilePosition {
+        file: 0,
+        offset: 1,
+        time: None,
+    }]
+    .into_iter()
+    .collect();
     backlog.push(shipment(0, mark.clone()));
     std::thread::scope(|scope| {
         scope.spawn(|| backlog.push(shipment(1, mark)));
@@ -214,7 +220,13 @@ pub mod on_disk {
         drop((backlog, first));
         let spool = spool(dir.path(), size);
         let (backlog, counters, stop) = on_disk(&spool, 1 << 20, OnFull::DropOldest, None);
-        let mark: FilePositions = [FilePosition { file: 0, offset: 1 }].into_iter().collect();
+        let mark: FilePositions = [FilePosition {
+            file: 0,
+            offset: 1,
+            time: None,
+        }]
+        .into_iter()
+        .collect();
         backlog.push(shipment(1, mark.clone()));
         backlog.push(shipment(2, FilePositions::default()));
         std::thread::scope(|scope| {
@@ -254,8 +266,13 @@ pub mod on_disk {
         let describe: Arc<DescribePositions> = Arc::new(describe);
         let (backlog, ..) = on_disk(&spool, 1, OnFull::Block, Some(describe));
         for n in 0..3 {
-            let positions: FilePositions =
-                [FilePosition { file: 0, offset: n }].into_iter().collect();
+            let positions: FilePositions = [FilePosition {
+                file: 0,
+                offset: n,
+                time: None,
+            }]
+            .into_iter()
+            .collect();
             backlog.push(shipment(n, positions.clone()));
             let taken = next(&backlog).unwrap();
             assert_eq!(

@@ -500,7 +500,8 @@ impl Follower {
         let offset = history.offset(id);
         history.opened(id, file.file());
         history.take_fingerprint(id, &mut file);
-        match TailedFile::new(id, &path, file, offset, options, now) {
+        let times = history.timestamps(id);
+        match TailedFile::new(id, &path, file, offset, &times, options, now) {
             Ok(tail) => {
                 let after = after.filter(|after| self.files.contains_key(after));
                 if let Some(before) = after.and_then(|after| self.files.get_mut(&after)) {
@@ -591,6 +592,7 @@ impl Follower {
         }
         if file.tail.is_fingerprint_due(now) || !history.has_fingerprint(id) {
             history.take_fingerprint(id, &mut file.tail.file);
+            history.set_timestamps(id, file.tail.timestamps());
         }
         let is_at_end = matches!(result, ReadResult::Idle | ReadResult::Data);
         if is_at_end && !file.is_drained && (file.paths == 0 || file.is_awaited) {
@@ -737,6 +739,7 @@ impl Follower {
         }
         history.read_to(id, file.tail.offset(), file.tail.end());
         history.take_fingerprint(id, &mut file.tail.file);
+        history.set_timestamps(id, file.tail.timestamps());
         history.closed(id);
     }
 
@@ -836,11 +839,11 @@ impl Follower {
                 let _ = file.tail.finish(lines, options, now);
             }
         }
+        let history = &mut self.context.history;
         for file in self.files.values_mut() {
             let id = file.tail.id;
-            self.context
-                .history
-                .take_fingerprint(id, &mut file.tail.file);
+            history.take_fingerprint(id, &mut file.tail.file);
+            history.set_timestamps(id, file.tail.timestamps());
         }
         let failing = self.paths.iter().filter(|path| path.status.is_failing());
         let broken = self.files.values().filter(|file| file.tail.is_failing());

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::SeekFrom;
 
-use crate::entry::FileId;
+use crate::entry::{FileId, TimestampState};
 use crate::input::SourceOptions;
 use crate::input::encoding::Encoding;
 use crate::input::line_splitter::LineSplitter;
@@ -85,7 +85,8 @@ pub struct TailedFile {
 }
 
 impl TailedFile {
-    /// Follows a file from an offset on; its lines get the labels of `path`.
+    /// Follows a file from an offset on, before which its times were like this; its lines get the
+    /// labels of `path`.
     ///
     /// # Errors
     /// Those of reading what comes before the offset.
@@ -94,6 +95,7 @@ impl TailedFile {
         path: &Path,
         mut file: OpenFile,
         offset: u64,
+        times: &TimestampState,
         options: &SourceOptions,
         now: Instant,
     ) -> io::Result<Self> {
@@ -115,7 +117,7 @@ impl TailedFile {
             checked: None,
             fingerprinted: None,
             failed: None,
-            processor: options.processor(path, Some(id)),
+            processor: options.live(path, Some(id), times),
         };
         tail.processor.set_offset(offset);
         tail.remember()?;
@@ -149,6 +151,11 @@ impl TailedFile {
     pub fn idle_stamp(&self) -> Option<FileStamp> {
         self.seen
             .filter(|_| self.processor.next_deadline().is_none())
+    }
+
+    /// What is known of its times; see [`LineProcessor::timestamps`].
+    pub fn timestamps(&self) -> Option<TimestampState> {
+        self.processor.timestamps()
     }
 
     /// Whether a new fingerprint is due.

@@ -37,7 +37,7 @@ use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::entry::FileId;
+use crate::entry::{FileId, TimestampState};
 use crate::input::open_file::{FileTimes, OpenFile};
 use crate::input::rotation::names;
 use crate::report::messages::{Message, Reporter};
@@ -336,6 +336,7 @@ impl History {
             fingerprint: Fingerprint::default(),
             offset,
             size: file.meta.len(),
+            times: TimestampState::default(),
         };
         let id = match &self.checkpoint {
             Some(checkpoint) => checkpoint.add(record.clone()),
@@ -391,6 +392,23 @@ impl History {
         }
         if let Some(checkpoint) = &self.checkpoint {
             checkpoint.set_size(id, size);
+        }
+    }
+
+    /// What is known of the times in a file.
+    pub fn timestamps(&self, id: FileId) -> TimestampState {
+        let known = self.files.get(&id);
+        known.map_or_else(TimestampState::default, |known| known.record.times.clone())
+    }
+
+    /// Notes what is known of the times in a file, as far as it was read.
+    pub fn set_timestamps(&mut self, id: FileId, times: Option<TimestampState>) {
+        let Some(times) = times else { return };
+        if let Some(checkpoint) = &self.checkpoint {
+            checkpoint.set_time_form(id, times.form.clone());
+        }
+        if let Some(known) = self.files.get_mut(&id) {
+            known.record.times = times;
         }
     }
 

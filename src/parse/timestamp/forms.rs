@@ -63,6 +63,11 @@ const KINDS: [(Kind, &str); 16] = [
 ];
 
 impl Kind {
+    /// All forms.
+    pub fn all() -> impl Iterator<Item = Self> {
+        KINDS.into_iter().map(|(kind, _)| kind)
+    }
+
     /// An example of it.
     pub fn example(self) -> &'static str {
         KINDS[self as usize].1

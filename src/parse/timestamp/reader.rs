@@ -559,6 +559,56 @@ impl TimeReader {
         })
     }
 
+    /// The form of the times as a text that [`TimeReader::resume`] reads: that of the line or the
+    /// name's rank, and the order of day and month. None while it is not known.
+    pub fn form(&self) -> Option<String> {
+        let form = match self.source {
+            None => "any".to_owned(),
+            Some(Source::Text(Form { kind, place })) => match place {
+                Place::Start => format!("text {kind:?}"),
+                Place::Inside { before, words } => format!("text {kind:?} {before} {words}"),
+            },
+            Some(Source::Json(rank)) => format!("json {rank}"),
+            Some(Source::Given(_)) => "given".to_owned(),
+        };
+        match (self.source, self.order) {
+            (None, None) => None,
+            (_, None) => Some(form),
+            (_, Some(order)) => Some(format!("{form} {order:?}")),
+        }
+    }
+
+    /// Resumes an input whose earlier lines had times of a form, the last one `last`. A format that
+    /// the user gives is preferred to the form.
+    pub fn resume(&mut self, form: Option<&str>, last: Option<i64>) {
+        self.last = last;
+        let words: Vec<&str> = form.unwrap_or_default().split(' ').collect();
+        let (words, order) = match words.as_slice() {
+            [form @ .., "Day"] => (form, Some(Order::Day)),
+            [form @ .., "Month"] => (form, Some(Order::Month)),
+            [form @ .., "Year"] => (form, Some(Order::Year)),
+            form => (form, None),
+        };
+        let kind = |name: &str| Kind::all().find(|kind| format!("{kind:?}") == name);
+        let source = match words {
+            ["text", name] => kind(name).map(|kind| (kind, Place::Start)),
+            ["text", name, before, words] => kind(name).and_then(|kind| {
+                let (before, words) = (before.parse().ok()?, words.parse().ok()?);
+                Some((kind, Place::Inside { before, words }))
+            }),
+            _ => None,
+        };
+        let source = source.map(|(kind, place)| Source::Text(Form { kind, place }));
+        let source = source.or(match words {
+            ["json", rank] => rank.parse().ok().map(Source::Json),
+            _ => None,
+        });
+        if self.options.format.is_none() {
+            self.source = source;
+        }
+        (self.order, self.hits) = (order, TRUSTED);
+    }
+
     /// Forgets what lines were read, but keeps their form: they are read again.
     pub fn rewind(&mut self, first: Option<i64>) {
         (self.last, self.misses) = (first, 0);

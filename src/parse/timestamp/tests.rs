@@ -413,6 +413,32 @@ fn each_form_is_read_and_gives_its_time() {
 }
 
 #[test]
+fn a_form_is_resumed_as_it_was() {
+    for (line, expected) in LINES.iter().filter(|(_, expected)| *expected != "none") {
+        let mut first = reader("utc", InputKind::File, WRITTEN);
+        first.read_line(line);
+        let mut second = reader("utc", InputKind::Live, WRITTEN);
+        second.resume(first.form().as_deref(), first.last());
+        assert_eq!(second.form(), first.form(), "{line}");
+        assert_eq!(shown(second.last()), *expected, "{line}");
+        assert_eq!(shown(second.read_line(line)), *expected, "{line}");
+        assert_eq!(second.read_line("  2020-01-01 00:00:00"), None, "{line}");
+    }
+    for form in [
+        "",
+        "text",
+        "text Nothing",
+        "text Iso 1",
+        "json x",
+        "any Week",
+    ] {
+        let mut reader = reader("utc", InputKind::Live, WRITTEN);
+        reader.resume(Some(form), None);
+        assert_eq!(reader.form(), None, "{form}");
+    }
+}
+
+#[test]
 fn a_form_is_kept_and_so_is_its_place() {
     for (line, expected) in LINES.iter().filter(|(_, expected)| *expected != "none") {
         let mut reader = reader("utc", InputKind::File, WRITTEN);

@@ -57,6 +57,8 @@ pub struct Unwrapper {
     partial: Vec<Partial>,
     /// The input offset after the last fragment.
     end: u64,
+    /// The highest input offset after a line that was emitted.
+    emitted_to: u64,
 }
 
 /// The first parts of a split line.
@@ -66,6 +68,9 @@ struct Partial {
     envelope: Envelope,
     /// The input offset of the first part.
     start: u64,
+    /// The input offset at which a later run resumes to read it: where it starts, or where a line
+    /// of another stream does whose parts were read before and after that.
+    resume_at: u64,
     /// The input offset after the last part.
     end: u64,
     since: Instant,
@@ -84,6 +89,7 @@ impl Unwrapper {
             keeps_prefix,
             partial: Vec::new(),
             end: 0,
+            emitted_to: 0,
         }
     }
 
@@ -116,7 +122,7 @@ impl Unwrapper {
         }) = opened
         else {
             self.close_where(|partial| partial.between > LINES_BETWEEN, &mut out);
-            let end = self.safe_end(fragment.end);
+            let end = self.safe_end(start, fragment.end);
             out(Unwrapped {
                 fragment: LineFragment { end, ..fragment },
                 envelope: None,
@@ -150,6 +156,7 @@ impl Unwrapper {
                     text: text.to_vec(),
                     envelope,
                     start,
+                    resume_at: start,
                     end,
                     since: now,
                     last: now,
@@ -160,7 +167,7 @@ impl Unwrapper {
             let fragment = LineFragment {
                 bytes: text,
                 first: true,
-                end: self.safe_end(end),
+                end: self.safe_end(start, end),
             };
             out(Unwrapped {
                 fragment,
@@ -179,11 +186,12 @@ impl Unwrapper {
             full.extend_from_slice(&text[..cut]);
             own.text.extend_from_slice(&text[cut..]);
             let begins = std::mem::replace(&mut own.start, start);
+            own.resume_at = start;
             let (envelope, since) = (own.envelope.clone(), own.since);
             let fragment = LineFragment {
                 bytes: &full,
                 first: true,
-                end: self.safe_end(start),
+                end: self.safe_end(begins, start),
             };
             out(Unwrapped {
                 fragment,
@@ -202,11 +210,11 @@ impl Unwrapper {
         }
     }
 
-    fn emit(&self, whole: &Partial, out: &mut impl FnMut(Unwrapped<'_>)) {
+    fn emit(&mut self, whole: &Partial, out: &mut impl FnMut(Unwrapped<'_>)) {
         let fragment = LineFragment {
             bytes: &whole.text,
             first: true,
-            end: self.safe_end(whole.end),
+            end: self.safe_end(whole.start, whole.end),
         };
         out(Unwrapped {
             fragment,
@@ -216,10 +224,18 @@ impl Unwrapper {
         });
     }
 
-    /// The offset up to which no line is held back.
-    fn safe_end(&self, end: u64) -> u64 {
-        let held = self.partial.iter().map(|partial| partial.start);
-        held.min().map_or(end, |start| start.min(end))
+    /// The offset at which a later run may resume after a line from `start` to `end`: it must not
+    /// skip a line that is still held back, nor begin between the parts of one that is not.
+    fn safe_end(&mut self, start: u64, end: u64) -> u64 {
+        self.emitted_to = self.emitted_to.max(end);
+        let mut safe = self.emitted_to;
+        for held in &mut self.partial {
+            if held.resume_at < end {
+                held.resume_at = held.resume_at.min(start);
+            }
+            safe = safe.min(held.resume_at);
+        }
+        safe
     }
 
     /// The time at which held parts have waited long enough.

@@ -137,6 +137,11 @@ impl Checkpoint {
         self.state().update(id, |own| own.fingerprint = fingerprint);
     }
 
+    /// Sets the form of the times in a file.
+    pub fn set_time_form(&self, id: FileId, form: Option<String>) {
+        self.state().update(id, |own| own.times.form = form);
+    }
+
     /// The content of a file is at another inode now.
     pub fn moved(&self, id: FileId, at: DevInode) {
         self.state().moved(id, at);

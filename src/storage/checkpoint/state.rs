@@ -103,6 +103,7 @@ impl CheckpointState {
         if own.offset < position.offset {
             own.offset = position.offset;
             own.size = own.size.max(position.offset);
+            own.times.last = position.time.or(own.times.last);
             self.dirty = true;
         }
         self.drop_finished(position.file);

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::entry::FilePosition;
+use crate::entry::{FilePosition, TimestampState};
 use crate::storage::checkpoint::file::KEY;
 use crate::storage::checkpoint::*;
 
@@ -15,11 +15,16 @@ fn record(path: &str, ino: u64, offset: u64) -> FileRecord {
         fingerprint: Fingerprint::of(&mut &b"head\n"[..], 5).unwrap(),
         offset,
         size: offset,
+        times: TimestampState::default(),
     }
 }
 
 fn positions(list: &[(FileId, u64)]) -> FilePositions {
-    let mark = |&(file, offset): &(FileId, u64)| FilePosition { file, offset };
+    let mark = |&(file, offset): &(FileId, u64)| FilePosition {
+        file,
+        offset,
+        time: None,
+    };
     list.iter().map(mark).collect()
 }
 
