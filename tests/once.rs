@@ -2,6 +2,7 @@
 //! a spool and a checkpoint, whatever Loki does meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::support::{Dir, Loki, LokiPush, Random, Running};
@@ -107,7 +108,7 @@ impl Input {
                 ];
                 let mut trace = text.clone();
                 for at in 0..random.below(3) {
-                    trace += &format!("\n\tat frame {at} of {n:06}");
+                    let _ = write!(trace, "\n\tat frame {at} of {n:06}");
                     lines.push(format!("{err} stdout P \tat frame {at}"));
                     lines.push(format!("{err} stdout F  of {n:06}"));
                 }
