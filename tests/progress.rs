@@ -32,6 +32,31 @@ fn auto_is_silent_where_standard_error_is_a_pipe() {
 }
 
 #[test]
+fn the_size_in_the_bar_is_that_of_what_is_read() {
+    let dir = Dir::new();
+    dir.write("a.log", lines(10));
+    dir.write("b.log", lines(1_000));
+    dir.write("c.log", b"\x28\xb5\x2f\xfd\x04\0\0");
+    dir.write("refused.log", lines(1_000));
+    let Some(terminal) = Terminal::open() else {
+        return;
+    };
+    let loki = Loki::start();
+    let run = shown_on(&terminal, &loki).cwd(dir.path());
+    let run = run.args([
+        "--limit-rate",
+        "100",
+        "--exclude-path",
+        "b.*",
+        "*.log",
+        "b.log",
+    ]);
+    run.args(["--dead-letter", "refused.log"]).run().expect(0);
+    terminal.wait_for("of 70 B");
+    assert_eq!(loki.lines().len(), 10);
+}
+
+#[test]
 fn a_file_gets_a_bar_that_leaves_a_clean_line() {
     let dir = Dir::new();
     let file = dir.write("log", lines(10));

@@ -3,8 +3,12 @@
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::support::{Dir, Fault, Finished, Loki, LokiPush, Running, assert_law};
+
+/// How long something takes that would otherwise never end.
+const SOON: Duration = Duration::from_secs(20);
 
 fn follow(loki: &Loki, dir: &Dir, args: &[&str]) -> Running {
     let run = LokiPush::new(loki).cwd(dir.path());
@@ -203,6 +207,63 @@ fn files_that_the_program_writes_itself_are_not_read() {
     loki.wait_for_entries(2);
     stop(run).expect(0);
     assert_lines(&loki, &["one", "two"]);
+}
+
+#[test]
+fn the_metrics_file_and_what_else_is_written_into_the_folder_is_not_read() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    dir.write("a.log", "one\n");
+    // An earlier run left one.
+    dir.write("m.log", "# metrics\n");
+    let args = ["--metrics-file", "m.log", "**/*"];
+    let run = follow(&loki, &dir, &args);
+    loki.wait_for_entries(1);
+    dir.append("a.log", "two\n");
+    loki.wait_for_entries(2);
+    stop(run).expect(0);
+    ship(&loki, &dir, &args).expect(0);
+    assert!(dir.read_text("m.log").contains("loki_push_"));
+    let ended = ship(&loki, &dir, &["--metrics-file", "m.log", "b.log", "m.log"]);
+    ended.expect(2).expect_stderr(["--metrics-file", "m.log"]);
+    // Standard output and standard error in the folder, both ways to read it.
+    for mode in ["", "-f --from start --flush-interval 20ms"] {
+        loki.client_restarted();
+        let script = format!("exec \"$@\" {mode} --tee '*' >out.log 2>err.log");
+        let script = if mode.is_empty() {
+            script
+        } else {
+            script.replace("--tee", "")
+        };
+        let before = loki.entries().len();
+        let run = LokiPush::new(&loki).cwd(dir.path()).summed();
+        let run = run.args(["--metrics-file", "m.log"]).in_shell(&script);
+        let run = run.spawn();
+        loki.wait_for_entries(before + 2);
+        if !mode.is_empty() {
+            run.signal("TERM");
+        }
+        run.wait().expect(0);
+    }
+    assert_lines(
+        &loki,
+        &["one", "one", "one", "one", "two", "two", "two", "two"],
+    );
+}
+
+#[test]
+fn standard_input_that_is_written_by_the_run_itself_is_not_read() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    for (args, script) in [
+        (&["--tee"][..], "exec \"$@\" <a.log >>a.log"),
+        (&["--dead-letter", "a.log"], "exec \"$@\" <a.log"),
+    ] {
+        dir.write("a.log", "one\n");
+        let run = LokiPush::new(&loki).cwd(dir.path()).args(args);
+        let run = run.in_shell(script).deadline(SOON).run().expect(1);
+        run.expect_stderr(["standard input", "writes this file itself"]);
+        assert_eq!(dir.read_text("a.log"), "one\n");
+    }
+    assert!(loki.entries().is_empty());
 }
 
 #[test]

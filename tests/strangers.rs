@@ -487,6 +487,29 @@ fn two_files_of_ours_that_are_one_are_wrong_usage() {
         .run()
         .expect(2)
         .expect_stderr(["--spool", "--dead-letter"]);
+    for (option, other) in [
+        ("--checkpoint", "state"),
+        ("--checkpoint", "state.lock"),
+        ("--checkpoint", "state.tmp"),
+        ("--dead-letter", "state"),
+        ("--spool", "state"),
+    ] {
+        let metrics = at(other);
+        LokiPush::new(&loki)
+            .args([option, &at("state"), "--metrics-file", &metrics])
+            .arg(&log)
+            .run()
+            .expect(2)
+            .expect_stderr([option, "--metrics-file"]);
+    }
+    for option in ["--metrics-file", "--dead-letter", "--checkpoint"] {
+        LokiPush::new(&loki)
+            .args([option, log.to_str().unwrap()])
+            .arg(&log)
+            .run()
+            .expect(2)
+            .expect_stderr([option, "app.log"]);
+    }
     assert!(loki.entries().is_empty());
     assert_eq!(dir.read_text("app.log"), "one\n");
 }

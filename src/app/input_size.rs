@@ -1,11 +1,12 @@
 //! The size of the input, for the progress bar, where it is known before it is read.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, SeekFrom, fstat, seek};
 
-use crate::cli::config::Input;
+use crate::app::inputs::own_files;
+use crate::cli::config::{Config, Input};
 use crate::input::files::STDIN;
 use crate::input::size;
 use crate::storage::checkpoint::Checkpoint;
@@ -20,8 +21,8 @@ pub enum InputSize {
 }
 
 /// Estimates the size. `checkpoint` is a read-only copy.
-pub fn estimate(input: &Input, checkpoint: Option<&Checkpoint>) -> InputSize {
-    match input {
+pub fn estimate(config: &Config, checkpoint: Option<&Checkpoint>) -> InputSize {
+    match &config.input {
         Input::Stdin => stdin().map_or(InputSize::Unbounded, |bytes| InputSize::Files(Some(bytes))),
         Input::Message(_) | Input::Drain | Input::Command { .. } => InputSize::Unbounded,
         Input::Files(files) if files.follow => InputSize::Unbounded,
@@ -30,7 +31,9 @@ pub fn estimate(input: &Input, checkpoint: Option<&Checkpoint>) -> InputSize {
             let (given, named): (Vec<_>, Vec<_>) = files.names.iter().cloned().partition(is_stdin);
             // Standard input is read once, even if it is named several times.
             let given = if given.is_empty() { Some(0) } else { stdin() };
-            let named = size::bytes(&named, files.begin, checkpoint);
+            let own = own_files(config);
+            let is_left_out = |path: &Path| files.excluded.contain(path) || own.contain_at(path);
+            let named = size::bytes(&named, files.begin, checkpoint, is_left_out);
             InputSize::Files(given.zip(named).map(|(given, named)| given + named))
         }
     }

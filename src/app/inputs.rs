@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -22,6 +22,7 @@ use crate::input::own_files::OwnFiles;
 use crate::process::entry_builder::EntryBuilder;
 use crate::process::line_processor::LineProcessor;
 use crate::process::throttle::Throttle;
+use crate::storage::dead_letter;
 use crate::sync::blocking_write::PollableWrite;
 
 /// Whether an input is a pipe or the like, which cannot be read again: the program never exits while
@@ -172,8 +173,10 @@ fn source_options(
 }
 
 /// The files that this process writes, except for those of the checkpoint.
-fn own_files(config: &Config) -> OwnFiles {
-    let files = config.dead_letter.clone().into_iter().collect();
+pub(super) fn own_files(config: &Config) -> OwnFiles {
+    let dead_letter = config.dead_letter.clone();
+    let dead_letter = dead_letter.filter(|path| path != Path::new(dead_letter::STDERR));
+    let files = dead_letter.into_iter().collect();
     let spool = config.spool.as_ref().map(|spool| spool.dir.clone());
     let metrics = config.metrics_file.clone();
     OwnFiles::new(files, metrics, spool.into_iter().collect())

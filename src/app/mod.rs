@@ -161,7 +161,7 @@ fn progress(config: &Config, spool: Option<&Spool>, reporter: Reporter) -> Optio
     // A read-only copy, whose errors were already reported for the original.
     let checkpoint =
         open_checkpoint(config, spool, false, Reporter::new(Verbosity::Silent)).ok()?;
-    let bytes = match input_size::estimate(&config.input, checkpoint.as_ref()) {
+    let bytes = match input_size::estimate(config, checkpoint.as_ref()) {
         InputSize::Files(bytes) => bytes,
         InputSize::Unbounded if always => None,
         InputSize::Unbounded => return None,

@@ -35,6 +35,9 @@ use crate::sync::shutdown::Phase;
 /// The name of standard input.
 pub const STDIN: &str = "-";
 
+/// Why a file is not read whose lines would make others of it.
+const WRITTEN_HERE: &str = "loki-push writes this file itself";
+
 /// How much of a line is shown in a message, in bytes.
 const SHOWN: usize = 160;
 
@@ -190,18 +193,16 @@ impl FileReader {
 
     /// Whether this process writes the file at a path.
     fn is_own(&self, path: &Path) -> bool {
-        let is_at = |at| self.options.own.contain(path, at);
         let checkpoint = self.options.checkpoint.as_ref();
         checkpoint.is_some_and(|checkpoint| checkpoint.owns(path))
-            || std::fs::metadata(path)
-                .is_ok_and(|meta| meta.is_file() && is_at(DevInode::from(&meta)))
+            || self.options.own.contain_at(path)
     }
 
     /// Reads the file at a path, and what is left of those that had the path before.
     fn path(&mut self, path: &Path, start: StartAt, of_pattern: bool) -> ReadEnd {
         let file = match OpenFile::open(path) {
             Ok(_) if self.is_own(path) => {
-                self.failed(path, "loki-push writes this file itself");
+                self.failed(path, WRITTEN_HERE);
                 return ReadEnd::Whole;
             }
             Ok(file) => file,
@@ -507,6 +508,10 @@ impl FileReader {
     }
 
     fn stdin(&mut self, is_last: bool) {
+        if self.options.own.contain_stdin() {
+            self.failed(Path::new("standard input"), WRITTEN_HERE);
+            return;
+        }
         let times = match self.stdin_times() {
             Ok(None) => None,
             Ok(Some(Verdict::Readable(times))) => Some(*times),

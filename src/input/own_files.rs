@@ -46,6 +46,22 @@ impl OwnFiles {
             || !self.folders.is_empty() && path.ancestors().skip(1).any(|dir| self.is_folder(dir))
     }
 
+    /// Whether the regular file at a path is one of them.
+    pub fn contain_at(&self, path: &Path) -> bool {
+        fs::metadata(path)
+            .is_ok_and(|meta| meta.is_file() && self.contain(path, DevInode::from(&meta)))
+    }
+
+    /// Whether standard input is one of them that is appended to while it is read.
+    pub fn contain_stdin(&self) -> bool {
+        let Some(stdin) = regular_file(std::io::stdin()) else {
+            return false;
+        };
+        let is_it =
+            |path: &PathBuf| fs::metadata(path).is_ok_and(|own| DevInode::from(&own) == stdin);
+        self.streams.contains(&stdin) || self.paths.iter().any(is_it)
+    }
+
     /// Whether a path is that of the file that is replaced again and again, or a temporary one. Each
     /// of them is another file, so it is known by its name.
     fn is_replaced(&self, path: &Path) -> bool {

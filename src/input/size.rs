@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::entry::FileId;
+use crate::input::compression::Format;
 use crate::input::glob;
 use crate::input::open_file::{FileTimes, OpenFile, StartAt};
 use crate::input::rotation::history::{History, Identity};
@@ -12,12 +13,17 @@ use crate::input::rotation::resume::{Question, earlier_files};
 use crate::storage::checkpoint::{Checkpoint, key};
 use crate::storage::file_identity::DevInode;
 
-/// The bytes to be read of files that are read to their end. None if one of them is not a regular
-/// file, is compressed, or cannot be opened: then it is unknown.
-pub fn bytes(paths: &[PathBuf], start: StartAt, checkpoint: Option<&Checkpoint>) -> Option<u64> {
+/// The bytes to be read of files that are read to their end, without those that `is_left_out`. None
+/// if one of them is not a regular file, is compressed, or cannot be opened: then it is unknown.
+pub fn bytes(
+    paths: &[PathBuf],
+    start: StartAt,
+    checkpoint: Option<&Checkpoint>,
+    is_left_out: impl Fn(&Path) -> bool,
+) -> Option<u64> {
     let mut history = checkpoint.map(History::looking_at);
     let (mut seen, mut total) = (HashSet::new(), 0);
-    for path in paths {
+    for path in paths.iter().filter(|path| !is_left_out(path)) {
         // Where an earlier run looked for a file, one that it did not know is new.
         let start = match checkpoint {
             Some(checkpoint) if checkpoint.watch(path) => StartAt::Start,
@@ -27,8 +33,12 @@ pub fn bytes(paths: &[PathBuf], start: StartAt, checkpoint: Option<&Checkpoint>)
             total += of_path(path, start, history.as_mut(), &mut seen)?;
             continue;
         }
-        let own = |path: &PathBuf| checkpoint.is_some_and(|own| own.owns(path));
-        for path in glob::matches(path).iter().filter(|path| !own(path)) {
+        let own = |path: &Path| checkpoint.is_some_and(|own| own.owns(path));
+        let matches = glob::matches(path);
+        for path in matches
+            .iter()
+            .filter(|path| !own(path) && !is_left_out(path))
+        {
             total += of_path(path, start, history.as_mut(), &mut seen)?;
         }
     }
@@ -46,8 +56,11 @@ fn of_path(
         return None;
     }
     let mut file = OpenFile::open(path).ok()?;
-    if file.format().is_some() {
-        return None;
+    match file.format() {
+        None => {}
+        Some(Format::Gzip) => return None,
+        // It is not read.
+        Some(Format::Other { .. }) => return Some(0),
     }
     let len = file.meta.len();
     let fresh = if start == StartAt::Start { len } else { 0 };
@@ -100,10 +113,13 @@ mod tests {
         fs::write(at("a.log"), "one\ntwo\n").unwrap();
         let open =
             |writable| Checkpoint::open(&at("state"), writable, Reporter::default()).unwrap();
-        let whole = |names: &[PathBuf]| bytes(names, StartAt::Start, None);
+        let whole = |names: &[PathBuf]| bytes(names, StartAt::Start, None, |_| false);
         assert_eq!(whole(&[at("a.log")]), Some(8));
         assert_eq!(whole(&[at("a.log"), at("a.log")]), Some(16), "as by cat");
-        assert_eq!(bytes(&[at("a.log")], StartAt::End, None), Some(0));
+        assert_eq!(
+            bytes(&[at("a.log")], StartAt::End, None, |_| false),
+            Some(0)
+        );
 
         let checkpoint = std::sync::Arc::new(open(true));
         let file = OpenFile::open(&at("a.log")).unwrap();
@@ -111,7 +127,7 @@ mod tests {
         history.add(&key(&at("a.log")), &file, 4);
         checkpoint.save().unwrap();
         drop((history, checkpoint));
-        let rest = |names: &[PathBuf]| bytes(names, StartAt::Start, Some(&open(false)));
+        let rest = |names: &[PathBuf]| bytes(names, StartAt::Start, Some(&open(false)), |_| false);
         assert_eq!(rest(&[at("a.log")]), Some(4));
         assert_eq!(rest(&[at("a.log"), at("a.log")]), Some(4), "read once");
         fs::rename(at("a.log"), at("a.log.1")).unwrap();
@@ -127,7 +143,7 @@ mod tests {
         fs::write(at("a.gz"), b"\x1f\x8b\x08\0").unwrap();
         for name in [at("a.gz"), at("gone"), dir.path().to_owned()] {
             assert_eq!(
-                bytes(std::slice::from_ref(&name), StartAt::Start, None),
+                bytes(std::slice::from_ref(&name), StartAt::Start, None, |_| false),
                 None
             );
         }
