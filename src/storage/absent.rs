@@ -1,5 +1,5 @@
-//! Stand-ins for what only the program keeps on disk, for a build of the library alone. No value of
-//! these types can exist, so neither the real ones nor the system calls that they need are compiled.
+//! Empty substitutes for checkpoint, dead letter and spool in the library, which keeps nothing on disk.
+//! They have no values, so that the real types, and the system calls they need, are not compiled.
 
 /// No checkpoint.
 pub mod checkpoint {

@@ -31,7 +31,7 @@ struct State {
     /// None for standard error.
     file: Option<File>,
     failing: bool,
-    /// Whether the last line was cut off, by a full disk for example.
+    /// Whether the last line was written only in part, for example because the disk was full.
     torn: bool,
 }
 

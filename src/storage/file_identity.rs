@@ -1,7 +1,7 @@
-//! What tells one file from another, whatever it is called, and how far it has been read.
+//! The identity of a file, independent of its name, and how far it has been read.
 //!
-//! A file is its device and inode for as long as that exists. Failing that it is its content: a
-//! digest of its first 4 KiB and one of the 64 KiB before a point up to which it was read.
+//! A file is identified by device and inode as long as these exist. Otherwise it is identified by its
+//! content: a digest of the first 4 KiB, and one of the 64 KiB before the offset up to which it was read.
 
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
@@ -14,18 +14,18 @@ use serde_json::{Value, json};
 
 use crate::entry::TimestampState;
 
-/// How many of the first bytes of a file are compared at most.
+/// Maximum number of bytes at the beginning of a file that are compared.
 pub const HEAD: usize = 4 * 1024;
 
-/// How many of the last bytes that were read are compared at most.
+/// Maximum number of bytes before the offset that are compared.
 const TAIL: usize = 64 * 1024;
 
-/// Device and inode of a file. A later file may be given those of one that was deleted.
+/// Device and inode of a file. After a file is deleted, a new one may get the same pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DevInode {
     /// The device.
     pub dev: u64,
-    /// The inode on it.
+    /// The inode number.
     pub ino: u64,
 }
 
@@ -71,7 +71,7 @@ impl Content for &File {
     }
 }
 
-/// A hash of some bytes, and how many they are.
+/// A hash of some bytes, and their number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Digest {
     len: u32,
@@ -98,8 +98,8 @@ fn fnv(bytes: &[u8]) -> u64 {
     })
 }
 
-/// Digests of a file's content as far as it had been read at some moment: of its first bytes, and
-/// of the last ones before `end`.
+/// Digests of the part of a file that had been read at some time: of its first bytes, and of the last
+/// ones before `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Fingerprint {
     head: Digest,
@@ -108,7 +108,7 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// The fingerprint of what lies before `end`.
+    /// Computes the fingerprint of the content before `end`.
     ///
     /// # Errors
     /// Those of reading.
@@ -135,12 +135,12 @@ impl Fingerprint {
         })
     }
 
-    /// Up to where the content is covered; 0 if nothing had been read.
+    /// The offset up to which the content is covered; 0 if nothing had been read.
     pub fn end(&self) -> u64 {
         self.end
     }
 
-    /// Whether `content` agrees with all that is covered.
+    /// Whether `content` agrees with both digests.
     ///
     /// # Errors
     /// Those of reading.
@@ -148,7 +148,7 @@ impl Fingerprint {
         Ok(self.fits_head(content)? && self.fits_tail(content)?)
     }
 
-    /// Whether `content` begins like it.
+    /// Whether `content` agrees with the digest of the first bytes.
     ///
     /// # Errors
     /// Those of reading.
@@ -157,7 +157,7 @@ impl Fingerprint {
         Ok(self.head.fits(&head))
     }
 
-    /// Whether `content` agrees with the last lines that are covered.
+    /// Whether `content` agrees with the digest of the last bytes.
     ///
     /// # Errors
     /// Those of reading.
@@ -167,18 +167,19 @@ impl Fingerprint {
         Ok(self.tail.fits(&tail))
     }
 
-    /// Whether two of them begin with the same bytes.
+    /// Whether the digests of the first bytes agree.
     pub fn begins_alike(&self, other: &Self) -> bool {
         self.head == other.head
     }
 
-    /// Whether the last lines are told from the first one, so that they can agree alone.
+    /// Whether the last bytes contain a whole line besides the first one, so that their agreement alone
+    /// identifies the file.
     pub fn has_tail(&self) -> bool {
         self.tail.len > 0
     }
 }
 
-/// The whole lines in the second half of a short text, none of which is its first line.
+/// The whole lines in the second half of a short text, without its first line.
 fn last_lines(text: &[u8]) -> &[u8] {
     let half = text.len() / 2;
     let start = memchr::memchr(b'\n', &text[half.saturating_sub(1)..]);
@@ -186,31 +187,31 @@ fn last_lines(text: &[u8]) -> &[u8] {
     &text[start..]
 }
 
-/// A file and how far its lines are settled: what the checkpoint keeps of it, and what a spooled
-/// batch keeps for each of its positions.
+/// The record of a file in the checkpoint, and in a spooled batch for each of its positions: its
+/// identity, and the offset up to which its lines are settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileRecord {
     /// The path by which it was first read.
     pub path: PathBuf,
-    /// Its device and inode.
+    /// The device and inode.
     pub at: DevInode,
-    /// Its content, as far as it was read.
+    /// The fingerprint of the content that was read.
     pub fingerprint: Fingerprint,
     /// Everything before this offset is settled.
     pub offset: u64,
-    /// Its size when it was last looked at.
+    /// The size when it was last checked.
     pub size: u64,
     /// The form of its times, and the time of its last settled line.
     pub times: TimestampState,
 }
 
 impl FileRecord {
-    /// How many bytes were known to follow what is settled.
+    /// Number of bytes known to follow the settled ones.
     pub fn unread(&self) -> u64 {
         self.size.saturating_sub(self.offset)
     }
 
-    /// As a JSON object.
+    /// Converts the record to a JSON object.
     pub fn to_json(&self) -> Value {
         let Fingerprint { head, tail, end } = self.fingerprint;
         json!({
@@ -231,7 +232,7 @@ impl FileRecord {
         })
     }
 
-    /// From the output of [`FileRecord::to_json`]; None if it is incomplete or corrupt.
+    /// Parses the output of [`FileRecord::to_json`]. Returns `None` if it is incomplete or corrupt.
     pub fn from_json(value: &Value) -> Option<Self> {
         let number = |key: &str| value.get(key)?.as_u64();
         let digest = |len: &str, hash: &str| {
@@ -267,7 +268,7 @@ impl FileRecord {
     }
 }
 
-/// A path as JSON: a string, or, where it is not UTF-8, the list of its bytes.
+/// Converts a path to JSON: a string, or a list of its bytes if it is not UTF-8.
 pub fn path_to_json(path: &Path) -> Value {
     match path.to_str() {
         Some(text) => text.into(),
@@ -275,7 +276,7 @@ pub fn path_to_json(path: &Path) -> Value {
     }
 }
 
-/// From the output of [`path_to_json`]; None if it is neither form.
+/// Parses the output of [`path_to_json`]. Returns `None` if it is neither form.
 pub fn path_from_json(value: &Value) -> Option<PathBuf> {
     if let Some(text) = value.as_str() {
         return Some(text.into());

@@ -1,9 +1,9 @@
-//! A lock on a file that keeps others out for as long as this lives.
+//! A file lock that is released when it is dropped.
 
 use std::fs::{File, TryLockError};
 use std::io;
 
-/// A lock that is held.
+/// A lock on a file, which is held as long as this value exists.
 #[derive(Debug)]
 pub struct Lock(File);
 
@@ -17,14 +17,14 @@ impl Lock {
         }
     }
 
-    /// The file that is locked.
+    /// The locked file.
     pub fn file(&self) -> &File {
         &self.0
     }
 }
 
-/// Closing the file would let the lock go only with the last copy of it, and a child that some
-/// thread just starts has one from its fork to its exec.
+/// Unlocks explicitly, since closing the file releases the lock only with the last copy of the
+/// descriptor, and a child process has a copy between fork and exec.
 impl Drop for Lock {
     fn drop(&mut self) {
         let _ = self.0.unlock();

@@ -24,13 +24,13 @@ const FILE: Mode = Mode::RUSR.union(Mode::WUSR);
 const DIR: Mode = Mode::RWXU;
 /// The permissions of everybody else.
 const OTHERS: Mode = Mode::RWXG.union(Mode::RWXO);
-/// What every file is opened with.
+/// The flags with which every file is opened.
 const SAFELY: OFlags = OFlags::NOFOLLOW
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOCTTY)
     .union(OFlags::CLOEXEC);
 
-/// Why a link is not opened.
+/// The error for a link.
 const LINK: &str = "is a symbolic link, which is not followed";
 
 /// A directory that is held open. What is in it is reached through the handle, so that nobody can
@@ -41,7 +41,7 @@ pub struct Dir {
     path: PathBuf,
 }
 
-/// Who may do what with a file or directory.
+/// Owner and permissions of a file or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Access {
     /// The user id of the owner.
@@ -288,7 +288,7 @@ impl Dir {
     fn create_new(&self, name: &OsStr, flags: OFlags) -> io::Result<File> {
         let flags = flags | SAFELY | OFlags::CREATE | OFlags::EXCL;
         let file = openat(&self.fd, name, flags, FILE)?;
-        // The umask may have taken some of it away.
+        // The umask may have removed some of the permissions.
         fchmod(&file, FILE)?;
         Ok(file.into())
     }

@@ -1,12 +1,11 @@
-//! Keys: the one name by which a checkpoint knows a file or a pattern, from wherever it is named.
-//!
-//! Asks the file system where directories are. Knows nothing of files and of what is kept.
+//! Canonical paths: the name under which a checkpoint records a file or a pattern, independent of the
+//! current folder and of links.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// The name from the root, through no link but the last part, which is what is named. Directories
-/// that are not there, or that a wildcard stands for, stay as they are.
+/// The absolute path, with all links resolved except in the last component. Folders that do not exist,
+/// and wildcards, are not changed.
 pub fn key(name: &Path) -> PathBuf {
     let whole = std::path::absolute(name).unwrap_or_else(|_| name.to_owned());
     if let (Some(dir), Some(file)) = (whole.parent(), whole.file_name())
@@ -16,8 +15,7 @@ pub fn key(name: &Path) -> PathBuf {
     }
     let mut key = PathBuf::new();
     for part in whole.components() {
-        // Only now is it known that what stands before is a directory. `..` leads back from where a
-        // link leads to.
+        // Only now is it known that the part before is a folder. `..` starts from a link's target.
         if let Ok(there) = fs::canonicalize(&key) {
             key = there;
         }

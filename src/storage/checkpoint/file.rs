@@ -1,6 +1,4 @@
-//! The checkpoint's file: one process has it at a time, and a crash leaves the old one or the new.
-//!
-//! Knows names, the lock and the frame of the format. Knows nothing of what stands in it.
+//! The file of a checkpoint: its lock, its format version, and its atomic replacement.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -12,31 +10,29 @@ use serde_json::Value;
 use crate::storage::lock::Lock;
 use crate::storage::private_files;
 
-/// The key that says what the file is, with the version of its format.
+/// The JSON key that marks the file as a checkpoint. Its value is the format version.
 pub const KEY: &str = "loki_push_checkpoint";
 const VERSION: u64 = 1;
 
-/// Of a file that is replaced by renaming, the name beside it that is locked, and the one under
-/// which the next is written.
+/// The suffixes of the lock file and of the temporary file.
 const LOCK: &str = ".lock";
 const NEXT: &str = ".tmp";
 
-/// The file that a checkpoint is kept in.
+/// The file of a checkpoint.
 pub struct CheckpointFile {
     path: PathBuf,
-    /// Held as long as the process lives; None if nothing is to be written.
+    /// The lock, held as long as the process lives; `None` if the file is only read.
     lock: Option<Lock>,
 }
 
 impl CheckpointFile {
-    /// Takes the file, which need not be there yet. With `writable` unset it is only looked at.
+    /// Opens the file, which may not exist yet. Unless it is `writable` it is only read.
     ///
     /// # Errors
-    /// If it is no file (`/dev/full` has no end), another process has it, or the lock beside it cannot
-    /// be written.
+    /// If it is not a regular file, another process uses it, or its lock file cannot be written.
     pub fn take(path: &Path, writable: bool) -> Result<Self> {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        // With the links above it resolved, but not its own name: a link there is not followed.
+        // Links in the folders above are resolved, but the last component is not followed.
         let resolved = || {
             let above = fs::canonicalize(absolute.parent()?).ok()?;
             Some(above.join(absolute.file_name()?))
@@ -53,7 +49,7 @@ impl CheckpointFile {
         Ok(Self { path, lock: None })
     }
 
-    /// Where it is.
+    /// The path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -63,7 +59,7 @@ impl CheckpointFile {
         self.lock.is_some()
     }
 
-    /// Whether `path` is it, or a file beside it that it is made of.
+    /// Whether `path` is this file, its lock or its temporary file.
     pub fn is(&self, path: &Path) -> bool {
         let is_own = |path: &Path| {
             let own = [LOCK, NEXT].map(|ending| beside(&self.path, ending));
@@ -76,7 +72,7 @@ impl CheckpointFile {
         named_alike && fs::canonicalize(path).is_ok_and(|path| is_own(&path))
     }
 
-    /// Its content; None if there is no such file.
+    /// Reads the content. Returns `None` if the file does not exist.
     ///
     /// # Errors
     /// If it cannot be read, or is not a regular file of ours.
@@ -91,8 +87,7 @@ impl CheckpointFile {
         }
     }
 
-    /// Puts a new file in the place of the old one; a crash leaves the one or the other. Its content
-    /// is what [`framed`] returned.
+    /// Replaces the file atomically. `content` is the result of [`framed`].
     ///
     /// # Errors
     /// If it cannot be written; the old one stays.
@@ -105,21 +100,21 @@ impl CheckpointFile {
     }
 }
 
-/// The files that a checkpoint is made of: itself, its lock, and the next one while it is written.
+/// The files of a checkpoint: the checkpoint itself, its lock and its temporary file.
 pub fn files_of(path: &Path) -> [PathBuf; 3] {
     [path.to_owned(), beside(path, LOCK), beside(path, NEXT)]
 }
 
-/// Puts the frame around a content: what kind of file it is, and of which version.
+/// Adds the kind of the file and the format version to a content.
 pub fn framed(mut content: Value) -> Value {
     content[KEY] = VERSION.into();
     content
 }
 
-/// Reads the frame: what stands in a checkpoint of a version that this program knows.
+/// Returns the content of a checkpoint whose format version this program supports.
 ///
 /// # Errors
-/// If it is none.
+/// If the text is not such a checkpoint.
 pub fn content(bytes: &[u8]) -> Result<Value> {
     let json: Value = serde_json::from_slice(bytes)?;
     match json.get(KEY).and_then(Value::as_u64) {
@@ -129,9 +124,9 @@ pub fn content(bytes: &[u8]) -> Result<Value> {
     }
 }
 
-/// Takes the lock that keeps two processes from one checkpoint. It lies on a file beside, since
-/// the checkpoint itself is another file after each write; that file stays, since a name that is
-/// removed while another process opens it locks nothing.
+/// Takes the lock that prevents two processes from using one checkpoint. It is on a file of its own,
+/// because each write replaces the checkpoint. The lock file is never removed: another process may just
+/// be opening it, and would then hold a lock on a removed file.
 fn take_lock(path: &Path) -> Result<Lock> {
     let beside = beside(path, LOCK);
     let file = private_files::open_to_lock(&beside).with_context(|| {

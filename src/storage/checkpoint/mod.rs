@@ -1,8 +1,8 @@
-//! The checkpoint: how far each file was settled, kept on disk for the next run.
+//! The checkpoint: records on disk how far each file is settled (delivered, refused or spooled), so that
+//! the next run resumes there.
 //!
-//! Shared by the sources, which tell it of files, and the ship thread, which tells it what is
-//! settled; each call is a short one under a lock that is never held while it is written. Moves
-//! with nothing else. Knows no entry, no request and no way to read a log.
+//! The sources add files, and the sender reports what is settled. Every call is short: the lock is not
+//! held while the checkpoint is written.
 
 mod canonical_path;
 mod file;
@@ -26,10 +26,10 @@ pub use crate::storage::checkpoint::file::files_of;
 use crate::storage::checkpoint::state::CheckpointState;
 use crate::storage::file_identity::{DevInode, FileRecord, Fingerprint};
 
-/// The least time between two writes.
+/// The minimum time between two writes.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How far each file was settled.
+/// A checkpoint.
 pub struct Checkpoint {
     file: CheckpointFile,
     state: Mutex<CheckpointState>,
@@ -38,15 +38,15 @@ pub struct Checkpoint {
     reporter: Reporter,
 }
 
-/// Who must know what a checkpoint on disk covers: asked for a token before it is put together, and
-/// told it when that is written.
+/// Callbacks that keep the spool in step: one returns a token before the content is collected, the other
+/// is called with it when the content is on disk.
 struct Saved {
     before: Box<dyn Fn() -> u64 + Send + Sync>,
     after: Box<dyn Fn(u64) + Send + Sync>,
     make_room: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
-/// How writing goes; held while it does.
+/// The state of writing, locked during a write.
 #[derive(Default)]
 struct Writing {
     tried: Option<Instant>,
@@ -54,11 +54,11 @@ struct Writing {
 }
 
 impl Checkpoint {
-    /// Opens a checkpoint, or begins one if there is no such file. With `writable` unset (a dry
-    /// run) it is only looked at.
+    /// Opens a checkpoint, or creates one if the file does not exist. Unless it is `writable` (a dry run)
+    /// it is only read.
     ///
     /// # Errors
-    /// If it is damaged, no checkpoint at all, of a later version, in use, or cannot be written.
+    /// If the file is damaged, not a checkpoint, of a later version, in use, or cannot be written.
     pub fn open(path: &Path, writable: bool, reporter: Reporter) -> Result<Self> {
         let file = CheckpointFile::take(path, writable)?;
         let state = match file.read()? {
@@ -80,9 +80,9 @@ impl Checkpoint {
         })
     }
 
-    /// Calls `before` whenever it is about to be put together, and `after`, with what that gave,
-    /// once it is on disk: what was settled before the one may be forgotten after the other. If it
-    /// cannot be written, `make_room` is called, and if that returns true it is tried once more.
+    /// Sets callbacks for each write. `before` is called before the content is collected, and `after`,
+    /// with its result, once it is on disk: everything settled by the first call is then covered. If the
+    /// write fails, `make_room` is called, and the write is repeated if that returns true.
     pub fn on_saved(
         &self,
         before: impl Fn() -> u64 + Send + Sync + 'static,
@@ -91,7 +91,7 @@ impl Checkpoint {
     ) {
         let (before, after) = (Box::new(before), Box::new(after));
         let make_room = Box::new(make_room);
-        // There is one pipeline, so there is nothing in it yet.
+        // Set once, by the only pipeline.
         let _ = self.saved.set(Saved {
             before,
             after,
@@ -99,30 +99,30 @@ impl Checkpoint {
         });
     }
 
-    /// Whether this is a file that it is made of, which no source must read.
+    /// Whether a path is one of the checkpoint's own files, which must not be read as input.
     pub fn owns(&self, path: &Path) -> bool {
         self.file.is(path)
     }
 
-    /// Notes that a name or pattern is looked for. Returns whether an earlier run looked for it:
-    /// then a file of that name which the checkpoint does not have appeared since.
+    /// Records that this run looks for a path or pattern. Returns whether an earlier run did so, too: then
+    /// a matching file without a record has appeared since.
     pub fn watch(&self, name: &Path) -> bool {
         self.state().watch(&key(name))
     }
 
-    /// Whether this or an earlier run looks for a name, as [`key()`] returns it.
+    /// Whether this run or an earlier one looked for a path or pattern, as returned by [`key()`].
     pub fn is_watched(&self, name: &Path) -> bool {
         self.state().is_watched(name)
     }
 
-    /// Merges a record from a spooled batch, which may be ahead. To be called before any file is
-    /// opened.
+    /// Merges a record from a spooled batch, which may be ahead of the checkpoint. Must be called before
+    /// any file is opened.
     pub fn merge_newer(&self, mut record: FileRecord) {
         record.path = key(&record.path);
         self.state().merge_newer(record);
     }
 
-    /// All files that it has, with their numbers.
+    /// All records, with the numbers of the files.
     pub fn files(&self) -> BTreeMap<FileId, FileRecord> {
         self.state().files().clone()
     }
@@ -132,7 +132,7 @@ impl Checkpoint {
         self.state().add(record)
     }
 
-    /// Sets the fingerprint of a file, of which more has been read.
+    /// Updates the fingerprint of a file.
     pub fn set_fingerprint(&self, id: FileId, fingerprint: Fingerprint) {
         self.state().update(id, |own| own.fingerprint = fingerprint);
     }
@@ -142,12 +142,12 @@ impl Checkpoint {
         self.state().update(id, |own| own.times.form = form);
     }
 
-    /// The content of a file is at another inode now.
+    /// Records that the content of a file is at another inode now.
     pub fn moved(&self, id: FileId, at: DevInode) {
         self.state().moved(id, at);
     }
 
-    /// Notes the size of a file.
+    /// Updates the size of a file.
     pub fn set_size(&self, id: FileId, size: u64) {
         self.state().update(id, |own| own.size = size);
     }
@@ -168,35 +168,34 @@ impl Checkpoint {
         self.state().files().get(&id).cloned()
     }
 
-    /// Everything up to these positions has its fate.
+    /// Records that everything up to these positions is settled.
     pub fn settled(&self, positions: &FilePositions) {
         let mut state = self.state();
         positions.iter().for_each(|mark| state.settled(*mark));
     }
 
-    /// Saves where the files of this run begin. Does not put off the first save of what is settled.
+    /// Saves the initial positions of this run's files. Does not delay the first regular save.
     pub fn begin(&self) {
         let mut writing = self.writing();
-        // What fails is said, and tried again when something is settled.
+        // A failure is reported, and retried when something is settled.
         let _ = self.write(&mut writing);
         writing.tried = None;
     }
 
-    /// Saves what changed if the last write is a second ago, and says once that it fails. It is
-    /// tried on and on.
+    /// Saves changes if the last write was at least a second ago. A failure is reported once and retried.
     pub fn keep(&self, now: Instant) {
-        // What fails was said.
+        // The failure was reported.
         let _ = self.save_if_due(now);
     }
 
-    /// Saves what changed if the last write is a second ago; gives whether it did.
+    /// Saves changes if the last write was at least a second ago. Returns whether it did.
     ///
     /// # Errors
-    /// If it cannot be written; what it was stays.
+    /// If the file cannot be written; the old one stays.
     fn save_if_due(&self, now: Instant) -> io::Result<bool> {
         let mut writing = match self.writing.try_lock() {
             Ok(writing) => writing,
-            // Somebody writes just now.
+            // Another thread is writing.
             Err(Busy::WouldBlock) => return Ok(false),
             Err(Busy::Poisoned(writing)) => writing.into_inner(),
         };
@@ -208,10 +207,10 @@ impl Checkpoint {
         }
     }
 
-    /// Saves what changed; gives whether anything had.
+    /// Saves changes. Returns whether there were any.
     ///
     /// # Errors
-    /// If it cannot be written, which is said when it begins; what it was stays.
+    /// If the file cannot be written, which is reported once; the old one stays.
     pub fn save(&self) -> io::Result<bool> {
         self.write(&mut self.writing())
     }
@@ -228,7 +227,7 @@ impl Checkpoint {
         };
         let change = self.state().take_change();
         let Some(change) = change else {
-            // What is on disk says it all.
+            // The file on disk is up to date.
             covered();
             return Ok(false);
         };
@@ -268,9 +267,9 @@ impl Checkpoint {
     }
 }
 
-/// Reads what an earlier run knew.
+/// Reads the state of an earlier run.
 fn read(bytes: &[u8]) -> Result<CheckpointState> {
     let content = crate::storage::checkpoint::file::content(bytes)?;
-    // Earlier versions kept names as they were given.
+    // Earlier versions stored paths as given.
     CheckpointState::from_json(&content, key).context("a part of it is missing or strange")
 }

@@ -1,5 +1,5 @@
-//! The state of a checkpoint in memory: every file it keeps, those of earlier runs among them, and
-//! the names looked for; and how all of it is written.
+//! The state of a checkpoint in memory: the records of all files, including those of earlier runs, and
+//! the paths and patterns that were looked for.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -9,29 +9,29 @@ use serde_json::{Value, json};
 use crate::entry::{FileId, FilePosition};
 use crate::storage::file_identity::{DevInode, FileRecord, path_from_json, path_to_json};
 
-/// The content of a checkpoint.
+/// The state of a checkpoint.
 #[derive(Default)]
 pub struct CheckpointState {
-    /// Files of earlier runs keep the numbers they were given when the checkpoint was read.
+    /// The records. Files of earlier runs get their numbers when the checkpoint is read.
     files: BTreeMap<FileId, FileRecord>,
-    /// Where files end that will not be read any more.
+    /// The ends of files that are not read any more.
     ends: HashMap<FileId, u64>,
     next: FileId,
-    /// The names and patterns that earlier runs looked for.
+    /// The paths and patterns that earlier runs looked for.
     watched_before: BTreeSet<PathBuf>,
-    /// Those of this run.
+    /// The paths and patterns that this run looks for.
     watched: BTreeSet<PathBuf>,
     dirty: bool,
 }
 
 impl CheckpointState {
-    /// Notes a name that is looked for. Returns whether an earlier run looked for it.
+    /// Records a path or pattern that this run looks for. Returns whether an earlier run did so, too.
     pub fn watch(&mut self, name: &Path) -> bool {
         self.dirty |= self.watched.insert(name.to_owned());
         self.watched_before.contains(name)
     }
 
-    /// Whether this or an earlier run looks for a name.
+    /// Whether this run or an earlier one looked for a path or pattern.
     pub fn is_watched(&self, name: &Path) -> bool {
         self.watched.contains(name) || self.watched_before.contains(name)
     }
@@ -47,7 +47,7 @@ impl CheckpointState {
                 *own = FileRecord { path, ..record };
             }
             Some(_) => {}
-            // Which of two contents of one inode is there shows when the file is opened.
+            // Opening the file shows which of the two contents the inode has now.
             None => drop(self.add(record)),
         }
         self.dirty = true;
@@ -67,7 +67,7 @@ impl CheckpointState {
         id
     }
 
-    /// The content of a file is at another inode now.
+    /// Records that the content of a file is at another inode now.
     pub fn moved(&mut self, id: FileId, at: DevInode) {
         if let Some(own) = self.files.get_mut(&id) {
             own.at = at;
@@ -75,8 +75,8 @@ impl CheckpointState {
         }
     }
 
-    /// Changes the size or the fingerprint of a file. That alone is not a reason to write: it would
-    /// put off the write of what is settled next.
+    /// Changes the size or the fingerprint of a file. That alone does not cause a write, which would
+    /// delay the next write of settled positions.
     pub fn update(&mut self, id: FileId, change: impl FnOnce(&mut FileRecord)) {
         if let Some(own) = self.files.get_mut(&id) {
             change(own);
@@ -95,7 +95,7 @@ impl CheckpointState {
         self.ends.remove(&id);
     }
 
-    /// Everything up to this position is settled.
+    /// Records that everything up to this position is settled.
     pub fn settled(&mut self, position: FilePosition) {
         let Some(own) = self.files.get_mut(&position.file) else {
             return;
@@ -116,12 +116,12 @@ impl CheckpointState {
         }
     }
 
-    /// All of it, if it changed since this was last asked.
+    /// Returns the whole state as JSON if it changed since the last call.
     pub fn take_change(&mut self) -> Option<Value> {
         std::mem::take(&mut self.dirty).then(|| self.to_json())
     }
 
-    /// The change that was taken could not be saved.
+    /// Records that the state returned last could not be saved.
     pub fn put_back_change(&mut self) {
         self.dirty = true;
     }
@@ -134,8 +134,8 @@ impl CheckpointState {
         })
     }
 
-    /// Reads the state of an earlier run, with each name as `key` returns it; None if it is
-    /// incomplete or corrupt.
+    /// Parses the state of an earlier run, and makes its paths canonical with `key`. Returns `None` if it
+    /// is incomplete or corrupt.
     pub fn from_json(json: &Value, key: impl Fn(&Path) -> PathBuf) -> Option<Self> {
         let list = |key: &str| json.get(key).and_then(Value::as_array);
         let watched = list("watched")?.iter();

@@ -19,7 +19,7 @@ use crate::storage::private_files::Dir;
 /// The version of the format. A file of a later version is left to the program that wrote it.
 const VERSION: u64 = 1;
 
-/// What is between the checked part of a header and its checksum.
+/// The text between the checked part of a header and its checksum.
 const CHECK: &str = r#","check":""#;
 
 /// The longest header that is written or read: that of 10,000 files and 100 streams with long names
@@ -101,14 +101,14 @@ impl BodyInfo {
     }
 }
 
-/// Why no batch can be read from a file.
+/// Why a file contains no readable batch.
 #[derive(Debug)]
 pub enum ReadError {
-    /// It is not what was written; in a few words.
+    /// It is damaged; with a short description.
     Damaged(String),
     /// A later version of this program wrote it.
     Later,
-    /// It cannot be read now.
+    /// Reading it failed.
     Failed(io::Error),
 }
 

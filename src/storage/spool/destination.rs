@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use ring::digest::{SHA256, digest};
 use serde_json::{Map, Value, json};
 
-/// Where batches go, and as whom. Gateways choose the tenant by the user, the token or a header, so
-/// a batch is only sent with the ones that it was meant for.
+/// The destination of batches: URL and identity. Gateways derive the tenant from the user, the token or
+/// a header, so a batch is only sent with those that it was meant for.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Destination {
     /// The push URL, without credentials.
@@ -116,7 +116,7 @@ impl DestinationRecord {
         }
     }
 
-    /// How it relates to the destination of this run.
+    /// Compares the destination with that of this run.
     pub fn relation(&self, own: &Destination) -> Relation {
         let salt = self.credentials.as_ref().map(|own| own.salt.as_str());
         let own = Self::new(own, salt.unwrap_or_default());
@@ -222,7 +222,7 @@ impl fmt::Display for DestinationRecord {
     }
 }
 
-/// Some text that nobody can guess, for digests.
+/// A random salt for digests.
 pub fn salt() -> String {
     let mut bytes = [0; 16];
     let random = ring::rand::SystemRandom::new();

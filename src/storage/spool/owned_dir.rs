@@ -25,7 +25,7 @@ pub struct OwnedDir {
     lock: Mutex<Option<Lock>>,
 }
 
-/// What became of an attempt to take a directory over.
+/// The result of trying to take a directory over.
 #[derive(Debug)]
 pub enum TakeOver {
     /// It is ours now.
@@ -104,7 +104,7 @@ impl OwnedDir {
         }))
     }
 
-    /// Lets go of it: what is in it waits for the next run.
+    /// Releases the directory: its batches wait for the next run.
     pub fn release(&self) {
         self.remove_if_empty();
         drop(
@@ -195,12 +195,12 @@ pub fn name(started: u64, process: u32) -> String {
     format!("{started:020}-{process}")
 }
 
-/// Whether a process may have named its directory so. Others are not ours.
+/// Whether this is the name of a process's directory.
 pub fn is_name(name: &OsStr) -> bool {
     process(name).is_some()
 }
 
-/// The id of the process that named its directory so.
+/// The process id in the name of a directory.
 pub fn process(name: &OsStr) -> Option<u32> {
     let (started, process) = name.to_str()?.split_once('-')?;
     let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! A batch in the spool: its file, what it is to this run, and how it is removed.
+//! A batch in the spool: its file, whether it comes from an earlier run, and how it is removed.
 
 use std::ffi::OsString;
 use std::io;
