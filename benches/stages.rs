@@ -120,12 +120,12 @@ fn escape_serde_json(bencher: Bencher<'_, '_>) {
 
 /// A batch becomes a gzipped shipment.
 #[divan::bench(args = [0, 1, 2, 6])]
-fn seal(bencher: Bencher<'_, '_>, level: u8) {
-    let mut sealer = Encoder::new(level);
+fn encode(bencher: Bencher<'_, '_>, level: u8) {
+    let mut encoder = Encoder::new(level);
     bencher
         .with_inputs(batch)
         .counter(BytesCount::of_str(TEXT.as_str()))
-        .bench_local_values(|batch| sealer.seal(batch, |_| {}));
+        .bench_local_values(|batch| encoder.encode(batch, |_| {}));
 }
 
 fn batch() -> Batch {

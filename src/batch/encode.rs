@@ -81,7 +81,7 @@ impl Encoder {
     }
 
     /// Encodes a batch, one request per stream. See [`Batch::give_out`] for `freed`.
-    pub fn seal(&mut self, mut batch: Batch, mut freed: impl FnMut(usize)) -> EncodedBatch {
+    pub fn encode(&mut self, mut batch: Batch, mut freed: impl FnMut(usize)) -> EncodedBatch {
         let mut requests = Vec::with_capacity(batch.groups.len());
         let input_order = if self.keeps_order {
             batch.input_order()
@@ -277,18 +277,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sealed_opens_again_at_every_level() {
+    fn what_is_encoded_opens_again_at_every_level() {
         let long: Vec<String> = (0..3_000)
             .map(|n| format!("line {n} {}", "x".repeat(n % 97)))
             .collect();
         for level in 0..=9 {
-            let mut sealer = Encoder::new(level);
+            let mut encoder = Encoder::new(level);
             for round in 0..2 {
                 let entries = long
                     .iter()
                     .enumerate()
                     .map(|(n, line)| entry(n as i64, line, ""));
-                let request = sealer.request(&labels(), entries);
+                let request = encoder.request(&labels(), entries);
                 let opened = open(&request).unwrap();
                 let lines: Vec<_> = opened
                     .entries()

@@ -36,7 +36,7 @@ pub struct BatchWorker {
     /// Whether batches keep the order of the input, to be printed in it.
     pub keeps_order: bool,
     /// The maximum number of encoder threads.
-    pub sealers: usize,
+    pub encoders: usize,
     /// The shutdown state: once a stop is requested, no batch waits for its age.
     pub stop: Arc<Shutdown>,
 }
@@ -52,11 +52,11 @@ impl BatchWorker {
         chunks: &ByteQueue<Chunk>,
         out: impl Fn(EncodedBatch) + Send + Sync + 'static,
     ) {
-        let most = self.sealers.max(1);
-        let sealers = EncoderPool {
+        let most = self.encoders.max(1);
+        let encoders = EncoderPool {
             batches: ByteQueue::new(most),
             room: ByteSemaphore::new(self.limits.bytes.saturating_mul(most)),
-            turnstile: Arc::new(Sequencer::new()),
+            sequencer: Arc::new(Sequencer::new()),
             out: Arc::new(out),
             level: self.gzip_level,
             keeps_order: self.keeps_order,
@@ -64,40 +64,40 @@ impl BatchWorker {
             threads: Vec::new(),
             own: None,
         };
-        self.sort(chunks, sealers);
+        self.sort(chunks, encoders);
     }
 
-    fn sort(&self, chunks: &ByteQueue<Chunk>, mut sealers: EncoderPool) {
+    fn sort(&self, chunks: &ByteQueue<Chunk>, mut encoders: EncoderPool) {
         let mut batcher = Batcher::new(self.limits, self.dated);
         loop {
             // A slowly filling batch takes its chunks when it is due, not one by one: waking up would
             // cost more than the lines.
             let enough = batcher.patience().min(MUCH);
-            match chunks.pop_enough(batcher.due(), enough) {
+            match chunks.pop_batched(batcher.due(), enough) {
                 Pop::Item(chunk) => {
-                    sealers.make_room(batcher.footprint() + chunk.footprint());
-                    batcher.add(chunk, |batch| sealers.seal(batch));
+                    encoders.make_room(batcher.footprint() + chunk.footprint());
+                    batcher.add(chunk, |batch| encoders.encode(batch));
                     // After a stop request, entries are sent at once.
                     if self.stop.state().phase >= Phase::Draining && chunks.is_empty() {
                         batcher
                             .close()
                             .into_iter()
-                            .for_each(|batch| sealers.seal(batch));
+                            .for_each(|batch| encoders.encode(batch));
                     }
                 }
-                // A kick means a stop or a flush: nothing waits for its age.
-                Pop::TimedOut | Pop::Kicked => batcher
+                // A stop or a flush: nothing waits for its age.
+                Pop::TimedOut | Pop::Woken => batcher
                     .close()
                     .into_iter()
-                    .for_each(|batch| sealers.seal(batch)),
+                    .for_each(|batch| encoders.encode(batch)),
                 Pop::Ended => break,
             }
         }
         batcher
             .close()
             .into_iter()
-            .for_each(|batch| sealers.seal(batch));
-        if !sealers.finish() {
+            .for_each(|batch| encoders.encode(batch));
+        if !encoders.finish() {
             resume_unwind(Box::new("an encoder thread failed"));
         }
     }
@@ -112,7 +112,7 @@ struct EncoderPool {
     batches: ByteQueue<(Batch, MemoryPermit)>,
     /// Bytes of chunks that are still to be encoded.
     room: ByteSemaphore,
-    turnstile: Arc<Sequencer>,
+    sequencer: Arc<Sequencer>,
     out: Arc<Out>,
     level: u8,
     keeps_order: bool,
@@ -125,22 +125,22 @@ struct EncoderPool {
 impl EncoderPool {
     /// Waits until this many bytes fit beside what is being encoded, or all is encoded.
     fn make_room(&self, bytes: usize) {
-        self.room.enter_while(bytes, || true);
+        self.room.acquire_while(bytes, || true);
         self.room.release(bytes);
     }
 
-    fn seal(&mut self, batch: Batch) {
+    fn encode(&mut self, batch: Batch) {
         // One thread serves a trickle; a second one starts when the first falls behind.
         if self.threads.len() < self.most && (self.threads.is_empty() || !self.room.is_empty()) {
             self.start();
         }
-        let place = MemoryPermit::take(&self.room, batch.footprint());
+        let permit = MemoryPermit::take(&self.room, batch.footprint());
         if self.threads.is_empty() {
             let encoder = self
                 .own
                 .get_or_insert_with(|| Encoder::new(self.level).keeping_order(self.keeps_order));
-            encode_and_pass(encoder, batch, place, &self.turnstile, &*self.out);
-        } else if self.batches.push((batch, place), 1).is_err() {
+            encode_and_pass(encoder, batch, permit, &self.sequencer, &*self.out);
+        } else if self.batches.push((batch, permit), 1).is_err() {
             // It has said so. What it had in hand is lost: the run must end for that.
             resume_unwind(Box::new("an encoder thread failed"));
         }
@@ -149,13 +149,13 @@ impl EncoderPool {
     /// Starts one more thread, if there can be one: those that are there do the work, or the batch
     /// thread does.
     fn start(&mut self) {
-        let (batches, turnstile) = (self.batches.clone(), Arc::clone(&self.turnstile));
+        let (batches, sequencer) = (self.batches.clone(), Arc::clone(&self.sequencer));
         let (out, level, keeps_order) = (Arc::clone(&self.out), self.level, self.keeps_order);
         let encode = move || {
             let _guard = FailOnPanic(&batches);
             let mut encoder = Encoder::new(level).keeping_order(keeps_order);
-            while let Pop::Item((batch, place)) = batches.pop(None) {
-                encode_and_pass(&mut encoder, batch, place, &turnstile, &*out);
+            while let Pop::Item((batch, permit)) = batches.pop(None) {
+                encode_and_pass(&mut encoder, batch, permit, &sequencer, &*out);
             }
         };
         let thread = thread::Builder::new().name("encode".into()).spawn(encode);
@@ -175,14 +175,14 @@ impl EncoderPool {
 fn encode_and_pass(
     encoder: &mut Encoder,
     batch: Batch,
-    mut place: MemoryPermit,
-    turnstile: &Sequencer,
+    mut permit: MemoryPermit,
+    sequencer: &Sequencer,
     out: &Out,
 ) {
-    let ticket = turnstile.ticket(batch.number);
-    let encoded = encoder.seal(batch, |freed| place.shrink(freed));
-    drop(place);
-    ticket.pass(|| out(encoded));
+    let turn = sequencer.turn(batch.number);
+    let encoded = encoder.encode(batch, |freed| permit.shrink(freed));
+    drop(permit);
+    turn.run(|| out(encoded));
 }
 
 /// Ends the queue of an encoder that panics: nobody may wait for it.
@@ -191,7 +191,7 @@ struct FailOnPanic<'a>(&'a ByteQueue<(Batch, MemoryPermit)>);
 impl Drop for FailOnPanic<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.0.abandon();
+            self.0.close_and_drain();
         }
     }
 }
@@ -207,7 +207,7 @@ struct MemoryPermit {
 impl MemoryPermit {
     /// Takes the bytes even beyond the budget, since the batch is in memory already.
     fn take(room: &ByteSemaphore, bytes: usize) -> Self {
-        room.occupy(bytes);
+        room.force_acquire(bytes);
         Self {
             room: room.clone(),
             bytes,
@@ -246,7 +246,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     #[test]
-    fn shipments_leave_in_order_whoever_sealed_them() {
+    fn shipments_leave_in_order_whoever_encoded_them() {
         all_leave_in_order(1 << 20);
     }
 
@@ -261,7 +261,7 @@ mod tests {
         for n in 0..500_i64 {
             let mut chunk = Chunk::new(None, Instant::now());
             let stream = chunk.stream(&labels);
-            // Batches of very different sizes take their sealers different times.
+            // Batches of very different sizes take their encoders different times.
             for at in 0..=(n * 7919 % 100) {
                 chunk.push(stream, n * 1_000 + at, 0, &["line"], "");
             }
@@ -273,15 +273,15 @@ mod tests {
             bytes,
             age: Duration::from_secs(60),
         };
-        let pack = BatchWorker {
+        let worker = BatchWorker {
             limits,
             dated: false,
             gzip_level: 1,
             keeps_order: false,
-            sealers: 3,
+            encoders: 3,
             stop: Arc::new(Shutdown::new()),
         };
-        pack.run(&chunks, {
+        worker.run(&chunks, {
             let seen = Arc::clone(&seen);
             move |shipment| {
                 let opened = encode::open(&shipment.requests[0]).unwrap();
@@ -308,24 +308,24 @@ mod tests {
         let stop = Arc::new(Shutdown::new());
         stop.on_change({
             let chunks = chunks.clone();
-            move || chunks.kick()
+            move || chunks.wake_all()
         });
         let limits = BatchLimits {
             entries: 10,
             bytes: 1 << 20,
             age: Duration::from_secs(3600),
         };
-        let pack = BatchWorker {
+        let worker = BatchWorker {
             limits,
             dated: false,
             gzip_level: 0,
             keeps_order: false,
-            sealers: 1,
+            encoders: 1,
             stop: Arc::clone(&stop),
         };
         thread::scope(|scope| {
             let (input, output) = (chunks.clone(), sealed.clone());
-            scope.spawn(move || pack.run(&input, move |shipment| drop(output.push(shipment, 1))));
+            scope.spawn(move || worker.run(&input, move |shipment| drop(output.push(shipment, 1))));
             stop.advance(Phase::Draining);
             assert!(matches!(sealed.pop(None), Pop::Item(shipment) if shipment.entries() == 1));
             chunks.close();

@@ -113,7 +113,7 @@ fn settings(config: &Config, target: String) -> Result<Settings, ConfigError> {
         // An entry may bring its own time.
         dated: true,
         gzip_level: level,
-        sealers: 1,
+        encoders: 1,
         buffer: buffer - buffer / 4,
         on_full: match config.on_full {
             OnFull::Block => queue::OnFull::Block,

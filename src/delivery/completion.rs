@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::sync::queue::ByteQueue;
 
-/// Ends when it rings; kicked if it never will.
+/// Ends when it rings; woken if it never will.
 pub type FlushBarrier = Arc<ByteQueue<()>>;
 
 /// How far shipments are settled.
@@ -54,7 +54,7 @@ impl CompletionTracker {
         let mut state = self.lock();
         state.over = true;
         for (_, bell) in state.bells.drain(..) {
-            bell.upgrade().iter().for_each(|bell| bell.kick());
+            bell.upgrade().iter().for_each(|bell| bell.wake_all());
         }
     }
 
@@ -65,7 +65,7 @@ impl CompletionTracker {
         if state.settled() >= entries {
             bell.close();
         } else if state.over {
-            bell.kick();
+            bell.wake_all();
         } else {
             state.bells.retain(|(_, bell)| bell.strong_count() > 0);
             state.bells.push((entries, Arc::downgrade(&bell)));
@@ -134,7 +134,7 @@ mod tests {
         settlement.enter(0, 1);
         let bell = settlement.bell(1);
         settlement.end();
-        assert_eq!(rings(&bell), Pop::Kicked);
-        assert_eq!(rings(&settlement.bell(1)), Pop::Kicked);
+        assert_eq!(rings(&bell), Pop::Woken);
+        assert_eq!(rings(&settlement.bell(1)), Pop::Woken);
     }
 }

@@ -45,8 +45,8 @@ impl StdoutSink {
         loop {
             let taken = match backlog.pop(None) {
                 Pop::Item(taken) => taken,
-                Pop::Kicked if stop.state().phase == Phase::Aborting => break,
-                Pop::Kicked | Pop::TimedOut => continue,
+                Pop::Woken if stop.state().phase == Phase::Aborting => break,
+                Pop::Woken | Pop::TimedOut => continue,
                 Pop::Ended => break,
             };
             let Err(unprinted) = dry::print(&taken.shipment, &mut out) else {

@@ -1,7 +1,10 @@
 //! Labels: the name-value pairs that identify a stream in Loki, and Loki's rules for them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+
+use crate::entry::json::write_escaped;
 
 /// The longest label name Loki accepts, in bytes (`max_label_name_length`).
 pub const MAX_NAME: usize = 1024;
@@ -25,21 +28,27 @@ impl Labels {
         N: Into<String>,
         V: Into<String>,
     {
-        let mut set = std::collections::BTreeMap::new();
+        let mut set = BTreeMap::new();
         for (name, value) in pairs {
             set.insert(name.into(), value.into());
         }
-        let pairs: Vec<(String, String)> = set
-            .into_iter()
-            .filter(|(_, value)| !value.is_empty())
-            .collect();
-        let object: serde_json::Map<String, serde_json::Value> = pairs
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone().into()))
-            .collect();
+        Self::of(set)
+    }
+
+    fn of(mut set: BTreeMap<String, String>) -> Self {
+        set.retain(|_, value| !value.is_empty());
+        let mut json = Vec::new();
+        for (name, value) in &set {
+            json.extend_from_slice(if json.is_empty() { b"{\"" } else { b",\"" });
+            write_escaped(&mut json, name);
+            json.extend_from_slice(b"\":\"");
+            write_escaped(&mut json, value);
+            json.push(b'"');
+        }
+        json.extend_from_slice(if json.is_empty() { b"{}" } else { b"}" });
         Self {
-            pairs,
-            json: serde_json::Value::Object(object).to_string(),
+            pairs: set.into_iter().collect(),
+            json: String::from_utf8_lossy(&json).into_owned(),
         }
     }
 

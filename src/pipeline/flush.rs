@@ -25,7 +25,7 @@ impl EntrySender {
         self.counters.read(1, 0, entry.line.len());
         let came = (entry.time == UNSTAMPED).then(now);
         let waited = Cell::new(false);
-        let pushed = self.chunks.merge(
+        let pushed = self.chunks.push_or_merge(
             entry.cost(),
             || {
                 waited.set(true);
@@ -63,7 +63,7 @@ impl Pipeline {
     pub fn flush(&self, until: Instant) -> bool {
         let handed_in = self.intake.singles.load(Ordering::Relaxed);
         let bell = self.backlog.settlement().bell(handed_in);
-        self.chunks.kick();
+        self.chunks.wake_all();
         bell.pop(Some(until)) == Pop::Ended
     }
 

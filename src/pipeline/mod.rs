@@ -44,7 +44,7 @@ pub struct Settings {
     /// The gzip level, 0 for none.
     pub gzip_level: u8,
     /// Number of threads that encode in parallel.
-    pub sealers: usize,
+    pub encoders: usize,
     /// Bytes of encoded batches that may wait.
     pub buffer: usize,
     /// What happens when that buffer is full.
@@ -127,7 +127,7 @@ impl PipelineParts {
         };
         self.stop.on_change({
             let chunks = chunks.clone();
-            move || chunks.kick()
+            move || chunks.wake_all()
         });
         let rate = self.settings.limit_rate;
         let pipeline = Pipeline {
@@ -157,7 +157,7 @@ impl PipelineParts {
                 if end.failed {
                     // After a stage has ended, nothing must wait for its work.
                     let _ = failed.set(end.stage);
-                    chunks.abandon();
+                    chunks.close_and_drain();
                 }
                 ended(end);
             }
@@ -211,7 +211,7 @@ impl PipelineParts {
         pipeline: &Pipeline,
         ended: impl FnOnce(StageEnd) + Send + 'static,
     ) -> io::Result<()> {
-        let pack = BatchWorker {
+        let worker = BatchWorker {
             limits: self.settings.limits,
             dated: self.settings.dated,
             gzip_level: self.settings.gzip_level,
@@ -219,18 +219,18 @@ impl PipelineParts {
             keeps_order: matches!(self.destination, Sink::Print),
             #[cfg(not(feature = "cli"))]
             keeps_order: false,
-            sealers: self.settings.sealers,
+            encoders: self.settings.encoders,
             stop: Arc::clone(&self.stop),
         };
         let (chunks, backlog) = (pipeline.chunks.clone(), Arc::clone(&pipeline.backlog));
         Stage::Batch.start(ended, move || {
             // The stage is both the last reader and the last writer.
             let _guard = OnDrop::new(|| {
-                chunks.abandon();
+                chunks.close_and_drain();
                 backlog.close();
             });
             let out = Arc::clone(&backlog);
-            pack.run(&chunks, move |shipment| out.push(shipment));
+            worker.run(&chunks, move |shipment| out.push(shipment));
         })
     }
 

@@ -136,7 +136,7 @@ impl EntrySender {
                 let began = Instant::now();
                 let pushed = self
                     .chunks
-                    .push_looking(chunk, cost, Some(BLOCKED_POLL), || {
+                    .push_polling(chunk, cost, Some(BLOCKED_POLL), || {
                         // To wait a little is the usual thing.
                         if began.elapsed() >= BLOCKED_POLL {
                             stuck();

@@ -29,9 +29,9 @@ impl State {
 
 /// The result of asking for bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Entered {
+pub enum Acquire {
     /// The bytes are taken until [`ByteSemaphore::release`].
-    In,
+    Acquired,
     /// There is no room.
     Full,
     /// There is no room, and the semaphore is closed: none will be freed.
@@ -56,19 +56,19 @@ impl ByteSemaphore {
     }
 
     /// Takes bytes, waiting for them for as long as `patient` returns true. It is called again after
-    /// each [`ByteSemaphore::kick`].
-    pub fn enter_while(&self, bytes: usize, patient: impl Fn() -> bool) -> Entered {
+    /// each [`ByteSemaphore::wake_all`].
+    pub fn acquire_while(&self, bytes: usize, patient: impl Fn() -> bool) -> Acquire {
         let mut state = self.lock();
         loop {
             if state.has(bytes) {
                 state.used += bytes;
-                return Entered::In;
+                return Acquire::Acquired;
             }
             if state.closed {
-                return Entered::Closed;
+                return Acquire::Closed;
             }
             if !patient() {
-                return Entered::Full;
+                return Acquire::Full;
             }
             state.wanted = state.wanted.min(bytes);
             state = self
@@ -80,12 +80,12 @@ impl ByteSemaphore {
     }
 
     /// Takes bytes if they are free.
-    pub fn enter(&self, bytes: usize) -> bool {
-        self.enter_while(bytes, || false) == Entered::In
+    pub fn try_acquire(&self, bytes: usize) -> bool {
+        self.acquire_while(bytes, || false) == Acquire::Acquired
     }
 
     /// Takes bytes even if that exceeds the budget, for data that is in memory already.
-    pub fn occupy(&self, bytes: usize) {
+    pub fn force_acquire(&self, bytes: usize) {
         self.lock().used += bytes;
     }
 
@@ -116,7 +116,7 @@ impl ByteSemaphore {
     }
 
     /// Wakes all waiters so that they check their conditions again.
-    pub fn kick(&self) {
+    pub fn wake_all(&self) {
         // Under the lock, so that no waiter is between its check and its wait.
         let _state = self.lock();
         self.shared.freed.notify_all();
@@ -144,13 +144,13 @@ mod tests {
     #[test]
     fn room_is_bounded_but_one_thing_always_fits() {
         let room = ByteSemaphore::new(10);
-        assert!(room.enter(25) && !room.enter(1));
+        assert!(room.try_acquire(25) && !room.try_acquire(1));
         room.release(25);
-        assert!(room.enter(4) && room.enter(6) && !room.enter(1));
+        assert!(room.try_acquire(4) && room.try_acquire(6) && !room.try_acquire(1));
         room.resize(11);
-        assert!(room.enter(1));
+        assert!(room.try_acquire(1));
         room.close();
-        assert_eq!(room.enter_while(1, || true), Entered::Closed);
+        assert_eq!(room.acquire_while(1, || true), Acquire::Closed);
     }
 
     #[test]
@@ -159,21 +159,21 @@ mod tests {
         let patient = AtomicBool::new(true);
         let wait = || {
             let patient = &patient;
-            room.enter_while(1, || patient.load(Ordering::SeqCst))
+            room.acquire_while(1, || patient.load(Ordering::SeqCst))
         };
         std::thread::scope(|scope| {
-            assert!(room.enter(1));
+            assert!(room.try_acquire(1));
             let waiting = scope.spawn(wait);
             room.release(1);
-            assert_eq!(waiting.join().unwrap(), Entered::In);
+            assert_eq!(waiting.join().unwrap(), Acquire::Acquired);
             let waiting = scope.spawn(wait);
             patient.store(false, Ordering::SeqCst);
-            room.kick();
-            assert_eq!(waiting.join().unwrap(), Entered::Full);
+            room.wake_all();
+            assert_eq!(waiting.join().unwrap(), Acquire::Full);
             patient.store(true, Ordering::SeqCst);
             let waiting = scope.spawn(wait);
             room.close();
-            assert_eq!(waiting.join().unwrap(), Entered::Closed);
+            assert_eq!(waiting.join().unwrap(), Acquire::Closed);
         });
     }
 
@@ -181,15 +181,15 @@ mod tests {
     fn each_who_waits_is_woken_once_there_is_enough_for_it() {
         let room = ByteSemaphore::new(10);
         for _ in 0..200 {
-            assert!(room.enter(10));
+            assert!(room.try_acquire(10));
             std::thread::scope(|scope| {
-                let large = scope.spawn(|| room.enter_while(7, || true));
-                let small = scope.spawn(|| room.enter_while(2, || true));
+                let large = scope.spawn(|| room.acquire_while(7, || true));
+                let small = scope.spawn(|| room.acquire_while(2, || true));
                 // Not enough for either, then for the small one, then for both.
                 [1, 1, 7].into_iter().for_each(|freed| room.release(freed));
-                assert_eq!(small.join().unwrap(), Entered::In);
+                assert_eq!(small.join().unwrap(), Acquire::Acquired);
                 room.release(1);
-                assert_eq!(large.join().unwrap(), Entered::In);
+                assert_eq!(large.join().unwrap(), Acquire::Acquired);
             });
             room.release(9);
             assert!(room.is_empty());

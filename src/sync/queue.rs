@@ -33,7 +33,7 @@ struct State<T> {
     /// The total cost that counts as enough; `usize::MAX` once they have been woken for it.
     enough: usize,
     writers_waiting: usize,
-    kicked: bool,
+    woken: bool,
     closed: bool,
     abandoned: bool,
 }
@@ -45,8 +45,8 @@ pub enum Pop<T> {
     Item(T),
     /// The deadline passed.
     TimedOut,
-    /// Someone called [`ByteQueue::kick`].
-    Kicked,
+    /// Someone called [`ByteQueue::wake_all`].
+    Woken,
     /// The queue is closed and empty.
     Ended,
 }
@@ -115,7 +115,7 @@ impl<T> ByteQueue<T> {
             readers_dozing: 0,
             enough: usize::MAX,
             writers_waiting: 0,
-            kicked: false,
+            woken: false,
             closed: false,
             abandoned: false,
         };
@@ -154,7 +154,7 @@ impl<T> ByteQueue<T> {
     }
 
     /// Adds an item, waiting for room for as long as `patient` returns true. It is called again after
-    /// each [`ByteQueue::kick`].
+    /// each [`ByteQueue::wake_all`].
     ///
     /// # Errors
     /// Returns the item.
@@ -164,7 +164,7 @@ impl<T> ByteQueue<T> {
         cost: usize,
         patient: impl Fn() -> bool,
     ) -> Result<(), Denied<T>> {
-        self.push_looking(item, cost, None, patient)
+        self.push_polling(item, cost, None, patient)
     }
 
     /// Like [`ByteQueue::push_while`], but also calls `patient` at every interval of `glance`. It runs
@@ -172,7 +172,7 @@ impl<T> ByteQueue<T> {
     ///
     /// # Errors
     /// Returns the item.
-    pub fn push_looking(
+    pub fn push_polling(
         &self,
         item: T,
         cost: usize,
@@ -195,7 +195,7 @@ impl<T> ByteQueue<T> {
     ///
     /// # Errors
     /// If there was no room, or the reader is gone; then `add` was not called.
-    pub fn merge(
+    pub fn push_or_merge(
         &self,
         cost: usize,
         patient: impl Fn() -> bool,
@@ -298,13 +298,13 @@ impl<T> ByteQueue<T> {
 
     /// Removes the oldest item and frees its room, waiting until `until`, or without limit for None.
     pub fn pop(&self, until: Option<Instant>) -> Pop<T> {
-        self.pop_enough(until, 0)
+        self.pop_batched(until, 0)
     }
 
     /// Removes the oldest item and frees its room. On an empty queue it sleeps until `until` even if
     /// items arrive, unless they cost `enough` together or a writer waits for room, so that a reader of
     /// many small items is woken once for all of them. Without `until` the first item wakes it.
-    pub fn pop_enough(&self, until: Option<Instant>, enough: usize) -> Pop<T> {
+    pub fn pop_batched(&self, until: Option<Instant>, enough: usize) -> Pop<T> {
         let mut state = self.lock();
         loop {
             if let Some((item, cost)) = state.items.pop_front() {
@@ -317,8 +317,8 @@ impl<T> ByteQueue<T> {
             if state.closed && state.writers_waiting == 0 {
                 return Pop::Ended;
             }
-            if std::mem::take(&mut state.kicked) {
-                return Pop::Kicked;
+            if std::mem::take(&mut state.woken) {
+                return Pop::Woken;
             }
             let patience = match until.map(|end| end.saturating_duration_since(Instant::now())) {
                 Some(left) if left.is_zero() => return Pop::TimedOut,
@@ -352,8 +352,8 @@ impl<T> ByteQueue<T> {
 
     /// Wakes all waiters so that they check their conditions again. A busy reader notices at its next
     /// wait.
-    pub fn kick(&self) {
-        self.lock().kicked = true;
+    pub fn wake_all(&self) {
+        self.lock().woken = true;
         self.shared.filled.notify_all();
         self.shared.drained.notify_all();
     }
@@ -368,7 +368,7 @@ impl<T> ByteQueue<T> {
 
     /// Closes the queue for good because its reader is gone, and returns the items left inside. All
     /// pushes fail from now on.
-    pub fn abandon(&self) -> Vec<T> {
+    pub fn close_and_drain(&self) -> Vec<T> {
         let mut state = self.lock();
         state.abandoned = true;
         state.used = 0;
@@ -445,7 +445,7 @@ mod tests {
         let (queue, looks) = (ByteQueue::new(1), std::cell::Cell::new(0));
         queue.push(1, 1).expect("room");
         let glance = Some(Duration::from_millis(1));
-        let denied = queue.push_looking(2, 1, glance, || {
+        let denied = queue.push_polling(2, 1, glance, || {
             looks.set(looks.get() + 1);
             looks.get() < 3
         });
@@ -517,10 +517,10 @@ mod tests {
         });
         patient.store(false, Ordering::SeqCst);
         while !writer.is_finished() {
-            queue.kick();
+            queue.wake_all();
         }
         assert_eq!(writer.join().unwrap(), Err(Denied::Full(2)));
-        assert_eq!(queue.abandon(), vec![1]);
+        assert_eq!(queue.close_and_drain(), vec![1]);
         assert_eq!(queue.push(3, 1), Err(3));
     }
 
@@ -545,15 +545,15 @@ mod tests {
             let queue = queue.clone();
             move || queue.pop(None)
         });
-        queue.kick();
-        assert_eq!(reader.join().unwrap(), Pop::Kicked);
+        queue.wake_all();
+        assert_eq!(reader.join().unwrap(), Pop::Woken);
     }
 
     #[test]
     fn small_additions_share_an_item_within_the_bound() {
         let queue: ByteQueue<Vec<u8>> = ByteQueue::new(3);
         let add = |byte: u8| {
-            queue.merge(
+            queue.push_or_merge(
                 1,
                 || false,
                 |newest| match newest.filter(|newest| newest.len() < 2) {
@@ -581,11 +581,11 @@ mod tests {
         thread::scope(|scope| {
             let queue = &queue;
             let reader = scope.spawn(move || {
-                let first = queue.pop_enough(late, 10);
+                let first = queue.pop_batched(late, 10);
                 (first, queue.pop(None), queue.pop(None))
             });
             queue.push(1, 4).expect("a reader");
-            assert!(queue.merge(5, || true, |_| None).is_ok());
+            assert!(queue.push_or_merge(5, || true, |_| None).is_ok());
             queue.push(2, 1).expect("a reader");
             queue.push(3, 1).expect("a reader");
             let all = (Pop::Item(1), Pop::Item(2), Pop::Item(3));
@@ -599,7 +599,7 @@ mod tests {
         thread::scope(|scope| {
             let queue = &queue;
             let late = Some(Instant::now() + Duration::from_secs(600));
-            let reader = scope.spawn(move || (queue.pop_enough(late, 1_000), queue.pop(None)));
+            let reader = scope.spawn(move || (queue.pop_batched(late, 1_000), queue.pop(None)));
             queue.push(1, 8).expect("a reader");
             queue.push(2, 8).expect("a reader");
             let both = (Pop::Item(1), Pop::Item(2));

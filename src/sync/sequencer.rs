@@ -15,46 +15,46 @@ impl Sequencer {
         Self::default()
     }
 
-    /// A ticket for the turn of `number`. Dropping it unused also uses up the turn, so that a panic does
+    /// A turn for the turn of `number`. Dropping it unused also uses up the turn, so that a panic does
     /// not block the numbers after it.
-    pub fn ticket(&self, number: u64) -> Ticket<'_> {
-        Ticket {
-            turnstile: self,
+    pub fn turn(&self, number: u64) -> Turn<'_> {
+        Turn {
+            sequencer: self,
             number,
         }
     }
 }
 
-/// See [`Sequencer::ticket`].
-pub struct Ticket<'a> {
-    turnstile: &'a Sequencer,
+/// See [`Sequencer::turn`].
+pub struct Turn<'a> {
+    sequencer: &'a Sequencer,
     number: u64,
 }
 
-impl Ticket<'_> {
+impl Turn<'_> {
     /// Waits for the turn of this number, runs `work`, and passes the turn on.
-    pub fn pass<R>(self, work: impl FnOnce() -> R) -> R {
+    pub fn run<R>(self, work: impl FnOnce() -> R) -> R {
         drop(self.wait());
         work()
     }
 
     fn wait(&self) -> MutexGuard<'_, u64> {
         let next = self
-            .turnstile
+            .sequencer
             .next
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        self.turnstile
+        self.sequencer
             .turned
             .wait_while(next, |next| *next != self.number)
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Ticket<'_> {
+impl Drop for Turn<'_> {
     fn drop(&mut self) {
         *self.wait() += 1;
-        self.turnstile.turned.notify_all();
+        self.sequencer.turned.notify_all();
     }
 }
 
@@ -64,15 +64,15 @@ mod tests {
     use std::thread;
 
     #[test]
-    fn the_turnstile_keeps_the_order_of_numbers() {
-        let (turnstile, seen) = (Sequencer::new(), Mutex::new(Vec::new()));
+    fn the_sequencer_keeps_the_order_of_numbers() {
+        let (sequencer, seen) = (Sequencer::new(), Mutex::new(Vec::new()));
         thread::scope(|scope| {
             for number in (0..8).rev() {
-                let (turnstile, seen) = (&turnstile, &seen);
+                let (sequencer, seen) = (&sequencer, &seen);
                 scope.spawn(move || {
-                    let ticket = turnstile.ticket(number);
+                    let turn = sequencer.turn(number);
                     if number != 3 {
-                        ticket.pass(|| seen.lock().unwrap().push(number));
+                        turn.run(|| seen.lock().unwrap().push(number));
                     }
                 });
             }

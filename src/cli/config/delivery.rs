@@ -13,7 +13,7 @@ use crate::storage::spool;
 
 /// The maximum of threads that compress at once. Two keep a reader busy at the default level; more
 /// would only take processors from the writing program.
-const SEALERS: usize = 2;
+const ENCODERS: usize = 2;
 
 /// The settings of all stages. `target` names the destination in messages; with `dated` the entries
 /// have times of their own.
@@ -38,7 +38,7 @@ pub fn settings(
         } else {
             sending.gzip_level
         },
-        sealers: SEALERS,
+        encoders: ENCODERS,
         buffer: at_least("--buffer", sending.buffer, 1)?,
         on_full: sending.on_full,
         delivery,

@@ -122,7 +122,7 @@ impl Ack {
 
     /// Notes that the batch takes memory now.
     pub(super) fn occupy(&self, bytes: usize) {
-        self.0.resources.memory.occupy(bytes);
+        self.0.resources.memory.force_acquire(bytes);
         self.0.lock().memory += bytes;
     }
 

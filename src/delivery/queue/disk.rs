@@ -120,7 +120,7 @@ impl SpoolBackend {
             settled.unsaved.push_back((number, batch));
             drop(settled);
             // Whoever waits for room may save the checkpoint now.
-            self.room.kick();
+            self.room.wake_all();
         }
     }
 

@@ -88,8 +88,8 @@ impl DeliveryQueue {
             let queue = queue.clone();
             let rooms: Vec<ByteSemaphore> = resources.rooms().cloned().collect();
             move || {
-                queue.kick();
-                rooms.iter().for_each(ByteSemaphore::kick);
+                queue.wake_all();
+                rooms.iter().for_each(ByteSemaphore::wake_all);
             }
         });
         let new = Self {
@@ -125,7 +125,7 @@ impl DeliveryQueue {
             return;
         };
         let in_memory = match &stored {
-            Some(_) => self.resources.memory.enter(bytes),
+            Some(_) => self.resources.memory.try_acquire(bytes),
             None if self.overflow.admit(Store::Memory, bytes, &batch) => true,
             None => {
                 self.unstored.give_up(&batch);
@@ -186,7 +186,7 @@ impl DeliveryQueue {
         self.unstored.store(|batch| {
             let prepared = disk.prepare(batch);
             let bytes = prepared.bytes() as usize;
-            if disk.is_full_of_others(bytes) || !disk.room.enter(bytes) {
+            if disk.is_full_of_others(bytes) || !disk.room.try_acquire(bytes) {
                 return None;
             }
             let stored = disk.spool.store(prepared, batch).ok();
@@ -209,7 +209,7 @@ impl DeliveryQueue {
             if disk.is_full_of_others(bytes) {
                 return Ok(false);
             }
-            if disk.room.enter(bytes) {
+            if disk.room.try_acquire(bytes) {
                 return Ok(true);
             }
             if disk.can_save() {
@@ -243,7 +243,7 @@ impl DeliveryQueue {
                 Pop::Item(item) => item,
                 Pop::Ended if self.drain && self.finds_more() => continue,
                 Pop::Ended => return Pop::Ended,
-                Pop::Kicked => return Pop::Kicked,
+                Pop::Woken => return Pop::Woken,
                 Pop::TimedOut => return Pop::TimedOut,
             };
             // Before it is read back: that takes a while, and the run may end meanwhile.
@@ -383,7 +383,7 @@ impl DeliveryQueue {
     pub fn close_and_keep(&self) {
         self.resources.rooms().for_each(ByteSemaphore::close);
         self.store_earlier();
-        drop(self.queue.abandon());
+        drop(self.queue.close_and_drain());
         self.recovered.release();
         self.in_flight.revoke_all();
         self.resources.settlement.end();

@@ -7,7 +7,7 @@ use crate::delivery::queue::capacity::{QueueResources, Store};
 use crate::delivery::queue::queued::QueueItem;
 use crate::entry::request::EncodedBatch;
 use crate::report::messages::{Message, Reporter};
-use crate::sync::byte_semaphore::{ByteSemaphore, Entered};
+use crate::sync::byte_semaphore::{Acquire, ByteSemaphore};
 use crate::sync::queue::ByteQueue;
 use crate::sync::shutdown::{Phase, Shutdown};
 
@@ -91,21 +91,21 @@ impl OverflowPolicy {
             self.set_blocked_on(patient.then_some(store));
             patient
         };
-        let entered = self.resources.room(store).enter_while(bytes, patient);
+        let entered = self.resources.room(store).acquire_while(bytes, patient);
         self.set_blocked_on(None);
-        if entered == Entered::Full && !self.is_over() {
+        if entered == Acquire::Full && !self.is_over() {
             if other_way() {
                 return None;
             }
             self.drop_newest(store, batch);
         }
-        Some(entered == Entered::In)
+        Some(entered == Acquire::Acquired)
     }
 
     /// Gives up the batches that have waited longest until there is room.
     fn evict_oldest(&self, store: Store, bytes: usize, batch: &EncodedBatch) -> bool {
         let room = self.resources.room(store);
-        while !room.enter(bytes) {
+        while !room.try_acquire(bytes) {
             let Some(old) = self.queue.take_first(|old| old.may_evict(store)) else {
                 self.drop_newest(store, batch);
                 return false;
@@ -159,13 +159,13 @@ impl OverflowPolicy {
     /// Ends all waiting for room, now and from now on.
     pub fn stop_blocking(&self) {
         self.never_waits.store(true, Ordering::Relaxed);
-        self.resources.rooms().for_each(ByteSemaphore::kick);
+        self.resources.rooms().for_each(ByteSemaphore::wake_all);
     }
 
     /// Sets whether the last answer was a configuration fault: then waiting for room ends.
     pub fn set_hopeless(&self, hopeless: bool) {
         if self.hopeless.swap(hopeless, Ordering::Relaxed) != hopeless {
-            self.resources.rooms().for_each(ByteSemaphore::kick);
+            self.resources.rooms().for_each(ByteSemaphore::wake_all);
         }
         if !hopeless {
             self.reported_dropping.store(false, Ordering::Relaxed);

@@ -23,7 +23,7 @@ impl RecoveredBatches {
         let entries: usize = found.iter().map(|stored| stored.entries).sum();
         let batches = found.len();
         for stored in found {
-            disk.room.occupy(stored.bytes as usize);
+            disk.room.force_acquire(stored.bytes as usize);
             if stored.entries == 0 {
                 // A tombstone only waits for the checkpoint.
                 disk.settle(stored);

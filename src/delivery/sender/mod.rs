@@ -198,8 +198,8 @@ impl Sender {
                 self.take_up(queued);
                 WaitResult::Retry
             }
-            Pop::Kicked if self.timer.is_over() => WaitResult::Shutdown,
-            Pop::Kicked | Pop::TimedOut => WaitResult::Retry,
+            Pop::Woken if self.timer.is_over() => WaitResult::Shutdown,
+            Pop::Woken | Pop::TimedOut => WaitResult::Retry,
             Pop::Ended => match due {
                 Some(due) => self.timer.wait(due),
                 None => WaitResult::Shutdown,
@@ -292,9 +292,9 @@ impl Sender {
         while self.in_flight.is_empty() {
             match self.queue.pop(Some(due)) {
                 Pop::Item(queued) => self.take_up(queued),
-                Pop::Kicked if self.timer.is_over() => return WaitResult::Shutdown,
-                Pop::Kicked if self.timer.has_advanced() => return WaitResult::Retry,
-                Pop::Kicked => {}
+                Pop::Woken if self.timer.is_over() => return WaitResult::Shutdown,
+                Pop::Woken if self.timer.has_advanced() => return WaitResult::Retry,
+                Pop::Woken => {}
                 Pop::TimedOut | Pop::Ended => return WaitResult::Retry,
             }
         }
