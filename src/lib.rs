@@ -48,7 +48,7 @@
 mod app;
 mod batch;
 #[cfg(feature = "cli")]
-pub mod cli;
+mod cli;
 mod client;
 mod delivery;
 mod entry;
@@ -77,6 +77,7 @@ pub mod bench {
 }
 
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub use crate::app::start::run;
 #[cfg(feature = "log")]
 pub use crate::client::log as log_bridge;

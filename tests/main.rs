@@ -5,7 +5,6 @@ mod check;
 mod command;
 mod connection;
 mod delivery;
-mod docs;
 mod drain;
 mod encoding;
 mod ending;

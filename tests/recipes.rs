@@ -331,11 +331,12 @@ fn recorded(script: &str) -> Vec<Vec<String>> {
 }
 
 fn parses(args: &[String], from: &str) {
-    let command = loki_push::cli::command();
-    let args = std::iter::once("loki-push").chain(args.iter().map(String::as_str));
-    if let Err(error) = command.try_get_matches_from(args) {
-        panic!("{from}\n{error}");
-    }
+    // The options are read, but nothing else is done.
+    let done = LokiPush::bare()
+        .args(["--generate", "man"])
+        .args(args)
+        .run();
+    assert!(done.status == 0, "{from}\n{}", done.report());
 }
 
 /// The arguments of each `loki-push` in a file of `examples/`.

@@ -1,8 +1,6 @@
 //! The command line and the environment: what is wrong is said with its option before anything is
 //! read, what stands nearer wins, and every option has its variable.
 
-use loki_push::cli;
-
 use crate::support::loki::Labels;
 use crate::support::{Finished, Loki, LokiPush};
 
@@ -168,30 +166,23 @@ fn help_and_version_are_no_failure_and_read_nothing() {
     }
 }
 
-#[test]
-fn every_option_has_its_variable() {
-    let command = cli::command();
-    let mut options = 0;
-    for arg in command.get_arguments() {
-        let Some(long) = arg.get_long() else { continue };
-        if ["help", "version"].contains(&long) {
-            continue;
-        }
-        let name = format!("LOKI_PUSH_{}", long.replace('-', "_").to_uppercase());
-        assert_eq!(
-            arg.get_env().map(|env| env.to_string_lossy()),
-            Some(name.into())
-        );
-        options += 1;
-    }
-    assert!(options > 50, "{options} options");
-}
-
-/// The variables of all options.
+/// The variables of all options, by the options in `--help`.
 fn variables() -> Vec<String> {
-    let command = cli::command();
-    let longs = command.get_arguments().filter_map(|arg| arg.get_long());
-    longs.map(cli::env_name).collect()
+    let help = LokiPush::bare().arg("--help").run().expect(0).stdout_text();
+    let lines = help
+        .lines()
+        .filter(|line| line.trim_start().starts_with('-'));
+    let longs = lines.filter_map(|line| line.split_once("--"));
+    let names = longs.map(|(_, rest)| {
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+        let name = &rest[..end.unwrap_or(rest.len())];
+        format!("LOKI_PUSH_{}", name.replace('-', "_").to_uppercase())
+    });
+    let names: Vec<_> = names
+        .filter(|name| !name.ends_with("_HELP") && !name.ends_with("_VERSION"))
+        .collect();
+    assert!(names.len() > 50, "{names:?}");
+    names
 }
 
 #[test]

@@ -3,4 +3,8 @@
 pub mod args;
 pub mod config;
 
-pub use args::{Cli, command, env_name};
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+use args::{Cli, command};

@@ -9,6 +9,10 @@ const HEADING: &str = "Labels, level, fields, time";
 
 /// What entries carry.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the fields have the names of the options"
+)]
 #[command(next_help_heading = HEADING)]
 pub struct Labels {
     /// Label `app` [default: default, or the COMMAND]

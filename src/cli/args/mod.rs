@@ -28,7 +28,7 @@ pub use self::input::{Input, Unwrap};
 pub use self::labels::Labels;
 pub use self::output::{Document, Output, Progress, Summary};
 pub use self::unknown_env::warnings as unknown_env_warnings;
-pub use crate::parse::units::{parse_bool, parse_duration, parse_size};
+use crate::parse::units::parse_bool;
 
 /// Ship log lines to Grafana Loki and account for every one
 ///
@@ -225,7 +225,7 @@ impl ParsedArgs {
     }
 
     /// The options that were set in the environment, by their long names.
-    pub fn from_environment(&self) -> Vec<String> {
+    pub fn set_in_environment(&self) -> Vec<String> {
         let ids = self.matches.ids().map(clap::Id::as_str);
         let set = ids.filter(|id| self.is_set(id) && !self.on_command_line(id));
         set.map(|id| id.replace('_', "-")).collect()
@@ -267,6 +267,25 @@ mod tests {
     #[test]
     fn the_command_is_sound() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_has_its_variable() {
+        let command = command();
+        let mut options = 0;
+        for arg in command.get_arguments() {
+            let Some(long) = arg.get_long() else { continue };
+            if ["help", "version"].contains(&long) {
+                continue;
+            }
+            let name = format!("LOKI_PUSH_{}", long.replace('-', "_").to_uppercase());
+            assert_eq!(
+                arg.get_env().map(|env| env.to_string_lossy()),
+                Some(name.into())
+            );
+            options += 1;
+        }
+        assert!(options > 50, "{options} options");
     }
 
     #[test]

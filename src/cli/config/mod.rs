@@ -79,7 +79,7 @@ impl Config {
     /// # Errors
     /// A message for the user that names the option.
     pub fn new(typed: ParsedArgs, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Self> {
-        let from_environment = typed.from_environment();
+        let from_environment = typed.set_in_environment();
         Self::resolve(typed, env).map_err(|error| attribute_to_env(error, &from_environment))
     }
 

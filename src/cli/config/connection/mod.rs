@@ -17,7 +17,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 
-use crate::cli::args;
 use crate::cli::args::ParsedArgs;
 use crate::cli::config::connection::headers::{ResolvedHeaders, destination, headers};
 use crate::cli::config::connection::lookup::{
@@ -159,7 +158,7 @@ fn tls(
     } else {
         let name = "LOKI_TLS_SKIP_VERIFY";
         let value = lookup.text("tls_skip_verify", None, name)?;
-        let read = |value: String| args::parse_bool(&value);
+        let read = |value: String| crate::parse::units::parse_bool(&value);
         value
             .map_or(Some(false), read)
             .ok_or_else(|| anyhow!("{name} takes true or false"))?

@@ -10,10 +10,10 @@ use std::process::{Command as Process, Stdio};
 
 use clap::{Arg, Command, CommandFactory};
 
-#[path = "docs/completions.rs"]
-mod completions;
+use super::completions;
+use crate::cli::Cli;
 
-const TEMPLATE: &str = include_str!("../man/template.1");
+const TEMPLATE: &str = include_str!("../../../man/template.1");
 
 /// A generator of completion scripts.
 type Script = fn(&Command) -> String;
@@ -31,22 +31,34 @@ const DATE: &str = "2026-11-30";
 /// The options `clap` adds by itself.
 const STANDARD: [&str; 2] = ["help", "version"];
 
-/// Options of other programs that our texts mention: of cargo, docker, grep and logger.
-const FOREIGN: [&str; 9] = [
-    "check",
+/// Options of other programs that our texts mention (cargo, docker, grep, logger, systemctl, and the
+/// quickstart example).
+const FOREIGN: [&str; 20] = [
+    "as-loki-push",
+    "build",
+    "chown",
     "example",
+    "features",
+    "full",
+    "ignored",
+    "lib",
     "line-buffered",
+    "locked",
     "no-act",
+    "no-cache",
+    "now",
     "path",
     "prio-prefix",
+    "read-only",
     "release",
     "sd-param",
     "target",
+    "test",
 ];
 
 /// The command without its environment: what it is at home, whatever is set here.
 fn command() -> Command {
-    loki_push::cli::Cli::command()
+    Cli::command()
 }
 
 fn root(path: &str) -> PathBuf {
@@ -77,7 +89,7 @@ fn suggested_values_belong_to_options() {
 
 #[test]
 fn the_environment_shows_in_no_document() {
-    let bound = loki_push::cli::command();
+    let bound = crate::cli::command();
     assert!(bound.get_arguments().any(|arg| arg.get_env().is_some()));
     // clap_mangen leaves out the first line of what `-h` does not show.
     let bound = bound.mut_args(|arg| arg.hide_short_help(false));
@@ -195,12 +207,24 @@ fn every_option_is_in_the_readme() {
 
 #[test]
 fn every_option_that_is_mentioned_exists() {
-    let texts = [
-        ("README.md", read("README.md")),
-        ("the man page", man_page(command()).replace("\\-", "-")),
-        ("--help", command().render_long_help().to_string()),
-        ("-h", command().render_help().to_string()),
+    let mut texts = vec![
+        ("README.md".to_owned(), read("README.md")),
+        ("CONTRIBUTING.md".to_owned(), read("CONTRIBUTING.md")),
+        (
+            "the man page".to_owned(),
+            man_page(command()).replace("\\-", "-"),
+        ),
+        (
+            "--help".to_owned(),
+            command().render_long_help().to_string(),
+        ),
+        ("-h".to_owned(), command().render_help().to_string()),
     ];
+    for file in fs::read_dir(root("examples")).expect("examples") {
+        let name = format!("examples/{}", file.expect("a file").file_name().display());
+        let text = read(&name);
+        texts.push((name, text));
+    }
     let mut known = longs();
     let command_line = command();
     let aliases = command_line
