@@ -627,6 +627,13 @@ fn long_lines_take_linear_time() {
         "{\"a\":\"",
         "\\ud800",
         "é=\"",
+        "WHERE a=1 AND ",
+        "update x set a=1, ",
+        "-e a=1 ",
+        "and a=1 ",
+        "a=[ b=( ",
+        ") ] } ",
+        "'a ",
     ];
     for trap in traps {
         let body = trap.repeat((1 << 19) / trap.len());

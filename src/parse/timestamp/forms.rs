@@ -468,7 +468,15 @@ fn audit(cursor: &mut Cursor<'_>) -> Option<Written> {
 
 /// An epoch number that is a word of its own, of at least `least` in whatever unit.
 pub fn epoch(cursor: &mut Cursor<'_>, least: u64) -> Option<i64> {
-    let ns = epoch_number(cursor, least)?;
+    let mut whole = *cursor;
+    let mut ns = epoch_number(cursor, least)?;
+    // Webmin's `1690466804.217960.0` is the second, a process and a counter.
+    if cursor.skip(b'.') {
+        let counter = cursor.count_digits();
+        (counter > 0 && whole.count_digits() == 10).then_some(())?;
+        cursor.at += counter;
+        ns = i64::from(whole.digits(10)?) * 1_000_000_000;
+    }
     let ends = matches!(
         cursor.peek(),
         None | Some(b' ' | b'\t' | b'\r' | b'\n' | b']' | b')' | b',' | b'|' | b'"' | b'}')

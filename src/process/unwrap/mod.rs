@@ -204,6 +204,9 @@ impl Unwrapper {
         }
         let own = &mut self.partial[at];
         (own.end, own.last, own.between) = (end, now, 0);
+        if own.envelope.fields.is_empty() {
+            own.envelope.fields = envelope.fields;
+        }
         if !is_partial {
             let whole = self.partial.remove(at);
             self.emit(&whole, out);
