@@ -282,6 +282,10 @@ fn other_compressed_files_are_refused_and_the_pipe_is_named() {
     run.expect(1)
         .expect_stderr(["tar -xzOf old.tgz | loki-push"]);
     ship(&loki, &dir, &["*"]).expect(0).expect_silence();
+    dir.write("a b.log", b"\x28\xb5\x2f\xfd\x04\0\0");
+    let run = ship(&loki, &dir, &["a b.log"]);
+    run.expect(1)
+        .expect_stderr(["zstd -dc 'a b.log' | loki-push"]);
     ship(&loki, &dir, &["*.log"]).expect(0).expect_silence();
     ship(&loki, &dir, &["--exclude-path", "b.*", "{a,b}.log"])
         .expect(0)

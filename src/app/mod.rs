@@ -70,6 +70,7 @@ pub fn run(config: &Config) -> Result<u8> {
     if config.check {
         return check::run(config);
     }
+    signals::survive_size_limit().context("cannot listen for signals")?;
     let destination = match &config.connection {
         Some(connection) => Sink::Loki(Arc::new(HttpTransport::new(connection)?)),
         None => Sink::Print,

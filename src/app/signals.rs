@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use signal_hook::consts::{
     SIGALRM, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH,
+    SIGXFSZ,
 };
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::WithOrigin;
@@ -129,8 +130,26 @@ pub fn listen(
 /// If the handler cannot be installed.
 pub fn restore_sigchld() -> io::Result<()> {
     if is_ignored(SIGCHLD) {
-        signal_hook::flag::register(SIGCHLD, Arc::new(AtomicBool::new(false)))?;
+        handle_and_forget(SIGCHLD)?;
     }
+    Ok(())
+}
+
+/// Makes a write beyond the limit on file sizes (`ulimit -f`) an error like that of a full disk,
+/// instead of the end of the process. A command that is started gets the signal's default back.
+///
+/// # Errors
+/// If the handler cannot be installed.
+pub fn survive_size_limit() -> io::Result<()> {
+    if is_ignored(SIGXFSZ) {
+        return Ok(());
+    }
+    handle_and_forget(SIGXFSZ)
+}
+
+/// Installs a handler that does nothing.
+fn handle_and_forget(signal: i32) -> io::Result<()> {
+    signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
     Ok(())
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::report::humanize::shell_word;
+
 /// How many first bytes it takes to recognize every format.
 pub const NEEDED: usize = 512;
 
@@ -61,7 +63,7 @@ pub fn recognize_inside_gzip(head: &[u8]) -> Option<Format> {
 pub fn refusal(name: &str, command: &str, path: &Path) -> String {
     format!(
         "it is in {name} format: use `{command} {} | loki-push`",
-        path.display()
+        shell_word(&path.to_string_lossy())
     )
 }
 

@@ -1,5 +1,6 @@
-//! Counts, sizes and durations as people read them.
+//! Counts, sizes, durations and words of a command line as people read and type them.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// `1,234,567`: a number with thousands separators.
@@ -55,9 +56,34 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
+/// A word as it is typed in a shell: in quotes where it needs them.
+pub fn shell_word(word: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.into()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''")).into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_are_quoted_where_a_shell_needs_it() {
+        let words = ["/var/log/app-1.log", "größe", "", "a b", "$x", "it's", "*"].map(shell_word);
+        let expected = [
+            "/var/log/app-1.log",
+            "größe",
+            "''",
+            "'a b'",
+            "'$x'",
+            r"'it'\''s'",
+            "'*'",
+        ];
+        assert_eq!(words, expected);
+    }
 
     #[test]
     fn numbers_have_thousands_separators() {

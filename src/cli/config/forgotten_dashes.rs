@@ -11,6 +11,7 @@ use clap::parser::ValueSource;
 use crate::cli::args::command_without_env;
 use crate::input::command::find_in_path;
 use crate::input::files::STDIN;
+use crate::report::humanize::shell_word;
 
 /// Options whose values must not be shown.
 const SECRET: [&str; 7] = [
@@ -32,7 +33,7 @@ pub fn hint(args: &[OsString]) -> Option<String> {
     } else if name.exists() {
         format!(
             " (to ship the file itself: loki-push <{})",
-            quoted(name.as_os_str())
+            shell_word(&name.to_string_lossy())
         )
     } else {
         String::new()
@@ -45,7 +46,7 @@ pub fn hint(args: &[OsString]) -> Option<String> {
     };
     let command = &args[at..];
     let command = if command.iter().any(|arg| is_secret(arg)) {
-        format!(" {} …", quoted(&args[at]))
+        format!(" {} …", shell_word(&args[at].to_string_lossy()))
     } else {
         shell_words(command)
     };
@@ -106,18 +107,7 @@ fn shell_words(words: &[OsString]) -> String {
     let mut text = String::new();
     for word in words {
         text.push(' ');
-        text.push_str(&quoted(word));
+        text.push_str(&shell_word(&word.to_string_lossy()));
     }
     text
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &OsStr) -> String {
-    let word = word.to_string_lossy();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.into_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::report::humanize::{counted, duration, grouped, size};
+use crate::report::humanize::{counted, duration, grouped, shell_word, size};
 use crate::report::messages::{Message, Remedy, Sanitized};
 
 impl fmt::Display for Message<'_> {
@@ -204,12 +204,13 @@ impl fmt::Display for Message<'_> {
             ),
             Self::LeftBehind { command, holders } => write!(
                 f,
-                "{} has ended, but {} still holds its output open; what it writes from here on is \
-                 not shipped, and may end it with SIGPIPE",
+                "{} has ended, but {} its output open; what is written to it from here on is not \
+                 shipped, and may end the writer with SIGPIPE",
                 Sanitized(command),
                 match holders {
-                    [] => "another process".to_owned(),
-                    holders => Sanitized(&holders.join(", ")).to_string(),
+                    [] => "another process still holds".to_owned(),
+                    [holder] => format!("{} still holds", Sanitized(holder)),
+                    holders => format!("{} still hold", Sanitized(&holders.join(", "))),
                 }
             ),
             Self::ThreadFailed { thread } => write!(
@@ -438,8 +439,9 @@ fn fmt_of_files(message: &Message<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Resul
         Message::NotUtf8 { what } => write!(
             f,
             "{} is not UTF-8: invalid bytes are shipped as U+FFFD; to convert it, use \
-             `iconv -f latin1 -t utf-8 {0} | loki-push` (with its real encoding)",
-            Sanitized(what)
+             `iconv -f latin1 -t utf-8 {} | loki-push` (with its real encoding)",
+            Sanitized(what),
+            Sanitized(&shell_word(what))
         ),
         Message::BytesLost { what, bytes } => write!(
             f,

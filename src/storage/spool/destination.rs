@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use ring::digest::{SHA256, digest};
 use serde_json::{Map, Value, json};
 
+use crate::report::humanize::shell_word;
+
 /// The destination of batches: URL and identity. Gateways derive the tenant from the user, the token or
 /// a header, so a batch is only sent with those that it was meant for.
 #[derive(Clone, PartialEq, Eq)]
@@ -133,25 +135,25 @@ impl DestinationRecord {
 
     /// The options that a run takes to deliver there, as a shell reads them.
     pub fn options(&self) -> String {
-        let mut options = format!("--url {}", quoted(&self.url));
+        let mut options = format!("--url {}", shell_word(&self.url));
         let mut add = |option: &str, value: &str| {
             // Writing into a String cannot fail.
             let _ = write!(options, " {option} {value}");
         };
         if let Some(tenant) = &self.tenant {
-            add("--org-id", &quoted(tenant));
+            add("--org-id", &shell_word(tenant));
         }
         if let Some(user) = &self.user {
-            add("--username", &quoted(user));
+            add("--username", &shell_word(user));
         }
         if let Some(own) = &self.credentials {
             match (&own.token_file, &own.token) {
-                (Some(file), _) => add("--bearer-token-file", &quoted(file)),
+                (Some(file), _) => add("--bearer-token-file", &shell_word(file)),
                 (None, Some(_)) => add("--bearer-token", "TOKEN"),
                 (None, None) => {}
             }
             for name in own.headers.keys() {
-                add("--header", &quoted(&format!("{name}: VALUE")));
+                add("--header", &shell_word(&format!("{name}: VALUE")));
             }
         }
         options
@@ -237,16 +239,6 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-/// A word as a shell reads it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "/:.,_-=@%+".contains(c);
-    if word.chars().all(plain) && !word.is_empty() {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 #[cfg(test)]
