@@ -39,7 +39,7 @@ complete -c loki-push -l max-streams -d 'Maximum label sets from --label-field a
 complete -c loki-push -s k -l field -d 'Extra field on every entry (repeatable)' -x
 complete -c loki-push -l parse -d 'How to find fields and levels' -x -a 'auto logfmt json none'
 complete -c loki-push -l layout -d 'Entry format' -x -a 'keep line metadata'
-complete -c loki-push -l time -d 'Timestamps: arrival, auto (from the line), or a field\'s name' -x -a 'arrival auto'
+complete -c loki-push -l time -d 'Timestamps: arrival, auto (from the line), or a field\'s name [default: arrival]' -x -a 'arrival auto'
 complete -c loki-push -l time-format -d 'Form of the times, in strptime\'s terms; implies --time auto' -x
 complete -c loki-push -l time-zone -d 'Time zone of times that name none: local, utc, +02:00, Europe/Berlin' -x
 complete -c loki-push -l batch-size -d 'Send a batch at N entries' -x

@@ -262,6 +262,24 @@ fn a_configuration_fault_at_the_end_is_status_1() {
     loki.assert_clean();
 }
 
+#[test]
+fn files_with_a_checkpoint_are_resumed_after_a_configuration_fault() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let file = dir.write("a.log", "a\nb\n");
+    let run = |status| {
+        let run = LokiPush::new(&loki).arg("--checkpoint").arg(dir.join("cp"));
+        run.arg(&file).summed().run().expect(status)
+    };
+    loki.always(Fault::Status(403));
+    let ended = run(1).expect_stderr(["the next run with this --checkpoint resumes there"]);
+    assert!(!ended.stderr.contains("--spool"), "{}", ended.report());
+    assert_eq!(ended.summary().left, 2);
+    loki.clear();
+    loki.client_restarted();
+    run(0);
+    assert_eq!(loki.lines(), ["a", "b"]);
+}
+
 fn drop_newest(spool: Option<&Path>) {
     let loki = Loki::start();
     loki.always(Fault::Answer(Answer::new(200).body("<html>portal</html>")));

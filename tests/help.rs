@@ -82,6 +82,9 @@ fn no_line_of_the_help_is_wider_than_the_terminal() {
             (head.to_owned(), foot.trim_start().to_owned())
         };
         assert_eq!(by_hand(&text), by_hand(&help(flag, "100")), "{flag}");
+        // In a pipe, where no width is known, it is that of 80 columns.
+        let piped = LokiPush::bare().arg(flag).run().expect(0).stdout_text();
+        assert_eq!(piped, text, "{flag}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The metrics file, for node_exporter's textfile collector.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
 
 use crate::support::{Dir, Fault, Loki, LokiPush};
 
@@ -64,6 +65,36 @@ fn metrics_tell_what_is_waiting_while_loki_is_down() {
         "{text}"
     );
     assert!(value(&text, "retries_total", "") >= 1.0, "{text}");
+}
+
+#[test]
+fn only_a_regular_file_of_ours_becomes_a_metrics_file() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    dir.write("own.prom", "old");
+    let target = dir.write("target", "kept");
+    symlink(&target, dir.join("link.prom")).unwrap();
+    let _socket = UnixListener::bind(dir.join("socket.prom")).unwrap();
+    std::fs::create_dir(dir.join("folder.prom")).unwrap();
+    for (name, why) in [
+        ("link.prom", "is a symbolic link"),
+        ("socket.prom", "is not a regular file"),
+        ("folder.prom", "is a directory"),
+    ] {
+        let kind = || dir.join(name).symlink_metadata().unwrap().file_type();
+        let before = kind();
+        let run = LokiPush::new(&loki).args(["-m", "x", "--metrics-file"]);
+        let run = run.arg(dir.join(name)).run();
+        run.expect(0)
+            .expect_stderr(["cannot write the metrics file", why]);
+        assert_eq!(kind(), before, "{name}");
+    }
+    assert_eq!(dir.read_text("target"), "kept");
+    let run = LokiPush::new(&loki).args(["-m", "x", "--metrics-file"]);
+    run.arg(dir.join("own.prom"))
+        .run()
+        .expect(0)
+        .expect_silence();
+    assert!(dir.read_text("own.prom").contains("loki_push_"));
 }
 
 /// What `examples/` watches a run by.
@@ -148,16 +179,8 @@ fn after<'a>(text: &'a str, prefix: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn a_symbolic_link_is_replaced_and_a_failure_reported_once() {
-    let (loki, dir) = (Loki::start(), Dir::new());
-    let others = dir.write("others", "precious");
-    symlink(&others, dir.join("loki.prom")).unwrap();
-    let run = LokiPush::new(&loki)
-        .arg("--metrics-file")
-        .arg(dir.join("loki.prom"));
-    run.stdin_bytes("a\n").run().expect(0).expect_silence();
-    assert_eq!(dir.read_text("others"), "precious");
-    assert!(dir.read_text("loki.prom").starts_with("# HELP loki_push_"));
+fn a_metrics_file_that_cannot_be_written_is_reported_once() {
+    let loki = Loki::start();
     let run = LokiPush::new(&loki).args(["--metrics-file", "/nonexistent/loki.prom"]);
     let done = run.stdin_bytes("a\n").run().expect(0);
     let done = done.expect_stderr(["cannot write the metrics file /nonexistent/loki.prom"]);

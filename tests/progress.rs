@@ -87,6 +87,24 @@ fn a_file_gets_a_bar_that_leaves_a_clean_line() {
 }
 
 #[test]
+fn the_command_that_shows_the_entries_stays_away_where_it_would_disturb() {
+    let dir = Dir::new();
+    let file = dir.write("log", lines(10));
+    let Some(terminal) = Terminal::open() else {
+        return;
+    };
+    let loki = Loki::start();
+    for args in [&["-q"][..], &["--summary", "json"], &["--tee"], &[]] {
+        loki.client_restarted();
+        let run = shown_on(&terminal, &loki).args(args).arg(&file);
+        run.run().expect(0);
+    }
+    // The last run alone, which is without any of them.
+    terminal.wait_for("logcli query");
+    assert_eq!(terminal.shown().matches("logcli query").count(), 1);
+}
+
+#[test]
 fn with_a_checkpoint_the_bar_counts_what_is_left_to_read() {
     let Some(terminal) = Terminal::open() else {
         return;

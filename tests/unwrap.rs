@@ -105,3 +105,33 @@ fn a_prefix_before_json_becomes_a_field_or_stays() {
         assert_eq!(&*loki.entries()[0].labels["level"], "error");
     }
 }
+
+#[test]
+fn an_envelope_has_no_say_where_another_time_is_asked_for() {
+    let line = |text: &str| {
+        format!(
+            "{{\"log\":\"{text}\\n\",\"stream\":\"stdout\",\"time\":\"2025-11-03T08:15:30Z\"}}\n"
+        )
+    };
+    let text = line("2025-11-03T08:15:35Z one");
+    for (args, time) in [
+        (&[][..], Some(0)),
+        (&["--time", "auto"], Some(5_000_000_000)),
+        (&["--time", "arrival"], None),
+    ] {
+        let loki = Loki::start();
+        let run = LokiPush::new(&loki).args(["--unwrap", "docker"]).args(args);
+        run.stdin_bytes(text.clone()).run().expect(0);
+        let found = loki.entries()[0].time - AT;
+        match time {
+            Some(time) => assert_eq!(found, time, "{args:?}"),
+            None => assert!(found > 60_000_000_000, "{args:?}: {found}"),
+        }
+    }
+    // In the environment the same.
+    let loki = Loki::start();
+    let run = LokiPush::new(&loki).env("LOKI_PUSH_TIME", "arrival");
+    let run = run.args(["--unwrap", "auto"]).stdin_bytes(text);
+    run.run().expect(0);
+    assert!(loki.entries()[0].time - AT > 60_000_000_000);
+}

@@ -122,6 +122,22 @@ fn a_zone_a_pattern_or_a_secret_may_begin_with_a_hyphen() {
 }
 
 #[test]
+fn without_fields_times_are_read_all_the_same() {
+    let line = "2024-05-01T10:00:00Z ERROR a\n";
+    for (variable, value, args) in [
+        ("LOKI_PUSH_TIME", "auto", ["--parse", "none"]),
+        ("LOKI_PUSH_PARSE", "none", ["--time", "auto"]),
+    ] {
+        let loki = Loki::start();
+        let run = LokiPush::new(&loki).env(variable, value).args(args);
+        run.stdin_bytes(line).run().expect(0);
+        let entry = &loki.entries()[0];
+        assert_eq!(entry.time, 1_714_557_600_000_000_000, "{variable}");
+        assert!(!entry.labels.contains_key("level"), "{variable}");
+    }
+}
+
+#[test]
 fn what_is_no_address_is_refused() {
     let loki = Loki::start();
     for address in [

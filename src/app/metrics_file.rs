@@ -1,6 +1,6 @@
 //! The metrics file: replaced every 15 seconds and at the end, by an atomic rename.
 
-use std::fs::{self, File, Permissions};
+use std::fs::Permissions;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::process;
 use std::time::{Duration, Instant};
 
 use crate::report::messages::{Message, Reporter};
+use crate::storage::private_files;
 
 /// The time between two writes.
 const INTERVAL: Duration = Duration::from_secs(15);
@@ -60,25 +61,13 @@ impl MetricsFile {
     }
 }
 
-/// Replaces the file. The name of the unfinished file does not end in `.prom`, so the collector does
-/// not read it.
+/// Replaces the file by one that others may read, whatever the umask. The name of the unfinished file
+/// does not end in `.prom`, so the collector does not read it.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let name = path.file_name().unwrap_or_default();
     let unfinished = path.with_file_name(format!("{}.{}.tmp", name.display(), process::id()));
-    let written = write_new(&unfinished, text).and_then(|()| fs::rename(&unfinished, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&unfinished);
-    }
-    written
-}
-
-/// Writes a file that others may read, whatever the umask. A link in its place is not followed.
-fn write_new(path: &Path, text: &str) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = File::create_new(path)?;
-    file.set_permissions(Permissions::from_mode(0o644))?;
-    file.write_all(text.as_bytes())
+    private_files::replace(path, &unfinished, false, |file| {
+        file.set_permissions(Permissions::from_mode(0o644))?;
+        file.write_all(text.as_bytes())
+    })
 }

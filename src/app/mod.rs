@@ -228,7 +228,7 @@ fn print_report(
     }
     if let Some(form) = config.summary {
         print_summary(form, report, reporter);
-    } else if report.status() == 0 && can_draw(config) && reads_files(config) {
+    } else if report.status() == 0 && can_draw(config) && reads_files(config) && !config.tee {
         reporter.say(&Message::Delivered {
             entries: counts.delivered,
             query: &logcli_query(config, report),

@@ -106,15 +106,18 @@ pub(super) fn report_other_batches(spool: &Spool, config: &Config, reporter: Rep
     let dir = spool.dir().display().to_string();
     let dir = dir.as_str();
     for other in spool.other_destinations(drain || config.loudness == Verbosity::Verbose) {
-        let command = if drain && other.relation == Relation::OtherUrl {
-            "use --drain=all to deliver them with this URL instead".to_owned()
+        let remedy = if drain && other.relation == Relation::OtherUrl {
+            "use --drain=all to deliver them to the URL of this run".to_owned()
         } else {
-            format!("loki-push --drain --spool {dir} {}", other.options)
+            format!(
+                "to deliver them: loki-push --drain --spool {dir} {}",
+                other.options
+            )
         };
         reporter.say(&Message::OtherDestination {
             spool: dir,
             destination: &other.destination,
-            command: &command,
+            remedy: &remedy,
         });
     }
     let holders = if drain { spool.holders() } else { Vec::new() };

@@ -6,7 +6,6 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use crate::app::command::supervisor::CommandSupervisor;
-use crate::app::inputs::is_finite;
 use crate::app::metrics_file::MetricsFile;
 use crate::app::run_state::{Action, RunEvent, RunState, StopRules};
 use crate::app::signals::ReceivedSignal;
@@ -335,11 +334,7 @@ impl RunLoop<'_> {
         summary.faulty = self.pipeline.is_hopeless();
         if let Some(checkpoint) = self.checkpoint {
             summary.unsaved = checkpoint.save().is_err();
-            // The next run would resume there, and fail in the same way.
-            let in_vain = is_finite(&self.config.input)
-                && self.pipeline.is_hopeless()
-                && self.counters.last_accepted().is_none();
-            summary.left_is_safe = !summary.unsaved && !in_vain && self.config.connection.is_some();
+            summary.left_is_safe = !summary.unsaved && self.config.connection.is_some();
         }
         summary
     }

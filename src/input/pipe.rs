@@ -352,7 +352,7 @@ pub fn copy(bytes: &[u8], out: &mut dyn PollableWrite, reporter: Reporter) -> bo
         Err(Cut { why, .. }) => {
             if why.kind() != io::ErrorKind::BrokenPipe {
                 reporter.say(&Message::Unwritable {
-                    what: "what --tee passes on, and goes on without",
+                    what: "the output of --tee, continuing without it",
                     why: &why.to_string(),
                 });
             }

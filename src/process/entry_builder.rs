@@ -551,7 +551,8 @@ impl EntryBuilder {
             }
         }
         self.last_time = found.or(self.last_time);
-        let from_envelope = self.envelope.time.filter(|_| self.times.is_none());
+        let uses_envelope = self.shape.uses_envelope_time && self.times.is_none();
+        let from_envelope = self.envelope.time.filter(|_| uses_envelope);
         from_envelope.or(self.last_time).unwrap_or(UNSTAMPED)
     }
 

@@ -40,6 +40,9 @@ pub struct EntryOptions {
     pub stream_limit: Arc<StreamLimit>,
     /// Source of timestamps.
     pub time: TimeSource,
+    /// Whether the time in a line's envelope takes the place of that of arrival: unless somebody
+    /// asked for that.
+    pub uses_envelope_time: bool,
     /// Replaces secrets in lines before anything is read from them.
     #[cfg(feature = "cli")]
     pub redactor: Option<Arc<Redactor>>,

@@ -307,7 +307,7 @@ impl Dir {
     /// moment. With `sync` it is on the disk when this returns, name and all.
     ///
     /// # Errors
-    /// If it cannot be written; the old one stays.
+    /// If it cannot be written, or something other than a file of ours has that name; it stays.
     pub fn replace_file(
         &self,
         name: impl AsRef<OsStr>,
@@ -315,11 +315,17 @@ impl Dir {
         sync: bool,
         write: impl FnOnce(&mut File) -> io::Result<()>,
     ) -> io::Result<()> {
-        let temporary = temporary.as_ref();
+        let (name, temporary) = (name.as_ref(), temporary.as_ref());
+        match self.stat(name) {
+            // The rename only takes this name from a file with several.
+            Ok(stat) => check_kind_and_owner(&stat, || self.path.join(name))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
         let mut file = self.create_file(temporary)?;
         let written = write(&mut file)
             .and_then(|()| if sync { file.sync_data() } else { Ok(()) })
-            .and_then(|()| Ok(renameat(&self.fd, temporary, &self.fd, name.as_ref())?));
+            .and_then(|()| Ok(renameat(&self.fd, temporary, &self.fd, name)?));
         if written.is_err() {
             // It is in the way of the next attempt, and takes room on a full disk.
             let _ = self.remove_file(temporary);
@@ -399,20 +405,23 @@ pub fn open(path: &Path) -> io::Result<File> {
 }
 
 /// Puts what `write` writes in the place of a file, as [`Dir::replace_file`] does, by way of a
-/// temporary file beside it, and waits until it is on the disk.
+/// temporary file beside it.
 ///
 /// # Errors
-/// If it cannot be written; the old one stays.
+/// If it cannot be written, or something other than a file of ours has that name; it stays.
 pub fn replace(
     path: &Path,
     temporary: &Path,
+    sync: bool,
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<()> {
     let (dir, name) = Dir::of_file(path)?;
-    dir.replace_file(name, temporary.file_name().unwrap_or_default(), true, write)?;
-    // Not every file system can do this; without it, only a power cut can bring back the file
-    // before.
-    let _ = dir.sync();
+    dir.replace_file(name, temporary.file_name().unwrap_or_default(), sync, write)?;
+    if sync {
+        // Not every file system can do this; without it, only a power cut can bring back the file
+        // before.
+        let _ = dir.sync();
+    }
     Ok(())
 }
 
@@ -521,19 +530,19 @@ mod tests {
         let path = |name: &str| root.path().join(name);
         let write = |text: &'static str| move |file: &mut File| file.write_all(text.as_bytes());
         fs::write(path("x.tmp"), "half").unwrap();
-        replace(&path("x"), &path("x.tmp"), write("one")).unwrap();
+        replace(&path("x"), &path("x.tmp"), true, write("one")).unwrap();
         let mut text = String::new();
         open(&path("x")).unwrap().read_to_string(&mut text).unwrap();
         assert_eq!(text, "one");
         symlink(path("elsewhere"), path("x.tmp")).unwrap();
-        let error = replace(&path("x"), &path("x.tmp"), write("two")).unwrap_err();
+        let error = replace(&path("x"), &path("x.tmp"), true, write("two")).unwrap_err();
         assert!(error.to_string().contains("x.tmp"), "{error}");
         assert!(!path("elsewhere").exists());
         assert_eq!(fs::read_to_string(path("x")).unwrap(), "one");
         // What cannot be written leaves nothing.
         fs::remove_file(path("x.tmp")).unwrap();
         let fails = |_: &mut File| Err(io::Error::other("no"));
-        replace(&path("x"), &path("x.tmp"), fails).unwrap_err();
+        replace(&path("x"), &path("x.tmp"), true, fails).unwrap_err();
         assert!(!path("x.tmp").exists());
     }
 

@@ -86,14 +86,14 @@ pub struct Labels {
     #[arg(long, value_enum, value_name = "HOW", default_value = "keep")]
     pub layout: Layout,
 
-    /// Timestamps: arrival, auto (from the line), or a field's name
+    /// Timestamps: arrival, auto (from the line), or a field's name [default: arrival]
     ///
     /// arrival: the clock. auto: the time in the first 128 bytes of the line, or in a JSON line the
     /// member that names one; its form is found out for each input. Else the field of that name. A
     /// line without a time of its own gets that of the line before. A file in which no time can be
     /// read is not shipped. `prefix` is another name for auto.
-    #[arg(long, value_name = "SOURCE", default_value = "arrival")]
-    pub time: String,
+    #[arg(long, value_name = "SOURCE")]
+    pub time: Option<String>,
 
     /// Form of the times, in strptime's terms; implies --time auto
     ///

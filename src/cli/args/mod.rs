@@ -45,7 +45,7 @@ use crate::parse::units::parse_bool;
     override_usage = "loki-push [OPTIONS] [FILE]...\n       loki-push [OPTIONS] -- COMMAND [ARG]...\n       loki-push [OPTIONS] -m TEXT",
     after_help = "These are the most common options; --help shows them all. Each can also be set\nas LOKI_PUSH_<OPTION>. Sizes: 64KiB, 1MiB, 1MB; times: 500ms, 5s, 2m.",
     after_long_help = AFTER,
-    max_term_width = 100,
+    max_term_width = 80,
 )]
 pub struct Cli {
     /// What is read.

@@ -77,6 +77,7 @@ pub(super) fn entry_options(
         label_fields: label_fields.collect::<Result<_>>()?,
         stream_limit: Arc::new(StreamLimit::new(given.max_streams as usize, reporter)),
         time,
+        uses_envelope_time: given.time.is_none(),
         redactor,
         path_labels,
         hold_time: delivery.flush_interval,
@@ -101,13 +102,14 @@ fn time_source(given: &args::Labels) -> Result<TimeSource> {
     });
     let format = format.transpose()?;
     // What is never used need not be there, as the files of a zone that TZ names.
-    if given.time == "arrival" && format.is_none() && given.time_zone == "local" {
+    let time = given.time.as_deref().unwrap_or("arrival");
+    if time == "arrival" && format.is_none() && given.time_zone == "local" {
         return Ok(TimeSource::Arrival);
     }
     let zone = Zone::named(&given.time_zone).map_err(|why| anyhow!("--time-zone: {why}"))?;
     let implied = format.is_some();
     let options = Arc::new(TimeOptions { zone, format });
-    Ok(match given.time.as_str() {
+    Ok(match time {
         "arrival" if !implied => TimeSource::Arrival,
         "arrival" | "auto" | "prefix" => TimeSource::Line(options),
         "" => bail!("--time must be arrival, auto or the name of a field"),

@@ -68,15 +68,17 @@ pub(super) fn drop_conflicting_env(typed: &mut ParsedArgs) {
         .take()
         .filter(|_| checkpoint || (files && !stdin));
 
-    if labels.parse == Parse::None && !parse && (label_field || time) {
+    let is_field = |time: &str| !["arrival", "auto", "prefix"].contains(&time);
+    let reads_time_field = labels.time.as_deref().is_some_and(is_field);
+    if labels.parse == Parse::None && !parse && (label_field || time && reads_time_field) {
         labels.parse = Parse::Auto;
     }
     if labels.parse == Parse::None && parse {
         if !label_field {
             labels.label_field.clear();
         }
-        if !time && !["prefix", "arrival"].contains(&labels.time.as_str()) {
-            labels.time = "arrival".into();
+        if !time && reads_time_field {
+            labels.time = None;
         }
     }
 }

@@ -20,6 +20,7 @@ fn shape() -> EntryOptions {
             crate::report::messages::Reporter::new(Verbosity::Quiet),
         )),
         time: TimeSource::Arrival,
+        uses_envelope_time: true,
         redactor: None,
         path_labels: None,
         hold_time: std::time::Duration::from_secs(1),

@@ -206,7 +206,7 @@ pub enum Message<'a> {
     OtherDestination {
         spool: &'a str,
         destination: &'a str,
-        command: &'a str,
+        remedy: &'a str,
     },
     /// Batches that a drain leaves in the spool because running processes deliver them.
     SpoolInUse { spool: &'a str, processes: &'a str },

@@ -334,10 +334,10 @@ impl fmt::Display for Message<'_> {
             Self::OtherDestination {
                 spool,
                 destination,
-                command,
+                remedy,
             } => write!(
                 f,
-                "{spool} also holds entries for {destination}; to deliver them: {command}"
+                "{spool} also holds entries for {destination}; {remedy}"
             ),
             Self::SpoolInUse { spool, processes } => write!(
                 f,

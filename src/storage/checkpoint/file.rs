@@ -93,7 +93,7 @@ impl CheckpointFile {
     /// If it cannot be written; the old one stays.
     pub fn replace(&self, framed: &Value) -> io::Result<()> {
         let next = beside(&self.path, NEXT);
-        private_files::replace(&self.path, &next, |file| {
+        private_files::replace(&self.path, &next, true, |file| {
             file.write_all(framed.to_string().as_bytes())?;
             file.write_all(b"\n")
         })
