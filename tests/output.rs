@@ -15,7 +15,9 @@ const BYTES: &[u8] = b"one\r\n\n\0nul\xff\xfe\x1b[31mred\x1b[0m\n\ttab\nlast wit
 fn tee_passes_the_bytes_on_unchanged() {
     let loki = Loki::start();
     let run = LokiPush::new(&loki).args(["--tee", "--strip-ansi", "-k", "a=1"]);
-    let ended = run.stdin_bytes(BYTES).run().expect(0).expect_silence();
+    let ended = run.stdin_bytes(BYTES).run().expect(0);
+    let ended = ended.expect_stderr(["standard input is not UTF-8", "iconv"]);
+    assert_eq!(ended.messages().len(), 1, "{}", ended.report());
     assert_eq!(ended.stdout, BYTES);
     assert_eq!(loki.lines().len(), 5);
     loki.assert_clean();
