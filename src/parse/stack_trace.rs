@@ -3,30 +3,30 @@
 /// What a line is to the entry before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TraceLine {
-    /// Part of a trace, or indented: it belongs to what stands before it.
+    /// Part of a trace, or indented: it belongs to the entry before it.
     Continuation,
-    /// The name of an exception, and what it says. It ends a trace of Python and begins one of
-    /// Java, after the line that logs it.
+    /// The name of an exception and its message. It ends a Python trace and starts a Java trace,
+    /// after the line that logs it.
     Exception,
-    /// A blank line, which traces have between their parts.
+    /// A blank line, as between the parts of a trace.
     Blank,
-    /// None of these.
+    /// Any other line.
     Other,
 }
 
-/// Reads lines one by one, since some are part of a trace only after certain others.
+/// Classifies lines in order, since some are part of a trace only after certain others.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TraceReader {
-    /// The lines of a Python trace go by; the one that is not indented says what was raised.
+    /// In a Python trace; the next line that is not indented names the exception.
     python: bool,
-    /// The calls of a goroutine go by.
+    /// In the calls of a goroutine.
     goroutine: bool,
-    /// Rust's panic was announced; its message is the next line.
+    /// After the first line of a Rust panic; its message is the next line.
     panicked: bool,
 }
 
 impl TraceReader {
-    /// What the line is, after those read before.
+    /// Classifies the next line.
     pub fn read(&mut self, line: &[u8]) -> TraceLine {
         let Some(first) = line.first() else {
             return TraceLine::Blank;
@@ -45,7 +45,7 @@ impl TraceReader {
         } else if before.goroutine && is_call(line) {
             self.goroutine = !line.starts_with(b"exit status ");
         } else if is_exception(line) || before.python && exception_name(line).is_some() {
-            // What ends a Python trace may have any name.
+            // The exception that ends a Python trace may have any name.
             return TraceLine::Exception;
         } else if !before.panicked && !is_frame(line) {
             return TraceLine::Other;
@@ -62,7 +62,7 @@ fn starts_with_digit(text: &[u8]) -> bool {
     text.first().is_some_and(u8::is_ascii_digit)
 }
 
-/// Whether the line is part of a trace by itself.
+/// Whether the line is part of a trace in any context.
 fn is_frame(line: &[u8]) -> bool {
     const BEGINNINGS: [&[u8]; 19] = [
         b"--- End of ",
@@ -130,8 +130,8 @@ fn is_call(line: &[u8]) -> bool {
     call || line.starts_with(b"created by ") || line.starts_with(b"exit status ")
 }
 
-/// The last part of the name before the colon, if the line begins with one that may be an
-/// exception's: identifiers joined by `.`, `::` or `\`.
+/// The last part of the name at the start of the line, up to a colon, if it may be an exception:
+/// identifiers joined by `.`, `::` or `\`.
 fn exception_name(line: &[u8]) -> Option<&[u8]> {
     /// No exception has a longer name.
     const LONGEST: usize = 200;

@@ -129,8 +129,10 @@ impl Scanner<'_> {
     /// Whether the only word so far is where programs write their name: `npm WARN`, `host app
     /// ERROR`.
     fn is_program(&self) -> bool {
+        const ARTICLES: [&[u8]; 5] = [b"the", b"an", b"a", b"this", b"that"];
         matches!(self.last_after, Preceding::Start | Preceding::Time)
             && self.last.iter().all(u8::is_ascii_lowercase)
+            && !ARTICLES.contains(&self.last)
     }
 
     /// Whether the word before shows that this line is not an error itself: `no error`, `last

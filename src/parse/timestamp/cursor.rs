@@ -1,10 +1,10 @@
-//! Reads the parts that written times are made of: numbers, names of months, clocks and offsets.
+//! Parses the parts of timestamps: numbers, names of months, times of day and offsets.
 //!
-//! Pure, and allocates nothing. Each method moves the cursor only if it succeeds.
+//! Without allocations. Each method moves the cursor only if it succeeds.
 
 use super::written::Offset;
 
-/// A place in a text. Copies are how a reader looks ahead.
+/// A position in a text. A copy is used to look ahead.
 #[derive(Debug, Clone, Copy)]
 pub struct Cursor<'a> {
     text: &'a [u8],
@@ -12,7 +12,7 @@ pub struct Cursor<'a> {
     pub at: usize,
 }
 
-/// A time of day as it is written.
+/// A time of day.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     pub hour: u8,
@@ -73,7 +73,7 @@ pub fn nanoseconds(digits: &[u8]) -> Option<u32> {
 }
 
 impl<'a> Cursor<'a> {
-    /// A cursor at an offset of a text.
+    /// Creates a cursor at an offset of a text.
     pub fn new(text: &'a [u8], at: usize) -> Self {
         Self { text, at }
     }
@@ -88,7 +88,7 @@ impl<'a> Cursor<'a> {
         self.text.get(self.at + n).copied()
     }
 
-    /// Everything from here on.
+    /// The rest of the text.
     pub fn rest(&self) -> &'a [u8] {
         self.text.get(self.at..).unwrap_or_default()
     }
@@ -116,18 +116,18 @@ impl<'a> Cursor<'a> {
         count > 0
     }
 
-    /// Whether no letter or digit follows: a time must not run on into a word.
+    /// Whether no letter or digit follows: a time must not be the start of a word.
     pub fn ends(&self) -> bool {
         !self.peek().is_some_and(|byte| byte.is_ascii_alphanumeric())
     }
 
-    /// How many digits follow, up to 20.
+    /// Number of digits that follow, up to 20.
     pub fn count_digits(&self) -> usize {
         let rest = self.rest().iter().take(20);
         rest.take_while(|byte| byte.is_ascii_digit()).count()
     }
 
-    /// A number of so many digits, exactly, or with more digits after it.
+    /// A number of `count` digits; more digits may follow.
     pub fn digits(&mut self, count: usize) -> Option<u32> {
         let digits = self.text.get(self.at..self.at + count)?;
         let mut number = 0;
@@ -258,7 +258,7 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// The seconds of a clock, its fraction, and whether it is before or after noon.
+    /// The rest of a time of day: seconds, fraction, and AM or PM.
     pub fn clock_rest(&mut self, hour: u8, minute: u8) -> Option<Clock> {
         let mut cursor = *self;
         let second = cursor.two()?;

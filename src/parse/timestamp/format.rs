@@ -1,6 +1,6 @@
-//! A format that the user gives in strptime's terms (`--time-format`).
+//! The user's format (`--time-format`), in the terms of strptime.
 //!
-//! jiff reads it. Only `%Z` is ours: what an abbreviation means depends on the zone.
+//! Parsed by jiff, except `%Z`: the meaning of an abbreviation depends on the zone.
 
 use jiff::fmt::strtime::BrokenDownTime;
 use jiff::{Timestamp, tz::TimeZone};
@@ -8,22 +8,22 @@ use jiff::{Timestamp, tz::TimeZone};
 use super::scan::HEAD;
 use super::written::{Date, Offset, Written};
 
-/// A format.
+/// A timestamp format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Format {
-    /// As it was given.
+    /// The format as the user wrote it.
     text: String,
-    /// What is in front of `%Z`; all of it where there is none.
+    /// The part before `%Z`, or all of it.
     before: String,
-    /// The whole without `%Z`, if it has one.
+    /// The format without `%Z`, if it has one.
     without_zone: Option<String>,
 }
 
 impl Format {
-    /// A format.
+    /// Checks a format.
     ///
     /// # Errors
-    /// If it has a directive that is not known, or does not say a time of day.
+    /// If it has an unknown directive, or no time of day.
     pub fn new(text: &str) -> Result<Self, String> {
         let zone = find_directive(text, b'Z');
         let format = Self {
@@ -35,7 +35,7 @@ impl Format {
         if whole.trim().is_empty() {
             return Err("the format is empty".into());
         }
-        // What it writes it must be able to read.
+        // It must be able to parse its own output.
         let sample = Timestamp::from_second(1_136_214_245).unwrap_or_default();
         let sample = BrokenDownTime::from(&sample.to_zoned_datetime(TimeZone::UTC));
         let sample = sample.to_string(whole).map_err(|why| why.to_string())?;
@@ -47,12 +47,12 @@ impl Format {
         Ok(format)
     }
 
-    /// As it was given.
+    /// The format as the user wrote it.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The time that a text begins with, and its length.
+    /// The time at the start of a text, and its length.
     pub fn read(&self, text: &[u8]) -> Option<(Written, usize)> {
         let (parts, length) = BrokenDownTime::parse_prefix(&self.before, text).ok()?;
         let Some(without_zone) = &self.without_zone else {
@@ -96,7 +96,7 @@ impl Format {
             return Some(found);
         }
         let end = line.len().min(HEAD);
-        // Behind an opening quote is a request or a message.
+        // An opening quote starts a request or a message.
         let quote = line[..end].iter().position(|&byte| byte == b'"');
         let end = quote.map_or(end, |at| (at + 2).min(end));
         let mut places = (0..end).filter(|&at| may_start(at));

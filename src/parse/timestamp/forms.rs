@@ -1,6 +1,6 @@
-//! The forms in which logs write times, and how each is read at a given place.
+//! The timestamp forms of logs, and a parser for each.
 //!
-//! Pure, linear, and allocates nothing.
+//! Linear, without allocations.
 
 use super::cursor::{Clock, Cursor};
 use super::written::{Date, Offset, Written};
@@ -8,7 +8,7 @@ use super::written::{Date, Offset, Written};
 /// A form of times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// `2006-01-02T15:04:05.678+02:00` and its kin.
+    /// `2006-01-02T15:04:05.678+02:00` and similar forms.
     Iso,
     /// `2006/01/02 15:04:05`.
     Slashed,
@@ -68,27 +68,27 @@ impl Kind {
         KINDS.into_iter().map(|(kind, _)| kind)
     }
 
-    /// An example of it.
+    /// An example of the form.
     pub fn example(self) -> &'static str {
         KINDS[self as usize].1
     }
 }
 
-/// The smallest epoch number that is a time, unless it has a name: 1990, in seconds.
+/// The smallest epoch number that is a time: 1990, in seconds.
 const LEAST_EPOCH: u64 = 631_152_000;
 
-/// Whether a time of any form may begin with this byte.
+/// Whether a time may start with this byte.
 pub fn may_begin(byte: u8) -> bool {
     byte.is_ascii_digit() || byte.is_ascii_alphabetic()
 }
 
-/// The time at an offset of a line, its form and where it ends.
+/// The time at an offset of a line, with its form and its end.
 pub fn any_at(line: &[u8], at: usize) -> Option<(Kind, Written, usize)> {
     let kind = likely(line, at)?;
     read(line, at, kind).map(|(written, end)| (kind, written, end))
 }
 
-/// The only form that the first bytes allow.
+/// The only form that is possible, judged by the first bytes.
 fn likely(line: &[u8], at: usize) -> Option<Kind> {
     let cursor = Cursor::new(line, at);
     let first = cursor.peek()?;
@@ -112,7 +112,7 @@ fn likely(line: &[u8], at: usize) -> Option<Kind> {
     })
 }
 
-/// Of a date that is numbers of two digits first: by its separator, and the digits of the third.
+/// The form of a date of numbers, judged by its separator and the digits of the third number.
 fn likely_numbers(mut cursor: Cursor<'_>, separator: Option<u8>) -> Kind {
     let separator = separator.unwrap_or_default();
     let mut digits_after = || {
@@ -146,7 +146,7 @@ fn likely_word(cursor: Cursor<'_>, first: u8) -> Option<Kind> {
     cursor.rest().starts_with(b"audit(").then_some(Kind::Audit)
 }
 
-/// The time of a form at an offset of a line, and where it ends.
+/// The time in this form at an offset of a line, with its end.
 pub fn read(line: &[u8], at: usize, kind: Kind) -> Option<(Written, usize)> {
     let mut cursor = Cursor::new(line, at);
     let written = match kind {
@@ -181,7 +181,7 @@ fn with(date: Date, clock: Clock, offset: Offset) -> Written {
     }
 }
 
-/// What follows a date: a separator, the time of day, and an offset.
+/// Reads what follows a date: the time of day and an offset.
 fn finish(cursor: &mut Cursor<'_>, date: Date) -> Option<Written> {
     let clock = cursor.clock(b':')?;
     Some(with(date, clock, cursor.offset()))
@@ -228,7 +228,7 @@ fn slashed(cursor: &mut Cursor<'_>) -> Option<Written> {
     finish(cursor, Date::Full(year, month, day))
 }
 
-/// What may be written between a date and a time of day.
+/// Skips what may separate a date from a time of day.
 fn between(cursor: &mut Cursor<'_>) -> Option<()> {
     let byte = cursor.skip_any(b" T-:,_")?;
     if matches!(byte, b' ' | b',') {
@@ -241,7 +241,7 @@ fn between(cursor: &mut Cursor<'_>) -> Option<()> {
     Some(())
 }
 
-/// The year that may stand after a time of day: a word of its own.
+/// The year after a time of day, which must be a separate word.
 fn year_after(cursor: &mut Cursor<'_>) -> Option<i16> {
     let mut after = *cursor;
     after.skip_spaces().then_some(())?;
@@ -281,7 +281,7 @@ fn month_first(cursor: &mut Cursor<'_>, after_weekday: bool) -> Option<Written> 
     let mut offset = cursor.offset();
     if year.is_none() {
         if offset == Offset::Missing {
-            // Between a time of day and a year there is nothing but a zone.
+            // Only a zone can be between a time of day and a year.
             let mut zoned = *cursor;
             let zone = zoned.skip_spaces().then(|| zoned.zone_name(true)).flatten();
             let year = year_after(&mut zoned);
@@ -348,13 +348,13 @@ fn day_month(cursor: &mut Cursor<'_>) -> Option<Written> {
     Some(with(dated(year, month, day), clock, offset))
 }
 
-/// The year that two digits stand for.
+/// The year for its last two digits.
 pub fn century(year: u8) -> i16 {
     let year = i16::from(year);
     if year < 70 { 2000 + year } else { 1900 + year }
 }
 
-/// Dates that are nothing but numbers of two digits, and maybe a year of four.
+/// Dates of numbers with two digits, and maybe a year with four.
 fn numbers(cursor: &mut Cursor<'_>, kind: Kind) -> Option<Written> {
     let first = cursor.short()?;
     let separator = cursor.skip_any(b"/.-")?;
@@ -386,7 +386,7 @@ fn numbers(cursor: &mut Cursor<'_>, kind: Kind) -> Option<Written> {
             _ => {}
         }
     }
-    // A form is one thing, so that a line in another one is not taken for it.
+    // Keep the forms distinct, so that a line in another form does not match.
     let is_kind = match (kind, date) {
         (Kind::Short, Date::Short(..))
         | (Kind::Logcat, Date::MonthDay(..))
@@ -395,7 +395,7 @@ fn numbers(cursor: &mut Cursor<'_>, kind: Kind) -> Option<Written> {
         _ => false,
     };
     is_kind.then_some(())?;
-    // Only Snort and Suricata write a dash here, and theirs is the month first.
+    // Only Snort and Suricata have a dash here, and they write the month first.
     if let (b'/', Some(b'-'), Date::Unordered(month, day, year)) = (separator, cursor.peek(), date)
     {
         date = dated(year, month, day);
@@ -466,7 +466,7 @@ fn audit(cursor: &mut Cursor<'_>) -> Option<Written> {
     Some(Written::epoch(ns))
 }
 
-/// An epoch number that is a word of its own, of at least `least` in whatever unit.
+/// An epoch number that is a separate word, of at least `least` in its unit.
 pub fn epoch(cursor: &mut Cursor<'_>, least: u64) -> Option<i64> {
     let mut whole = *cursor;
     let mut ns = epoch_number(cursor, least)?;
@@ -484,7 +484,7 @@ pub fn epoch(cursor: &mut Cursor<'_>, least: u64) -> Option<i64> {
     ends.then_some(ns)
 }
 
-/// The size of an epoch number shows its unit: below 10¹¹ seconds, below 10¹⁴ milliseconds, below
+/// Reads an epoch number, whose size shows its unit: below 10¹¹ seconds, below 10¹⁴ milliseconds, below
 /// 10¹⁷ microseconds, else nanoseconds, which is right for every time from 1973 to 5138.
 pub fn epoch_number(cursor: &mut Cursor<'_>, least: u64) -> Option<i64> {
     let count = cursor.count_digits();

@@ -1,4 +1,4 @@
-//! Times as logs write them, and as we write them.
+//! Parses the timestamps of log lines and HTTP headers, and formats our own.
 
 mod cursor;
 mod format;
@@ -20,18 +20,18 @@ pub use reader::{InputKind, TimeOptions, TimeReader};
 pub use written::Written;
 pub use zone::Zone;
 
-/// The latest time of an entry: equal entries are moved on by a nanosecond each, and the numbers at
-/// the end of the range must not run out.
+/// The latest time of an entry. Equal entries are shifted by a nanosecond each, so the end of the
+/// range must leave room.
 const LATEST: i64 = i64::MAX - (1 << 40);
 
-/// The forms of a date in HTTP (RFC 9110): the usual one, that of RFC 850, and that of C's asctime.
+/// The date formats of HTTP (RFC 9110): the usual one, RFC 850's and C's `asctime`.
 const DATES: [&str; 3] = [
     "%a, %d %b %Y %H:%M:%S GMT",
     "%A, %d-%b-%y %H:%M:%S GMT",
     "%a %b %e %H:%M:%S %Y",
 ];
 
-/// The time in an HTTP header, in nanoseconds since the epoch.
+/// Parses the date in an HTTP header, in nanoseconds since the epoch.
 pub fn from_http_date(text: &str) -> Option<i64> {
     let read = |form| {
         jiff::fmt::strtime::parse(form, text.trim())
@@ -44,7 +44,7 @@ pub fn from_http_date(text: &str) -> Option<i64> {
     i64::try_from(time.as_nanosecond()).ok()
 }
 
-/// The time that RFC 3339 writes, with an offset or `Z`, in nanoseconds since the epoch.
+/// Parses an RFC 3339 timestamp with an offset or `Z`, in nanoseconds since the epoch.
 #[must_use]
 pub fn from_rfc3339(text: &str) -> Option<i64> {
     let time: Timestamp = text.parse().ok()?;

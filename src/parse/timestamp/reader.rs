@@ -1,6 +1,7 @@
-//! Reads the times of the lines of one input: keeps their form, and decides what they leave open.
+//! Reads the timestamps of the lines of one input: keeps their form, and infers what they omit, such
+//! as the year or the zone.
 //!
-//! Pure, and told the time.
+//! The caller passes the current time.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -19,30 +20,30 @@ const SECOND: i64 = 1_000_000_000;
 const HOUR: i64 = 3600 * SECOND;
 const QUARTER: i64 = 900 * SECOND;
 
-/// No log is older: 1990.
+/// The earliest time that is accepted: 1990.
 const EARLIEST: i64 = 631_152_000 * SECOND;
-/// Nor from further ahead: a hundred years.
+/// How far ahead a time may be: a hundred years.
 const AHEAD: i64 = 36_525 * DAY;
 
-/// After this many lines in a row without the form, it is looked for again.
+/// After this many lines in a row without the form, any form is accepted again.
 const MISSES: u32 = 100;
-/// A form further in the line is not trusted before this many lines had it.
+/// A form that does not start the line is provisional until this many lines had it.
 const TRUSTED: u32 = 3;
-/// How many lines in a row must be off by the same number of quarter hours.
+/// Number of lines in a row that must be off by the same number of quarter hours.
 const OFF: u32 = 10;
-/// How far off the quarter hour they may be.
+/// Maximum deviation from the quarter hour.
 const DELAY: i64 = 30 * SECOND;
 
-/// How times are read; the same for all inputs.
+/// Options for reading times, shared by all inputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimeOptions {
     /// The zone of times that name none.
     pub zone: Zone,
-    /// The form, if the user named it.
+    /// The format that the user specified, if any.
     pub format: Option<Format>,
 }
 
-/// Whether an input is read as it is written, or to its end at once.
+/// Whether an input is read while it is written, or to its end at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InputKind {
     /// A pipe, a command or a followed file.
@@ -51,18 +52,18 @@ pub enum InputKind {
     File,
 }
 
-/// The form of the times of one input.
+/// Where the lines of one input have their times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
-    /// In the text of the line.
+    /// In the text of the line, in this form.
     Text(Form),
-    /// The member of a JSON line that has this rank among the names of times.
+    /// In the member of a JSON line with this index in the list of names.
     Json(usize),
-    /// In the format that the user gave, at this offset in the last line.
+    /// In the user's format, at this offset in the last line.
     Given(usize),
 }
 
-/// The order of a date that is written in numbers.
+/// Which number of a numeric date comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {
     Day,
@@ -76,7 +77,7 @@ pub struct TimeReader {
     options: Arc<TimeOptions>,
     calendar: Calendar,
     input: InputKind,
-    /// Now, or when the file was last written.
+    /// The current time, or the file's modification time.
     reference: i64,
     source: Option<Source>,
     order: Option<Order>,
@@ -103,7 +104,7 @@ struct Off {
 }
 
 impl TimeReader {
-    /// A reader that has read nothing. `reference` is the time, or when the file was last written.
+    /// Creates a reader. `reference` is the current time, or the file's modification time.
     pub fn new(options: &Arc<TimeOptions>, input: InputKind, reference: i64) -> Self {
         Self {
             options: Arc::clone(options),
@@ -123,7 +124,7 @@ impl TimeReader {
         }
     }
 
-    /// What the time is now, for an input that is read as it is written.
+    /// Sets the current time of a live input.
     pub fn set_now(&mut self, now: i64) {
         if self.input == InputKind::Live {
             if (now - self.reference).abs() > HOUR {
@@ -134,19 +135,19 @@ impl TimeReader {
         }
     }
 
-    /// The time of the last line that had one.
+    /// The time of the last line with a time.
     pub fn last(&self) -> Option<i64> {
         self.last
     }
 
-    /// The time that the text of a line has.
+    /// Reads the time of a line.
     pub fn read_line(&mut self, line: &str) -> Option<i64> {
         let time = self.find(line.as_bytes(), line);
         self.count(time);
         time
     }
 
-    /// The time that a field's value is, all of it.
+    /// Reads a field's value, all of which must be a time.
     pub fn read_value(&mut self, value: &str) -> Option<i64> {
         let written = self.value(value)?;
         let time = self.resolve(written);
@@ -214,7 +215,7 @@ impl TimeReader {
             }
             None => {}
         }
-        // Colours and a byte order mark do not hide a time.
+        // Ignore colours and a byte order mark.
         let head = &line[..line.len().min(scan::HEAD)];
         if memchr::memchr(b'\x1b', head).is_some() || line.starts_with(b"\xef\xbb\xbf") {
             let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -242,7 +243,7 @@ impl TimeReader {
         }
     }
 
-    /// Whether so few lines had the form that another one may be the right one.
+    /// Whether the form is provisional.
     fn is_doubtful(&self) -> bool {
         self.hits < TRUSTED
             && matches!(
@@ -254,8 +255,8 @@ impl TimeReader {
             )
     }
 
-    /// A time that begins the line, where the form so far is one further in: that may have been a
-    /// date that a first line cites.
+    /// Reads a time that starts the line. The provisional form may have been that of a date that the
+    /// first line cites.
     fn find_better(&mut self, line: &[u8]) -> Option<i64> {
         let (form, found) = scan::find(line)?;
         if form.place != Place::Start {
@@ -281,7 +282,7 @@ impl TimeReader {
         }
     }
 
-    /// The value of a JSON member, which must be a whole date with time.
+    /// Parses the value of a JSON member, which must be a whole date with time.
     fn dated(&self, value: &str) -> Option<Written> {
         let written = self.value(value)?;
         let is_whole = matches!(
@@ -306,7 +307,7 @@ impl TimeReader {
             return None;
         }
         let time = self.resolve(found.written);
-        // A date whose order is not known yet is one all the same.
+        // A date whose order is not known yet also sets the form.
         if time.is_some() || self.is_open(found.written) {
             self.source = Some(Source::Text(form));
         }
@@ -325,7 +326,7 @@ impl TimeReader {
         self.order.is_none() && matches!(written.date, Date::Unordered(..) | Date::Short(..))
     }
 
-    /// The time that is written, in nanoseconds since the epoch.
+    /// The time in nanoseconds since the epoch.
     fn resolve(&mut self, written: Written) -> Option<i64> {
         self.has_zone = written.offset != Offset::Missing;
         self.undecided = None;
@@ -365,7 +366,7 @@ impl TimeReader {
                         let is_second = (now - second).abs() < (now - first).abs();
                         return if is_second { second } else { first };
                     }
-                    // Past half of what the clocks show twice, the lines before tell.
+                    // Past the middle of the repeated period it is the second one.
                     let half = (second - first) / 2;
                     match last {
                         Some(last) if last > first + half => second,
@@ -377,7 +378,7 @@ impl TimeReader {
         }
     }
 
-    /// The year that puts it nearest to now, at most a day ahead.
+    /// The time in the year that puts it nearest to now, at most a day ahead.
     fn in_some_year(&mut self, written: Written, month: u8, day: u8) -> Option<i64> {
         let latest = self.reference + DAY;
         // Mostly that of the line before: within the last months no other year fits.
@@ -439,7 +440,8 @@ impl TimeReader {
         self.decide(written, readings)
     }
 
-    /// Of two readings of a date the only one that can be right, which is then the order of all.
+    /// Chooses between two readings of a date if only one is possible, and keeps its order for all
+    /// later lines.
     fn decide(&mut self, written: Written, readings: [(Order, Option<i64>); 2]) -> Option<i64> {
         if readings[0].1 == readings[1].1 {
             return readings[0].1;
@@ -466,7 +468,7 @@ impl TimeReader {
         Some(time)
     }
 
-    /// A time of day alone: on the day that puts it nearest to now, after the line before.
+    /// A time of day without a date, on the day nearest to now and not before the previous line.
     fn clock(&mut self, written: Written) -> Option<i64> {
         let today = self.calendar.date(self.reference)?;
         let reference = self.reference;
@@ -493,14 +495,14 @@ impl TimeReader {
         } else {
             same
         };
-        // After a long silence the clock knows better.
+        // After a long silence the current time is a better guide.
         if (next - reference).abs() > 12 * HOUR && nearest >= last {
             return Some(nearest);
         }
         Some(next)
     }
 
-    /// Compares a time that was just read with the clock.
+    /// Compares a time with the current one, to find out by how many quarter hours lines are off.
     fn compare(&mut self, time: i64) {
         let behind = self.reference - time;
         let quarters = (behind + QUARTER / 2).div_euclid(QUARTER);
@@ -517,8 +519,8 @@ impl TimeReader {
         }
     }
 
-    /// The offset in seconds that times without a zone seem to have: reported once, when enough
-    /// lines in a row were off by the same whole number of quarter hours.
+    /// Returns a hint at the zone, once, if enough lines in a row were off by the same number of
+    /// quarter hours.
     pub fn take_hint(&mut self) -> Option<ZoneHint> {
         if self.off.reported || self.off.lines < OFF {
             return None;
@@ -526,12 +528,12 @@ impl TimeReader {
         self.off.reported = true;
         let minutes = self.off.quarters * 15;
         let now = self.calendar.offset(self.reference) / 60;
-        // A time that lies behind the clock was written by a clock further west.
+        // Times that are behind come from a zone further west.
         let fitting = i64::from(now) - minutes;
         Some(ZoneHint { minutes, fitting })
     }
 
-    /// What times look like, for a message: an example of their form.
+    /// Describes the form for a message, with an example.
     pub fn describe(&self) -> Option<String> {
         Some(match self.source? {
             Source::Text(form) => {
@@ -609,7 +611,8 @@ impl TimeReader {
         (self.order, self.hits) = (order, TRUSTED);
     }
 
-    /// Forgets what lines were read, but keeps their form: they are read again.
+    /// Resets the reader to read the same lines again, but keeps their form. `first` is the time of
+    /// the lines before the first one with a time.
     pub fn rewind(&mut self, first: Option<i64>) {
         (self.last, self.misses) = (first, 0);
         self.last_time.forget();
@@ -625,17 +628,17 @@ fn object_in(line: &str) -> &str {
     memchr::memmem::find(head, b" {\"").map_or(line, |space| &line[space + 1..])
 }
 
-/// How far times are off, and what would fit.
+/// A hint at the zone that fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ZoneHint {
-    /// How many minutes they lie behind the clock.
+    /// How many minutes times are behind the clock.
     pub minutes: i64,
-    /// The offset in minutes east of UTC that would fit.
+    /// The offset that fits, in minutes east of UTC.
     pub fitting: i64,
 }
 
 impl ZoneHint {
-    /// The value of `--time-zone` that would fit.
+    /// The value of `--time-zone` that fits.
     pub fn zone(&self) -> String {
         let sign = if self.fitting < 0 { '-' } else { '+' };
         let minutes = self.fitting.abs();

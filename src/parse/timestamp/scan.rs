@@ -1,17 +1,17 @@
-//! Finds the time in the head of a line.
+//! Finds the timestamp in the head of a line.
 //!
-//! Pure and linear: it looks at [`HEAD`] bytes at most, and allocates nothing.
+//! Looks at [`HEAD`] bytes at most, without allocations.
 
 use super::forms::{self, Kind};
 use super::written::Written;
 
-/// How far into a line a time is looked for.
+/// Number of bytes of a line in which a time may start.
 pub const HEAD: usize = 128;
 
-/// How many more words than in the first line may be in front of a time.
+/// How many more words than in the first line may come before a time.
 const MORE_WORDS: u8 = 3;
 
-/// The names under which a field's value is the time of a line, in the order in which they count.
+/// Names of fields that hold the time of a line, preferred first.
 pub const TIME_NAMES: [&str; 10] = [
     "@timestamp",
     "timestamp",
@@ -28,13 +28,13 @@ pub const TIME_NAMES: [&str; 10] = [
 /// Where in a line its time is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// It begins the line, maybe after an opening bracket or quote.
+    /// At the start, maybe after an opening bracket or quote.
     Start,
     /// Further in.
     Inside {
         /// The byte before it.
         before: u8,
-        /// How many words are in front of it.
+        /// Number of words before it.
         words: u8,
     },
 }
@@ -51,7 +51,7 @@ pub struct Form {
 /// A time that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found {
-    /// What is written.
+    /// The time as written.
     pub written: Written,
     /// The offset of its first byte.
     pub start: usize,
@@ -59,8 +59,8 @@ pub struct Found {
     pub end: usize,
 }
 
-/// The first time in the head of a line, whatever its form; a time of day alone only if no date with
-/// time follows.
+/// The first time in the head of a line, in any form. A time of day without a date counts only if
+/// no date with time follows.
 pub fn find(line: &[u8]) -> Option<(Form, Found)> {
     let mut words = Words::new(line);
     let mut clock = None;
@@ -88,7 +88,7 @@ pub fn find(line: &[u8]) -> Option<(Form, Found)> {
     clock
 }
 
-/// The time of this form in a line.
+/// The time in this form in a line.
 pub fn find_form(line: &[u8], form: Form) -> Option<Found> {
     let at = |start: usize| {
         let (written, end) = forms::read(line, start, form.kind)?;
@@ -110,7 +110,7 @@ pub fn find_form(line: &[u8], form: Form) -> Option<Found> {
         if words.suits(form.kind, start)
             && let Some(found) = at(start)
         {
-            // Continuation lines are indented, and may cite any date.
+            // Indented lines are continuations and may cite any date.
             let indented = line[0].is_ascii_whitespace() && most > MORE_WORDS;
             return (!indented).then_some(found);
         }
@@ -122,13 +122,13 @@ fn is_opener(byte: Option<&u8>) -> bool {
     matches!(byte, Some(b'[' | b'(' | b'<' | b'"'))
 }
 
-/// Walks over the places in a line's head at which a time may begin.
+/// Iterates over the places in a line's head at which a time may start.
 struct Words<'a> {
     line: &'a [u8],
     at: usize,
-    /// How many words end before `at`.
+    /// Number of words that end before `at`.
     count: u8,
-    /// Where an opening quote was met: behind it is a request or a message.
+    /// Whether an opening quote was found: a request or message follows.
     is_over: bool,
 }
 
@@ -142,7 +142,7 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// The next offset that is at the start of a word, or after what may stand before a time.
+    /// The next offset at the start of a word or after a byte that may precede a time.
     fn next_start(&mut self) -> Option<usize> {
         while let Some(&byte) = self.line.get(self.at) {
             let start = self.at;
@@ -166,8 +166,8 @@ impl<'a> Words<'a> {
         None
     }
 
-    /// A time may directly follow an opening quote, but not stand further in. What is quoted at the
-    /// very start is a column.
+    /// Handles a quote: a time may directly follow an opening quote, but not be further inside. A
+    /// quoted text at the start of the line is a column.
     fn quote(&mut self, start: usize) {
         let after = self.line.get(start + 1);
         if after.is_some_and(u8::is_ascii_digit) {
@@ -199,14 +199,14 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// Whether a colon at an offset ends a word and is no part of a time or an address.
+    /// Whether the colon at an offset ends a word and is not part of a time or an address.
     fn is_after_word(&self, colon: usize) -> bool {
         let before = self.line[..colon].iter().rev().find(|byte| **byte != b':');
         before.is_some_and(|byte| !byte.is_ascii_digit())
     }
 
-    /// Whether a time of this form may be at this place: the weaker a form, the nearer to the start
-    /// it must be.
+    /// Whether a time in this form may be at this place. Forms that other text may look like are
+    /// accepted only near the start.
     fn suits(&self, kind: Kind, start: usize) -> bool {
         let before = start.checked_sub(1).map(|at| self.line[at]);
         match kind {

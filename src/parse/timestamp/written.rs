@@ -1,21 +1,19 @@
-//! A time as a line writes it: numbers, before a calendar or a time zone has looked at them.
-//!
-//! Pure, and allocates nothing.
+//! A timestamp as written: its numbers, before a calendar or a time zone is applied.
 
 /// The date part of a written time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Date {
-    /// Nanoseconds since the epoch: nothing else is needed.
+    /// Nanoseconds since the epoch; the time of day is not used.
     Epoch(i64),
     /// Year, month and day.
     Full(i16, u8, u8),
     /// Month and day without a year.
     MonthDay(u8, u8),
-    /// Month and day in an order that the text does not show, and the year if there is one.
+    /// Month and day in an unknown order, and the year, if any.
     Unordered(u8, u8, Option<i16>),
     /// Three numbers of two digits: year, month, day or month, day, year.
     Short(u8, u8, u8),
-    /// Only a time of day.
+    /// None.
     Missing,
 }
 
@@ -30,7 +28,7 @@ pub enum Offset {
     Abbreviation([u8; 5]),
 }
 
-/// A time as it is written.
+/// A timestamp as written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
     /// The date.
@@ -41,14 +39,14 @@ pub struct Written {
     pub minute: u8,
     /// Second; a leap second is written 60.
     pub second: u8,
-    /// Nanoseconds of the second; further digits are cut.
+    /// Nanoseconds of the second; more digits are cut.
     pub nanos: u32,
     /// The zone.
     pub offset: Offset,
 }
 
 impl Written {
-    /// A time that is nanoseconds since the epoch.
+    /// A time in nanoseconds since the epoch.
     pub fn epoch(ns: i64) -> Self {
         Self {
             date: Date::Epoch(ns),

@@ -1,7 +1,6 @@
-//! The time zone of times that name none, and the calendar: from written times to nanoseconds since
-//! the epoch.
+//! Time zones, and the conversion of calendar times to nanoseconds since the epoch.
 //!
-//! Pure but for looking a zone up by its name; is told the time.
+//! Only looking up a zone by its name reads files.
 
 use jiff::civil::{Date as CivilDate, DateTime};
 use jiff::tz::{AmbiguousOffset, Offset as ZoneOffset, TimeZone};
@@ -11,7 +10,7 @@ const SECOND: i64 = 1_000_000_000;
 /// A day in nanoseconds.
 pub const DAY: i64 = 86_400 * SECOND;
 
-/// The directories in which the files of time zones are looked for.
+/// The directories with the files of time zones.
 const DIRECTORIES: [&str; 3] = [
     "/usr/share/zoneinfo",
     "/usr/share/lib/zoneinfo",
@@ -28,10 +27,10 @@ impl Zone {
         Self(TimeZone::UTC)
     }
 
-    /// The zone called `local`, `utc`, an offset (`+02:00`) or a name (`Europe/Berlin`).
+    /// The zone for `local`, `utc`, an offset (`+02:00`) or a name (`Europe/Berlin`).
     ///
     /// # Errors
-    /// If there is no such zone; the text says which files are missing.
+    /// If there is no such zone; the message names the missing files.
     pub fn named(text: &str) -> Result<Self, String> {
         if text == "local" {
             return Self::local();
@@ -53,8 +52,7 @@ impl Zone {
             .map_err(|_| missing(&format!("`{}`", text.escape_debug()), text))
     }
 
-    /// The zone of this machine: that of the variable `TZ` if it is set, else of `/etc/localtime`,
-    /// else UTC.
+    /// The zone of this machine: `TZ` if it is set, else `/etc/localtime`, else UTC.
     fn local() -> Result<Self, String> {
         let given = std::env::var_os("TZ").filter(|zone| !zone.is_empty());
         match (TimeZone::try_system(), given) {
@@ -64,7 +62,7 @@ impl Zone {
                 let shown = format!("TZ=`{}`", name.escape_debug());
                 Err(missing(&shown, name.trim_start_matches(':')))
             }
-            // A machine without a zone keeps UTC.
+            // A machine without a zone uses UTC.
             (Err(_), None) => match std::fs::metadata("/etc/localtime") {
                 Err(_) => Ok(Self::utc()),
                 Ok(_) => Err(
@@ -95,7 +93,7 @@ fn missing(shown: &str, name: &str) -> String {
     )
 }
 
-/// `+02:00`, `+0200` or `-3`, within what zones have.
+/// Parses an offset: `+02:00`, `+0200` or `-3`.
 fn fixed(text: &str) -> Option<ZoneOffset> {
     let sign = match text.as_bytes().first()? {
         b'+' => 1,
@@ -118,7 +116,7 @@ fn fixed(text: &str) -> Option<ZoneOffset> {
     ZoneOffset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()
 }
 
-/// A moment of a calendar: what is left of a written time whose date is known.
+/// A calendar date with a time of day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     pub year: i16,
@@ -131,14 +129,14 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// The hour it is in, as a number.
+    /// A number that identifies its hour.
     fn hour_key(self) -> u64 {
         let date =
             (self.year as u64) << 24 | u64::from(self.month) << 16 | u64::from(self.day) << 8;
         date | u64::from(self.hour)
     }
 
-    /// Nanoseconds since the start of its hour. A leap second is the second before it.
+    /// Nanoseconds since the start of its hour. A leap second counts as the second before it.
     fn in_hour(self) -> i64 {
         let seconds = i64::from(self.minute) * 60 + i64::from(self.second.min(59));
         seconds * SECOND + i64::from(self.nanos)
@@ -158,11 +156,11 @@ impl Moment {
     }
 }
 
-/// The start of an hour, in nanoseconds since the epoch.
+/// An hour and its start, in nanoseconds since the epoch.
 type Hour = Option<(u64, i64)>;
 
-/// Turns moments into nanoseconds since the epoch. Keeps the last hour of each kind, since the lines
-/// of a log follow one another: an hour in which no clock is changed is one addition.
+/// Converts moments to nanoseconds since the epoch. The last hour is cached, since the lines of a log
+/// are mostly in the same one.
 #[derive(Debug, Clone)]
 pub struct Calendar {
     zone: TimeZone,
@@ -171,7 +169,7 @@ pub struct Calendar {
 }
 
 impl Calendar {
-    /// The calendar of a zone.
+    /// Creates the calendar of a zone.
     pub fn new(zone: &Zone) -> Self {
         Self {
             zone: zone.0.clone(),
@@ -180,7 +178,7 @@ impl Calendar {
         }
     }
 
-    /// A moment at an offset from UTC, in seconds.
+    /// Converts a moment at an offset from UTC in seconds.
     pub fn at_offset(&mut self, moment: Moment, seconds: i32) -> Option<i64> {
         let key = moment.hour_key();
         let hour = match self.utc {
@@ -202,8 +200,8 @@ impl Calendar {
             .checked_sub(i64::from(seconds) * SECOND)
     }
 
-    /// A moment that the zone's clocks show. Of two moments that they show alike, at the end of
-    /// summer time, `choose` takes one.
+    /// Converts a moment in local time. If it occurs twice, at the end of summer time, `choose` returns
+    /// one of the two.
     pub fn local(&mut self, moment: Moment, choose: impl FnOnce(i64, i64) -> i64) -> Option<i64> {
         let key = moment.hour_key();
         if let Some((known, hour)) = self.local
@@ -221,12 +219,12 @@ impl Calendar {
                 let (first, second) = self.both(moment)?;
                 Some(choose(first, second))
             }
-            // A time that the clocks skipped is counted on from before the change.
+            // A skipped time is read with the offset before the change.
             _ => nanoseconds(ambiguous.compatible().ok()?),
         }
     }
 
-    /// A moment in the zone whose clocks are called by this abbreviation then.
+    /// Converts a moment in local time, if the zone has this abbreviation at that time.
     pub fn abbreviated(&mut self, moment: Moment, abbreviation: [u8; 5]) -> Option<i64> {
         let length = abbreviation.iter().position(|&byte| byte == 0).unwrap_or(5);
         let name = std::str::from_utf8(&abbreviation[..length]).ok()?;
@@ -237,7 +235,7 @@ impl Calendar {
         })
     }
 
-    /// The first and the last moment that the clocks show so; mostly they are one.
+    /// The first and last time with this local time, mostly the same.
     fn both(&self, moment: Moment) -> Option<(i64, i64)> {
         let ambiguous = self.zone.to_ambiguous_timestamp(moment.civil()?);
         let first = nanoseconds(ambiguous.earlier().ok()?)?;
@@ -245,7 +243,7 @@ impl Calendar {
         Some((first, last))
     }
 
-    /// The start of the hour, if in it the clocks go on evenly: any change in it moves its end.
+    /// The start of the hour, unless the clocks change within it.
     fn plain_hour(&self, moment: Moment) -> Option<i64> {
         let at = |minute, second| {
             let edge = Moment {
@@ -261,7 +259,7 @@ impl Calendar {
         (end - start == 3599 * SECOND).then_some(start)
     }
 
-    /// The date that the zone's clocks show at a time.
+    /// The local date at a time.
     pub fn date(&self, ns: i64) -> Option<CivilDate> {
         let time = Timestamp::from_nanosecond(ns.into()).ok()?;
         Some(self.zone.to_datetime(time).date())
@@ -273,7 +271,7 @@ impl Calendar {
         self.zone.to_offset(time).seconds()
     }
 
-    /// Forgets the hours: years are inferred anew.
+    /// Clears the cached local hour, since years are inferred from the current time.
     pub fn forget(&mut self) {
         self.local = None;
     }

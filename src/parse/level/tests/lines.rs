@@ -329,7 +329,7 @@ pub(super) const NONE: &[&str] = &[
     "Error::new called",
     "error://host/path",
     "https://example.com/ERROR/info",
-    "fine weather today", "system started", "note that this is prose", "log rotated",
+    "the ERROR was found", "this WARNING is old", "fine weather today", "system started", "note that this is prose", "log rotated",
     "notice of renewal", "panic attack", "alert the crew", "3 of 5 tests fail",
     "SELECT * FROM logs WHERE level = 'ERROR'",
     "msg=\"ERROR in quotes\" code=3",
