@@ -1275,3 +1275,40 @@ fn many_files_need_no_higher_limit_from_the_user() {
     let finished = stop(run).expect(0);
     assert!(!finished.stderr.contains("ulimit"), "{}", finished.stderr);
 }
+
+#[test]
+fn a_checkpoint_of_many_files_needs_little_memory_and_one_that_is_too_large_is_refused() {
+    const FILES: u64 = 20_000;
+    let (loki, dir) = (Loki::start(), Dir::new());
+    dir.write("a.log", "one\n");
+    let file = |n: u64| {
+        serde_json::json!({
+            "path": format!("/var/log/pods/ns_pod-{}_uid/c/{n}.log", n % 500), "dev": 9, "ino": n,
+            "head": 4096, "hash": "00ff", "tail": 65536, "tail_hash": "00ff", "tail_end": 70_000,
+            "offset": 70_000, "size": 70_000, "unread": false,
+        })
+    };
+    let files: Vec<_> = (0..FILES).map(file).collect();
+    let watched = [dir.join("*.log").to_str().unwrap().to_owned()];
+    let content = serde_json::json!({
+        "loki_push_checkpoint": 1, "files": files, "watched": watched,
+    });
+    let checkpoint = dir.write("cp", content.to_string());
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&checkpoint, mode).unwrap();
+    let run = || {
+        let run = LokiPush::new(&loki).cwd(dir.path());
+        run.args(["--checkpoint", "cp", "a.log"])
+    };
+    let ended = run().watch_memory().run().expect(0).expect_silence();
+    assert_eq!(loki.lines(), ["one"]);
+    // It was 3 KiB for a file.
+    let for_files = ended.peak_kib.unwrap_or(0).saturating_sub(20 * 1024);
+    assert!(for_files < FILES * 3 / 2, "{for_files} KiB");
+
+    let large = std::fs::File::create(&checkpoint).unwrap();
+    large.set_len(200 << 30).unwrap();
+    let ended = run().watch_memory().run().expect(2);
+    let ended = ended.expect_stderr(["cp", "larger than 512 MiB", "move it away"]);
+    assert!(ended.peak_kib < Some(100 * 1024), "{:?}", ended.peak_kib);
+}

@@ -1,6 +1,7 @@
 //! Canonical paths: the name under which a checkpoint records a file or a pattern, independent of the
 //! current folder and of links.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
@@ -27,6 +28,27 @@ pub fn key(name: &Path) -> PathBuf {
     key
 }
 
+/// The keys of many names, of which each folder is looked up once.
+#[derive(Default)]
+pub struct Keys(HashMap<PathBuf, PathBuf>);
+
+impl Keys {
+    /// The key of a name.
+    pub fn key(&mut self, name: &Path) -> PathBuf {
+        let (Some(dir), Some(file)) = (name.parent(), name.file_name()) else {
+            return key(name);
+        };
+        if let Some(known) = self.0.get(dir) {
+            return known.join(file);
+        }
+        let key = key(name);
+        if let Some(known) = key.parent() {
+            self.0.insert(dir.to_owned(), known.to_owned());
+        }
+        key
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,6 +61,7 @@ mod tests {
         fs::create_dir_all(root.join("a/b")).unwrap();
         symlink("a/b", root.join("link")).unwrap();
         symlink("a/b/x.log", root.join("x.log")).unwrap();
+        let mut keys = Keys::default();
         for (name, expected) in [
             ("a/b/x.log", "a/b/x.log"),
             ("link/x.log", "a/b/x.log"),
@@ -51,6 +74,9 @@ mod tests {
             ("no/../x.log", "x.log"),
         ] {
             assert_eq!(key(&root.join(name)), root.join(expected), "{name}");
+            for _ in 0..2 {
+                assert_eq!(keys.key(&root.join(name)), root.join(expected), "{name}");
+            }
         }
         let here = fs::canonicalize(".").unwrap();
         assert_eq!(key(Path::new("x.log")), here.join("x.log"));

@@ -5,14 +5,18 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
 
+use crate::storage::checkpoint::state::Members;
 use crate::storage::lock::Lock;
 use crate::storage::private_files;
 
 /// The JSON key that marks the file as a checkpoint. Its value is the format version.
 pub const KEY: &str = "loki_push_checkpoint";
 const VERSION: u64 = 1;
+
+/// The maximum size of the file, with room for two million files. Reading it takes up to six times as
+/// much memory.
+const MAX_SIZE: u64 = 512 << 20;
 
 /// The suffixes of the lock file and of the temporary file.
 const LOCK: &str = ".lock";
@@ -75,28 +79,38 @@ impl CheckpointFile {
     /// Reads the content. Returns `None` if the file does not exist.
     ///
     /// # Errors
-    /// If it cannot be read, or is not a regular file of ours.
+    /// If it cannot be read, is not a regular file of ours, or is too large.
     pub fn read(&self) -> Result<Option<Vec<u8>>> {
-        let mut bytes = Vec::new();
-        let file = private_files::open(&self.path);
-        match file.and_then(|mut file| file.read_to_end(&mut bytes)) {
-            Ok(_) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error)
-                .with_context(|| format!("--checkpoint: cannot read {}", self.path.display())),
+        let mut file = match private_files::open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.with_context(|| self.unreadable())?,
+        };
+        let size = file.metadata().with_context(|| self.unreadable())?.len();
+        if size > MAX_SIZE {
+            bail!(
+                "{}: it is larger than {} MiB; move it away to start over, with each file where \
+                 --from says",
+                self.unreadable(),
+                MAX_SIZE >> 20
+            );
         }
+        let mut bytes = Vec::with_capacity(size as usize);
+        let read = (&mut file).take(MAX_SIZE).read_to_end(&mut bytes);
+        read.with_context(|| self.unreadable())?;
+        Ok(Some(bytes))
+    }
+
+    fn unreadable(&self) -> String {
+        format!("--checkpoint: cannot read {}", self.path.display())
     }
 
     /// Replaces the file atomically. `content` is the result of [`framed`].
     ///
     /// # Errors
     /// If it cannot be written; the old one stays.
-    pub fn replace(&self, framed: &Value) -> io::Result<()> {
+    pub fn replace(&self, content: &[u8]) -> io::Result<()> {
         let next = beside(&self.path, NEXT);
-        private_files::replace(&self.path, &next, true, |file| {
-            file.write_all(framed.to_string().as_bytes())?;
-            file.write_all(b"\n")
-        })
+        private_files::replace(&self.path, &next, true, |file| file.write_all(content))
     }
 }
 
@@ -105,22 +119,26 @@ pub fn files_of(path: &Path) -> [PathBuf; 3] {
     [path.to_owned(), beside(path, LOCK), beside(path, NEXT)]
 }
 
-/// Adds the kind of the file and the format version to a content.
-pub fn framed(mut content: Value) -> Value {
-    content[KEY] = VERSION.into();
-    content
+/// Returns the content of the file: a JSON object with its kind, the format version, and the members
+/// that `write` appends.
+pub fn framed(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = format!("{{\"{KEY}\":{VERSION},").into_bytes();
+    write(&mut out);
+    out.extend_from_slice(b"}\n");
+    out
 }
 
-/// Returns the content of a checkpoint whose format version this program supports.
+/// Returns the members of a checkpoint whose format version this program supports.
 ///
 /// # Errors
 /// If the text is not such a checkpoint.
-pub fn content(bytes: &[u8]) -> Result<Value> {
-    let json: Value = serde_json::from_slice(bytes)?;
-    match json.get(KEY).and_then(Value::as_u64) {
-        Some(VERSION) => Ok(json),
-        Some(version) => bail!("its version is {version}, this program knows {VERSION}"),
-        None => bail!("it does not say `{KEY}`"),
+pub fn members(bytes: &[u8]) -> Result<Members<'_>> {
+    let members: Members<'_> = serde_json::from_slice(bytes)?;
+    let version = members.get(KEY).and_then(|value| value.get().parse().ok());
+    match version {
+        Some(VERSION) => Ok(members),
+        Some(version) => bail!("its version is {version}, this program reads {VERSION}"),
+        None => bail!("`{KEY}` is missing"),
     }
 }
 

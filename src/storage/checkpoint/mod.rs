@@ -20,6 +20,7 @@ use anyhow::{Context, Result, anyhow};
 
 use crate::entry::{FileId, FilePositions};
 use crate::report::messages::{Message, Reporter};
+use crate::storage::checkpoint::canonical_path::Keys;
 pub use crate::storage::checkpoint::canonical_path::key;
 use crate::storage::checkpoint::file::CheckpointFile;
 pub use crate::storage::checkpoint::file::files_of;
@@ -64,8 +65,8 @@ impl Checkpoint {
         let state = match file.read()? {
             Some(bytes) if !bytes.is_empty() => read(&bytes).map_err(|why| {
                 anyhow!(
-                    "--checkpoint: {} is no checkpoint that can be read ({why}); name another \
-                     file, or move it away to begin anew, with each file where --from says",
+                    "--checkpoint: {} is not a valid checkpoint ({why}); name another file, or move \
+                     it away to start over, with each file where --from says",
                     file.path().display()
                 )
             })?,
@@ -225,13 +226,16 @@ impl Checkpoint {
                 (saved.after)(token);
             }
         };
-        let change = self.state().take_change();
+        let change = {
+            let mut state = self.state();
+            let changed = state.take_change();
+            changed.then(|| file::framed(|out| state.write_members(out)))
+        };
         let Some(change) = change else {
             // The file on disk is up to date.
             covered();
             return Ok(false);
         };
-        let change = file::framed(change);
         let mut result = self.file.replace(&change);
         let make_room = || self.saved.get().is_some_and(|saved| (saved.make_room)());
         if result.is_err() && make_room() {
@@ -269,7 +273,8 @@ impl Checkpoint {
 
 /// Reads the state of an earlier run.
 fn read(bytes: &[u8]) -> Result<CheckpointState> {
-    let content = crate::storage::checkpoint::file::content(bytes)?;
+    let members = file::members(bytes)?;
     // Earlier versions stored paths as given.
-    CheckpointState::from_json(&content, key).context("a part of it is missing or strange")
+    let mut keys = Keys::default();
+    CheckpointState::from_members(&members, |name| keys.key(name)).context("incomplete or corrupt")
 }

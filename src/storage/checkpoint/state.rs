@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::entry::{FileId, FilePosition};
 use crate::storage::file_identity::{DevInode, FileRecord, path_from_json, path_to_json};
@@ -116,9 +117,9 @@ impl CheckpointState {
         }
     }
 
-    /// Returns the whole state as JSON if it changed since the last call.
-    pub fn take_change(&mut self) -> Option<Value> {
-        std::mem::take(&mut self.dirty).then(|| self.to_json())
+    /// Whether anything changed since the last call.
+    pub fn take_change(&mut self) -> bool {
+        std::mem::take(&mut self.dirty)
     }
 
     /// Records that the state returned last could not be saved.
@@ -126,30 +127,53 @@ impl CheckpointState {
         self.dirty = true;
     }
 
-    fn to_json(&self) -> Value {
+    /// Appends all of it as members of a JSON object. One record at a time: as one value a million
+    /// files would take gigabytes.
+    pub fn write_members(&self, out: &mut Vec<u8>) {
         let watched = self.watched.union(&self.watched_before);
-        json!({
-            "watched": watched.map(|path| path_to_json(path)).collect::<Value>(),
-            "files": self.files.values().map(FileRecord::to_json).collect::<Value>(),
-        })
+        write_list(out, "watched", watched.map(|path| path_to_json(path)));
+        out.push(b',');
+        let files = self.files.values();
+        write_list(out, "files", files.map(FileRecord::to_json));
     }
 
     /// Parses the state of an earlier run, and makes its paths canonical with `key`. Returns `None` if it
     /// is incomplete or corrupt.
-    pub fn from_json(json: &Value, key: impl Fn(&Path) -> PathBuf) -> Option<Self> {
-        let list = |key: &str| json.get(key).and_then(Value::as_array);
-        let watched = list("watched")?.iter();
-        let watched = watched.map(|name| Some(key(&path_from_json(name)?)));
-        let mut state = Self {
-            watched_before: watched.collect::<Option<_>>()?,
-            ..Self::default()
-        };
-        for file in list("files")? {
-            let record = FileRecord::from_json(file)?;
+    pub fn from_members(
+        members: &Members<'_>,
+        mut key: impl FnMut(&Path) -> PathBuf,
+    ) -> Option<Self> {
+        let mut state = Self::default();
+        for name in read_list(members, "watched")? {
+            state.watched_before.insert(key(&path_from_json(&name?)?));
+        }
+        for file in read_list(members, "files")? {
+            let record = FileRecord::from_json(&file?)?;
             let path = key(&record.path);
             state.add(FileRecord { path, ..record });
         }
         state.dirty = false;
         Some(state)
     }
+}
+
+/// The members of a JSON object, not yet parsed.
+pub type Members<'a> = BTreeMap<String, &'a RawValue>;
+
+fn write_list(out: &mut Vec<u8>, name: &str, list: impl Iterator<Item = Value>) {
+    out.extend_from_slice(format!("\"{name}\":[").as_bytes());
+    for (index, value) in list.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(value.to_string().as_bytes());
+    }
+    out.push(b']');
+}
+
+/// The values in a list, parsed one at a time.
+fn read_list(members: &Members<'_>, name: &str) -> Option<impl Iterator<Item = Option<Value>>> {
+    let list: Vec<&RawValue> = serde_json::from_str(members.get(name)?.get()).ok()?;
+    let values = list.into_iter();
+    Some(values.map(|value| serde_json::from_str(value.get()).ok()))
 }

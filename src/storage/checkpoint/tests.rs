@@ -96,7 +96,7 @@ fn it_is_written_at_most_once_a_second_and_only_when_it_changed() {
 }
 
 #[test]
-fn what_is_no_checkpoint_is_refused_and_left_as_it_is() {
+fn an_invalid_checkpoint_is_refused_and_left_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state");
     let valid = json!({ KEY: 1, "watched": [], "files": [record("/a", 1, 2).to_json()] });
@@ -104,8 +104,8 @@ fn what_is_no_checkpoint_is_refused_and_left_as_it_is() {
         ("important notes".into(), "expected"),
         ("{}".into(), KEY),
         (json!({ KEY: 2 }).to_string(), "version is 2"),
-        (json!({ KEY: 1, "files": [{}] }).to_string(), "missing"),
-        (valid.to_string().replace("ino", "oni"), "strange"),
+        (json!({ KEY: 1, "files": [{}] }).to_string(), "incomplete"),
+        (valid.to_string().replace("ino", "oni"), "incomplete"),
     ] {
         fs::write(&path, &bytes).unwrap();
         let error = format!("{:#}", open(&path).err().unwrap());
