@@ -79,7 +79,10 @@ fn files_are_read_in_order_and_one_that_cannot_be_read_is_said() {
         .stdin_bytes("three\n")
         .run()
         .expect(1)
-        .expect_stderr(["missing.log: No such file", "Is a directory"]);
+        .expect_stderr([
+            "missing.log: No such file",
+            "is a directory; for the files in it",
+        ]);
     assert_eq!(loki.lines(), ["one", "two", "three", "four", "", "six"]);
     let name = first.to_string_lossy();
     assert_eq!(loki.lines_of(&[("filename", &name)]), ["one", "two"]);
@@ -109,7 +112,10 @@ fn one_file_has_no_filename_and_a_quoted_pattern_has() {
         .arg(dir.join("*.nothing"))
         .run()
         .expect(1)
-        .expect_stderr(["no file matches"]);
+        .expect_stderr(["no file matches\n"]);
+    let run = LokiPush::new(&loki).arg(dir.join("typo/*.log")).run();
+    run.expect(1)
+        .expect_stderr(["no file matches (", "typo: No such file"]);
 }
 
 #[test]
@@ -234,7 +240,7 @@ fn what_is_no_file_is_said_and_the_others_go_on() {
     let run = LokiPush::new(&loki).args([dir.path(), &socket, null, &file]);
     run.run()
         .expect(1)
-        .expect_stderr(["Is a directory", "socket: it is a socket"]);
+        .expect_stderr(["is a directory", "socket: it is a socket"]);
     assert_eq!(loki.lines(), ["a"]);
     let run = LokiPush::new(&loki).args([Path::new("/dev/stdin"), null, &file]);
     run.stdin_bytes("in\n").run().expect(0).expect_silence();

@@ -90,6 +90,18 @@ fn a_dry_run_prints_and_sends_nothing() {
 }
 
 #[test]
+fn a_dry_run_leaves_no_file_behind() {
+    let dir = Dir::new();
+    let file = dir.write("a.log", "one\n");
+    let run = LokiPush::bare().arg("--dry-run").arg(&file);
+    let run = run.arg("--dead-letter").arg(dir.join("refused"));
+    let run = run.arg("--checkpoint").arg(dir.join("checkpoint"));
+    let ended = run.run().expect(0);
+    assert!(ended.stdout_text().ends_with(" one\n"));
+    assert_eq!(dir.files(), [file.strip_prefix(dir.path()).unwrap()]);
+}
+
+#[test]
 fn a_dry_run_prints_in_the_order_of_the_input() {
     let lines = [
         "2026-01-02T03:04:09Z INFO first",

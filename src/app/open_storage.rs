@@ -28,7 +28,7 @@ pub(super) fn open_stores(config: &Config, reporter: Reporter) -> Result<Storage
     // A dry run delivers nothing, so it must not change any of them.
     let writable = config.connection.is_some();
     let checkpoint = open_checkpoint(config, spool.as_ref(), writable, reporter)?;
-    let dead_letter = config.dead_letter.as_deref();
+    let dead_letter = config.dead_letter.as_deref().filter(|_| writable);
     let dead_letter = dead_letter.map(|path| DeadLetter::open(path, reporter));
     Ok(Storage {
         spool: spool.map(Arc::new),

@@ -167,7 +167,10 @@ impl FileReader {
         let mut paths = glob::matches(pattern);
         paths.retain(|path| !self.is_own(path) && !self.options.excluded.contain(path));
         if paths.is_empty() {
-            self.failed(pattern, "no file matches");
+            match glob::unreadable_folder(pattern) {
+                Some(why) => self.failed(pattern, &format!("no file matches ({why})")),
+                None => self.failed(pattern, "no file matches"),
+            }
         }
         if let Some(history) = &mut self.history {
             for path in &paths {
@@ -211,7 +214,11 @@ impl FileReader {
                 return self.files_of(path, None, start);
             }
         };
-        // A named pipe, a terminal or a directory cannot be resumed.
+        if file.meta.is_dir() {
+            self.failed(path, glob::IS_DIRECTORY);
+            return ReadEnd::Whole;
+        }
+        // A named pipe or a terminal cannot be resumed.
         if !file.meta.is_file() || file.is_synthetic() {
             return self.unseekable(path, &file);
         }

@@ -124,6 +124,10 @@ impl Excluded {
     }
 }
 
+/// Why a directory is not read, and what to do.
+pub const IS_DIRECTORY: &str =
+    "is a directory; for the files in it, use a quoted pattern such as 'DIR/*.log'";
+
 /// Why the folder of a pattern cannot be listed, if that is why nothing matches.
 pub fn unreadable_folder(pattern: &Path) -> Option<String> {
     let folder = pattern.ancestors().skip(1).find(|dir| !is_pattern(dir))?;

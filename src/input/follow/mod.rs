@@ -877,7 +877,7 @@ fn next_look(look: Look, period: u64, idle: u64, tick: u64) -> (u64, u64) {
 /// Why something cannot be followed, and what to do.
 fn not_to_be_followed(kind: FileType) -> &'static str {
     if kind.is_dir() {
-        "is a directory"
+        glob::IS_DIRECTORY
     } else if kind.is_socket() {
         "is a socket"
     } else {

@@ -161,7 +161,7 @@ fn tls(
         let read = |value: String| crate::parse::units::parse_bool(&value);
         value
             .map_or(Some(false), read)
-            .ok_or_else(|| anyhow!("{name} takes true or false"))?
+            .ok_or_else(|| anyhow!("{name} must be true or false"))?
     };
     Ok(TlsSettings {
         authority,

@@ -274,7 +274,7 @@ fn logclis_switch_is_yes_or_no() {
         assert_eq!(skip(value).unwrap(), skips, "{value:?}");
     }
     let error = skip("maybe").unwrap_err().to_string();
-    assert_eq!(error, "LOKI_TLS_SKIP_VERIFY takes true or false");
+    assert_eq!(error, "LOKI_TLS_SKIP_VERIFY must be true or false");
 }
 
 #[test]
