@@ -147,6 +147,20 @@ fn is_date(token: &[u8]) -> bool {
     }
 }
 
+/// Whether a text starts like `2024-01-02 03:04:05` or `2024/01/02T03:04:05`.
+fn starts_with_time(text: &[u8]) -> bool {
+    const SHAPE: &[u8; 19] = b"0000-00-00 00:00:00";
+    let Some(head) = text.first_chunk::<{ SHAPE.len() }>() else {
+        return false;
+    };
+    head.iter().zip(SHAPE).all(|(byte, shape)| match shape {
+        b'0' => byte.is_ascii_digit(),
+        b'-' => matches!(byte, b'-' | b'/'),
+        b' ' => matches!(byte, b' ' | b'T'),
+        _ => byte == shape,
+    })
+}
+
 /// Maximum number of words of prose before the message is considered to have started.
 const MAX_WORDS: u32 = 2;
 
@@ -177,7 +191,25 @@ impl<'a> Scanner<'a> {
     }
 
     pub(super) fn level(mut self) -> Option<Level> {
-        let mut at = 0;
+        let start = self.leading_time();
+        self.level_from(start)
+    }
+
+    /// Consumes the date and time that most lines start with, as [`Self::number`] would in two steps.
+    /// Returns the end, which is 0 if the line starts otherwise.
+    fn leading_time(&mut self) -> usize {
+        if !starts_with_time(self.text) {
+            return 0;
+        }
+        self.after = Preceding::Time;
+        self.dated_time = true;
+        if self.text[10] == b' ' {
+            self.date_end = 10;
+        }
+        self.number_end(19).0
+    }
+
+    fn level_from(mut self, mut at: usize) -> Option<Level> {
         while let Some(byte) = self.text.get(at) {
             match class(*byte) {
                 ByteClass::Blank => at += 1,
@@ -232,23 +264,7 @@ impl<'a> Scanner<'a> {
     fn number(&mut self, start: usize) -> usize {
         let text = &self.text[start..];
         let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let mut colons = 0;
-        let mut end = start + digits;
-        for &byte in &text[digits..] {
-            match byte {
-                b' ' | b'\t' | b'\n' | b'|' | b'[' | b']' | b')' | b'"' | b';' => break,
-                b':' | b',' => {
-                    // A colon followed by no digit ends the token (Jetty's `03:04:05:INFO:`), and
-                    // so does a comma in a table, unlike the one in `05,678`.
-                    if !self.byte(end + 1).is_ascii_digit() {
-                        break;
-                    }
-                    colons += u32::from(byte == b':');
-                }
-                _ => {}
-            }
-            end += 1;
-        }
+        let (end, colons) = self.number_end(start + digits);
         let token = &self.text[start..end];
         let is_time = match colons {
             // Epoch seconds, which zap writes as `1.7000000001234e+09`.
@@ -267,6 +283,27 @@ impl<'a> Scanner<'a> {
             self.date_end = end;
         }
         end
+    }
+
+    /// The end of a token that starts with a digit, and the number of colons in it from `start` on.
+    fn number_end(&self, start: usize) -> (usize, u32) {
+        let (mut end, mut colons) = (start, 0);
+        for &byte in &self.text[start..] {
+            match byte {
+                b' ' | b'\t' | b'\n' | b'|' | b'[' | b']' | b')' | b'"' | b';' => break,
+                b':' | b',' => {
+                    // A colon followed by no digit ends the token (Jetty's `03:04:05:INFO:`), and so
+                    // does a comma in a table, unlike the one in `05,678`.
+                    if !self.byte(end + 1).is_ascii_digit() {
+                        break;
+                    }
+                    colons += u32::from(byte == b':');
+                }
+                _ => {}
+            }
+            end += 1;
+        }
+        (end, colons)
     }
 
     fn punctuation(&mut self, at: usize, byte: u8) {
@@ -412,6 +449,49 @@ impl<'a> Scanner<'a> {
     fn name(&mut self, after_blank: bool) {
         if after_blank && !self.bracket {
             self.after = Preceding::Word;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leading_time_is_read_as_any_other() {
+        let heads = [
+            "2024-01-02 03:04:05",
+            "2024/01/02 03:04:05",
+            "2024-01-02T03:04:05",
+            "2024-01-02  3:04:05",
+        ];
+        let ends = [
+            "", ".678", ",678", ".678Z", "+02:00", " +0200", " UTC", ":INFO:", "]", "|", " |",
+            ", ", ": ", ":7", "x",
+        ];
+        let rests = [
+            "",
+            " ",
+            " INFO",
+            " INFO ready",
+            " error rate",
+            "  error rate",
+            " [x] WARN y",
+            " a b ERROR c",
+            "ERROR: z",
+            " - DEBUG - w",
+            " 12 E x",
+            " E0102 03:04:05.678 x",
+            "\nERROR",
+        ];
+        for head in heads {
+            for line in ends
+                .iter()
+                .flat_map(|end| rests.map(|rest| format!("{head}{end}{rest}")))
+            {
+                let scanner = || Scanner::new(line.as_bytes(), false);
+                assert_eq!(scanner().level(), scanner().level_from(0), "{line}");
+            }
         }
     }
 }

@@ -26,8 +26,12 @@ pub(super) enum WordContext {
     Value,
 }
 
-/// The words that mean a level.
+/// The words that mean a level: the usual ones, then all others by length.
 pub(super) const WORDS: &[(&str, Level, WordContext)] = &[
+    ("info", Level::Info, WordContext::Plain),
+    ("error", Level::Error, WordContext::Plain),
+    ("warn", Level::Warn, WordContext::Plain),
+    ("debug", Level::Debug, WordContext::Plain),
     ("dbg", Level::Debug, WordContext::Plain),
     ("err", Level::Error, WordContext::Plain),
     ("ftl", Level::Fatal, WordContext::Plain),
@@ -44,16 +48,12 @@ pub(super) const WORDS: &[(&str, Level, WordContext)] = &[
     ("fail", Level::Error, WordContext::Lower),
     ("fata", Level::Fatal, WordContext::Cut),
     ("fine", Level::Debug, WordContext::Capitals),
-    ("info", Level::Info, WordContext::Plain),
     ("note", Level::Info, WordContext::Bracketed),
     ("pani", Level::Fatal, WordContext::Cut),
     ("trac", Level::Trace, WordContext::Cut),
     ("trce", Level::Trace, WordContext::Lower),
-    ("warn", Level::Warn, WordContext::Plain),
     ("alert", Level::Critical, WordContext::Weak),
-    ("debug", Level::Debug, WordContext::Plain),
     ("emerg", Level::Fatal, WordContext::Weak),
-    ("error", Level::Error, WordContext::Plain),
     ("fatal", Level::Fatal, WordContext::Plain),
     ("finer", Level::Trace, WordContext::Capitals),
     ("panic", Level::Fatal, WordContext::Weak),
