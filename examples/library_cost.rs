@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use loki_push::{Answer, Config, Loki, Push, Request};
+use loki_push::{Config, Loki, Request, Response, Transport};
 
 const CALLS: u32 = 200_000;
 
 struct Nowhere;
 
-impl Push for Nowhere {
-    fn push(&self, _: &Request, _: Duration) -> Answer {
-        Answer::status(204)
+impl Transport for Nowhere {
+    fn send(&self, _: &Request, _: Duration) -> Response {
+        Response::status(204)
     }
 }
 

@@ -38,7 +38,7 @@
 //! ```
 //!
 //! That is all of a program that logs; it runs the same where no Loki is. A test hands in its own
-//! [`Push`] in place of HTTP: see [`Loki::with_transport`]. With the feature `log`, the macros of
+//! [`Transport`] in place of HTTP: see [`Loki::with_transport`]. With the feature `log`, the macros of
 //! the `log` crate log to Loki as well: see `loki_push::log_bridge`.
 
 // What the program alone uses of the rooms it shares with the library is no loose end.
@@ -87,7 +87,7 @@ pub use crate::client::{
     Auth, Config, ConfigError, Field, FlushError, Loki, OnFull, Record, SentEntry, Stats, StopGuard,
 };
 pub use crate::entry::request::Request;
-pub use crate::http::Answer;
-pub use crate::http::Push;
+pub use crate::http::Response;
+pub use crate::http::Transport;
 pub use crate::parse::level::{Level, ParseLevelError};
 pub use crate::sync::own_thread::is_own_thread;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use loki_push::{Answer, Auth, Config, Level, Loki, OnFull, Push, Record, Request, Stats};
+use loki_push::{Auth, Config, Level, Loki, OnFull, Record, Request, Response, Stats, Transport};
 
 use crate::support::in_time;
 use crate::support::loki::{Auth as Wanted, Fault, Loki as StandIn};
@@ -62,14 +62,14 @@ impl Kept {
     }
 }
 
-impl Push for Kept {
-    fn push(&self, request: &Request, _timeout: Duration) -> Answer {
+impl Transport for Kept {
+    fn send(&self, request: &Request, _timeout: Duration) -> Response {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         drop(self.released.wait_while(held, |held| *held));
         let lines = request.lines();
         assert_eq!(lines.len(), request.entries());
         self.lines.lock().expect("a lock").extend(lines);
-        Answer::status(204)
+        Response::status(204)
     }
 }
 
@@ -316,9 +316,9 @@ fn a_stop_frees_callers_that_wait() {
 #[test]
 fn refusals_are_errors_and_say_why() {
     struct No;
-    impl Push for No {
-        fn push(&self, _: &Request, _: Duration) -> Answer {
-            Answer::status(400).with_text("couldn't parse labels: no such thing")
+    impl Transport for No {
+        fn send(&self, _: &Request, _: Duration) -> Response {
+            Response::status(400).with_text("couldn't parse labels: no such thing")
         }
     }
     let loki = Loki::with_transport(Config::new("http://loki"), Arc::new(No)).unwrap();
@@ -333,9 +333,9 @@ fn refusals_are_errors_and_say_why() {
 #[test]
 fn retries_come_to_an_end_where_they_are_told_to() {
     struct Down;
-    impl Push for Down {
-        fn push(&self, _: &Request, _: Duration) -> Answer {
-            Answer::failed("down")
+    impl Transport for Down {
+        fn send(&self, _: &Request, _: Duration) -> Response {
+            Response::failed("down")
         }
     }
     let config = Config::new("http://loki")
@@ -375,20 +375,20 @@ fn credentials_tenant_and_own_times_arrive() {
 }
 
 /// A transport that answers as it is told, and then takes everything.
-struct Script(Mutex<Vec<Answer>>);
+struct Script(Mutex<Vec<Response>>);
 
-impl Push for Script {
-    fn push(&self, _: &Request, _: Duration) -> Answer {
+impl Transport for Script {
+    fn send(&self, _: &Request, _: Duration) -> Response {
         let mut answers = self.0.lock().expect("a lock");
-        answers.pop().unwrap_or(Answer::status(204))
+        answers.pop().unwrap_or(Response::status(204))
     }
 }
 
 #[test]
 fn what_only_a_person_mends_is_tried_on_until_it_is_mended() {
-    let untrusted = || Answer::Failed {
+    let untrusted = || Response::Failed {
         text: "nobody trusts it".into(),
-        lasting: true,
+        permanent: true,
     };
     let script = Arc::new(Script(Mutex::default()));
     let config = Config::new("https://loki")
@@ -457,6 +457,13 @@ fn secrets_show_nowhere() {
     );
     let warned = "sending credentials to loki.example.com over plain HTTP";
     assert!(texts[2].contains(warned), "{}", texts[2]);
+    let unverified = Config::new("https://bob:s3cret@loki.example.com").tls_skip_verify(true);
+    let warnings = format!("{:?}", Loki::new(unverified).unwrap().warnings());
+    let warned = "sending credentials to loki.example.com without verifying its certificate";
+    assert!(
+        warnings.contains(warned) && !warnings.contains("s3cret"),
+        "{warnings}"
+    );
 }
 
 #[test]
@@ -592,12 +599,12 @@ fn certificates_are_settings() {
 fn a_transport_that_panics_has_failed() {
     /// Panics so many times.
     struct Mine(Mutex<u32>);
-    impl Push for Mine {
-        fn push(&self, _: &Request, _: Duration) -> Answer {
+    impl Transport for Mine {
+        fn send(&self, _: &Request, _: Duration) -> Response {
             let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             *left = left.saturating_sub(1);
             assert!(*left == 0, "the disk of the test is full");
-            Answer::status(204)
+            Response::status(204)
         }
     }
     let config = || Config::new("http://loki").retry_backoff(Duration::from_millis(1));
@@ -773,8 +780,8 @@ mod bridge {
         kept: Kept,
     }
 
-    impl Push for Chatty {
-        fn push(&self, request: &Request, timeout: Duration) -> Answer {
+    impl Transport for Chatty {
+        fn send(&self, request: &Request, timeout: Duration) -> Response {
             assert!(loki_push::is_own_thread());
             let logger = self.logger.get().expect("set before the first request");
             for target in ["loki_push", "ureq::run", "rustls::client"] {
@@ -782,7 +789,7 @@ mod bridge {
                 assert!(!logger.enabled(record.metadata()));
                 logger.log(&record);
             }
-            self.kept.push(request, timeout)
+            self.kept.send(request, timeout)
         }
     }
 
@@ -969,11 +976,11 @@ fn labels_are_checked_together() {
 #[test]
 fn a_request_shows_times_and_metadata_but_no_bytes_in_debug() {
     struct Looks(Mutex<Vec<loki_push::SentEntry>>, Mutex<String>);
-    impl Push for Looks {
-        fn push(&self, request: &Request, _: Duration) -> Answer {
+    impl Transport for Looks {
+        fn send(&self, request: &Request, _: Duration) -> Response {
             self.0.lock().expect("a lock").extend(request.decode());
             *self.1.lock().expect("a lock") = format!("{request:?}");
-            Answer::status(204)
+            Response::status(204)
         }
     }
     let looks = Arc::new(Looks(Mutex::default(), Mutex::default()));
@@ -1021,14 +1028,14 @@ mod layer {
     /// A transport that makes events whatever it does.
     struct Chatty(Kept, tracing::Dispatch);
 
-    impl Push for Chatty {
-        fn push(&self, request: &Request, timeout: Duration) -> Answer {
+    impl Transport for Chatty {
+        fn send(&self, request: &Request, timeout: Duration) -> Response {
             tracing::dispatcher::with_default(&self.1, || {
                 let span = tracing::info_span!("request");
                 let _entered = span.enter();
                 tracing::error!("of the HTTP stack");
             });
-            self.0.push(request, timeout)
+            self.0.send(request, timeout)
         }
     }
 

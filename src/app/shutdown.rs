@@ -137,7 +137,7 @@ impl RunLoop<'_> {
             .and_then(|deadline| deadline.breaks_off)
             .filter(|(at, _)| *at <= now)
         {
-            self.pipeline.break_off(later_than);
+            self.pipeline.abort_slow(later_than);
         } else if run_deadline.is_some_and(|deadline| deadline.leave <= now) {
             self.step(RunEvent::FlushTimedOut);
         }

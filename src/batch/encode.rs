@@ -15,7 +15,7 @@ use sirocco::deflate::{Encoder as DeflateEncoder, Flush, Level};
 use crate::batch::Batch;
 use crate::entry::Entry;
 use crate::entry::labels::Labels;
-use crate::entry::request::{EncodedBatch, Request};
+use crate::entry::request::{EncodedBatch, LargestEntry, Request};
 
 /// The default gzip level. It and the compressor were chosen by this table, measured on one core with
 /// bodies of 1 MiB: MB of lines per second, and the compressed share (100,000 lines of `benches/whole`,
@@ -49,6 +49,7 @@ struct RequestCounts {
     entries: usize,
     /// Bytes of lines and metadata.
     bytes: usize,
+    largest: LargestEntry,
 }
 
 /// Encodes requests, reusing its buffers and its compressor.
@@ -137,6 +138,9 @@ impl Encoder {
         write_entry(&mut self.json, entry);
         counted.entries += 1;
         counted.bytes += entry.line.len() + entry.metadata.len();
+        let largest = &mut counted.largest;
+        largest.line = largest.line.max(entry.line.len());
+        largest.metadata = largest.metadata.max(entry.metadata.len());
         if self.json.len() >= PIECE {
             self.drain(Flush::None);
         }
@@ -151,6 +155,7 @@ impl Encoder {
             gzip: self.gzip.is_some(),
             entries: counted.entries,
             bytes: counted.bytes,
+            largest: Some(counted.largest),
         }
     }
 

@@ -246,7 +246,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     #[test]
-    fn shipments_leave_in_order_whoever_encoded_them() {
+    fn batches_leave_in_order_whoever_encoded_them() {
         all_leave_in_order(1 << 20);
     }
 
@@ -283,8 +283,8 @@ mod tests {
         };
         worker.run(&chunks, {
             let seen = Arc::clone(&seen);
-            move |shipment| {
-                let opened = encode::open(&shipment.requests[0]).unwrap();
+            move |batch| {
+                let opened = encode::open(&batch.requests[0]).unwrap();
                 seen.lock()
                     .unwrap()
                     .extend(opened.entries().map(|entry| entry.time));
@@ -325,9 +325,9 @@ mod tests {
         };
         thread::scope(|scope| {
             let (input, output) = (chunks.clone(), sealed.clone());
-            scope.spawn(move || worker.run(&input, move |shipment| drop(output.push(shipment, 1))));
+            scope.spawn(move || worker.run(&input, move |batch| drop(output.push(batch, 1))));
             stop.advance(Phase::Draining);
-            assert!(matches!(sealed.pop(None), Pop::Item(shipment) if shipment.entries() == 1));
+            assert!(matches!(sealed.pop(None), Pop::Item(batch) if batch.entries() == 1));
             chunks.close();
         });
     }

@@ -11,7 +11,7 @@ use crate::client::validate::ValidConfig;
 use crate::delivery::sender::SenderSettings;
 use crate::entry::Entry;
 use crate::entry::labels::Labels;
-use crate::http::Push;
+use crate::http::Transport;
 use crate::parse::level::Level;
 use crate::pipeline::{EntrySender, Pipeline, PipelineParts, Sink, Stage, Storage};
 use crate::report::counters::Counters;
@@ -42,7 +42,11 @@ impl Core {
     ///
     /// # Errors
     /// If a thread cannot be started.
-    pub fn start(config: &Config, checked: ValidConfig, push: Arc<dyn Push>) -> io::Result<Self> {
+    pub fn start(
+        config: &Config,
+        checked: ValidConfig,
+        push: Arc<dyn Transport>,
+    ) -> io::Result<Self> {
         let (stop, counters) = (Arc::new(Shutdown::new()), Arc::new(Counters::new()));
         let target = checked.settings.target.clone();
         let delivery = checked.settings.delivery;
@@ -133,7 +137,7 @@ impl Core {
             let breaks_off = ending.breaks_off;
             let until = breaks_off.map_or(ending.leave, |(at, _)| at.min(ending.leave));
             match (self.through.pop(Some(until)), breaks_off) {
-                (Pop::TimedOut, Some((_, later_than))) => self.pipeline.break_off(later_than),
+                (Pop::TimedOut, Some((_, later_than))) => self.pipeline.abort_slow(later_than),
                 _ => break,
             }
         }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::batch::encode;
 use crate::entry::request::Request;
-use crate::http::Answer;
-use crate::http::Push;
+use crate::http::Response;
+use crate::http::Transport;
 
 impl Request {
     /// The labels of its stream, sorted by name.
@@ -84,7 +84,7 @@ impl fmt::Debug for Request {
     }
 }
 
-impl Answer {
+impl Response {
     /// A response with this status and an empty body. 204 means that the entries are stored.
     pub fn status(code: u16) -> Self {
         Self::Status {
@@ -98,7 +98,7 @@ impl Answer {
     pub fn failed(text: impl Into<String>) -> Self {
         Self::Failed {
             text: text.into(),
-            lasting: false,
+            permanent: false,
         }
     }
 
@@ -122,21 +122,21 @@ impl Answer {
 
 /// Wraps a program's own transport so that a panic counts as a failed request. Without it a panic
 /// would end the sender thread, and with it all delivery.
-pub struct CatchPanic(pub Arc<dyn Push>);
+pub struct CatchPanic(pub Arc<dyn Transport>);
 
-impl Push for CatchPanic {
-    fn push(&self, request: &Request, timeout: Duration) -> Answer {
-        let pushed = panic::catch_unwind(AssertUnwindSafe(|| self.0.push(request, timeout)));
+impl Transport for CatchPanic {
+    fn send(&self, request: &Request, timeout: Duration) -> Response {
+        let pushed = panic::catch_unwind(AssertUnwindSafe(|| self.0.send(request, timeout)));
         pushed.unwrap_or_else(|panicked| {
             let said = words(&*panicked);
-            Answer::failed(said.map_or("the transport panicked".to_owned(), |said| {
+            Response::failed(said.map_or("the transport panicked".to_owned(), |said| {
                 format!("the transport panicked: {said}")
             }))
         })
     }
 
-    fn break_off(&self, later_than: Instant) {
-        let _ = panic::catch_unwind(AssertUnwindSafe(|| self.0.break_off(later_than)));
+    fn abort_slow(&self, later_than: Instant) {
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| self.0.abort_slow(later_than)));
     }
 }
 

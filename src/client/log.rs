@@ -33,13 +33,13 @@ use crate::sync::own_thread::is_own_thread;
 ///
 /// ```
 /// # use std::{sync::{Arc, Mutex}, time::Duration};
-/// # use loki_push::{Answer, Config, Loki, Push, Request};
+/// # use loki_push::{Config, Loki, Request, Response, Transport};
 /// # #[derive(Default)]
 /// # struct Kept(Mutex<Vec<String>>);
-/// # impl Push for Kept {
-/// #     fn push(&self, request: &Request, _: Duration) -> Answer {
+/// # impl Transport for Kept {
+/// #     fn send(&self, request: &Request, _: Duration) -> Response {
 /// #         self.0.lock().unwrap().extend(request.lines());
-/// #         Answer::status(204)
+/// #         Response::status(204)
 /// #     }
 /// # }
 /// # let kept = Arc::new(Kept::default());

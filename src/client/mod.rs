@@ -21,7 +21,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 use crate::entry::UNSTAMPED;
-use crate::http::Push;
+use crate::http::Transport;
 use crate::http::client::HttpTransport;
 use crate::parse::level::Level;
 
@@ -73,14 +73,14 @@ pub type Field<'a> = (&'a str, &'a dyn fmt::Display);
 /// ```
 /// use std::sync::Arc;
 /// use std::time::Duration;
-/// use loki_push::{Answer, Config, Loki, Push, Request};
+/// use loki_push::{Config, Loki, Request, Response, Transport};
 ///
 /// struct Nowhere;
 ///
-/// impl Push for Nowhere {
-///     fn push(&self, request: &Request, _timeout: Duration) -> Answer {
+/// impl Transport for Nowhere {
+///     fn send(&self, request: &Request, _timeout: Duration) -> Response {
 ///         assert_eq!(request.label("app"), Some("api"));
-///         Answer::status(204)
+///         Response::status(204)
 ///     }
 /// }
 ///
@@ -144,7 +144,7 @@ impl Loki {
         clippy::needless_pass_by_value,
         reason = "a configuration is written for its client, as a rule in the call"
     )]
-    pub fn with_transport(config: Config, push: Arc<dyn Push>) -> Result<Self, ConfigError> {
+    pub fn with_transport(config: Config, push: Arc<dyn Transport>) -> Result<Self, ConfigError> {
         let checked = validate(&config)?;
         Self::start(&config, checked, Arc::new(CatchPanic(push)))
     }
@@ -152,7 +152,7 @@ impl Loki {
     fn start(
         config: &Config,
         checked: ValidConfig,
-        push: Arc<dyn Push>,
+        push: Arc<dyn Transport>,
     ) -> Result<Self, ConfigError> {
         let core = Core::start(config, checked, push).map_err(|why| ConfigError {
             setting: "threads",
@@ -284,7 +284,7 @@ impl Config {
     ///
     /// # Errors
     /// If the configuration is invalid.
-    pub fn http_transport(&self) -> Result<Arc<dyn Push>, ConfigError> {
+    pub fn http_transport(&self) -> Result<Arc<dyn Transport>, ConfigError> {
         let valid = validate(self)?;
         let http =
             HttpTransport::new(&valid.connection).map_err(|error| connection_error(&error))?;

@@ -11,7 +11,7 @@ use crate::client::config::{Config, ConfigError, OnFull};
 use crate::client::connection::Auth;
 use crate::delivery::backoff::Backoff;
 use crate::delivery::queue;
-use crate::delivery::sender::SenderSettings;
+use crate::delivery::sender::{CONVINCING, SenderSettings};
 use crate::entry::labels;
 use crate::entry::labels::Labels;
 use crate::http::client::{HttpSettings, Scheme, SecretFile, SettingNames};
@@ -127,6 +127,7 @@ fn settings(config: &Config, target: String) -> Result<Settings, ConfigError> {
             connections: CONNECTIONS,
             flush_timeout: config.flush_timeout,
             end_when_hopeless: false,
+            convincing: CONVINCING,
             gzip_level: level,
         },
         limit_rate: None,
@@ -218,6 +219,12 @@ fn headers(
     if authorization.is_some() && !address.https && !address.is_loopback() {
         warnings.push(format!(
             "sending credentials to {} over plain HTTP; use https",
+            address.host
+        ));
+    }
+    if authorization.is_some() && address.https && config.tls.skip_verify {
+        warnings.push(format!(
+            "sending credentials to {} without verifying its certificate (tls_skip_verify)",
             address.host
         ));
     }

@@ -1,6 +1,6 @@
 //! Settlement: how far the entries that came are settled, and a bell for when they are so far.
 //!
-//! Entries are batched in the order in which they came, so shipments cover them one behind the
+//! Entries are batched in the order in which they came, so batches cover them one behind the
 //! other. Knows numbers and counts; knows nothing of what settling means.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use crate::sync::queue::ByteQueue;
 /// Ends when it rings; woken if it never will.
 pub type FlushBarrier = Arc<ByteQueue<()>>;
 
-/// How far shipments are settled.
+/// How far batches are settled.
 #[derive(Default)]
 pub struct CompletionTracker {
     state: Mutex<State>,
@@ -19,10 +19,10 @@ pub struct CompletionTracker {
 
 #[derive(Default)]
 struct State {
-    shipments: u64,
-    /// Entries in all shipments so far.
+    batches: u64,
+    /// Entries in all batches so far.
     entries: u64,
-    /// For each shipment that is not settled, how many entries came before it.
+    /// For each batch that is not settled, how many entries came before it.
     open: BTreeMap<u64, u64>,
     /// Rung when so many entries are settled, without a gap. Whoever stops waiting drops his.
     bells: Vec<(u64, Weak<ByteQueue<()>>)>,
@@ -30,7 +30,7 @@ struct State {
 }
 
 impl CompletionTracker {
-    /// The next shipment has so many entries.
+    /// The next batch has so many entries.
     pub fn enter(&self, number: u64, entries: usize) {
         if entries == 0 {
             return;
@@ -39,10 +39,10 @@ impl CompletionTracker {
         let before = state.entries;
         state.open.insert(number, before);
         state.entries += entries as u64;
-        state.shipments += 1;
+        state.batches += 1;
     }
 
-    /// Every entry of a shipment has its fate.
+    /// Every entry of a batch has its fate.
     pub fn leave(&self, number: u64) {
         let mut state = self.lock();
         state.open.remove(&number);
@@ -73,9 +73,9 @@ impl CompletionTracker {
         bell
     }
 
-    /// How many shipments there were.
-    pub fn shipments(&self) -> u64 {
-        self.lock().shipments
+    /// How many batches there were.
+    pub fn batches(&self) -> u64 {
+        self.lock().batches
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -125,7 +125,7 @@ mod tests {
         settlement.leave(0);
         assert_eq!(rings(&bell), Pop::Ended);
         assert_eq!(rings(&settlement.bell(30)), Pop::Ended);
-        assert_eq!(settlement.shipments(), 3);
+        assert_eq!(settlement.batches(), 3);
     }
 
     #[test]

@@ -2,8 +2,6 @@
 
 pub mod backoff;
 pub mod completion;
-#[cfg(feature = "cli")]
-pub mod dry;
 pub mod outcome;
 pub mod queue;
 pub mod rate_limit;

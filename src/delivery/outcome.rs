@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::delivery::rejection;
-use crate::http::Answer;
+use crate::http::Response;
 
 /// What a response means for the request: data, not an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,18 +113,18 @@ pub fn remedy(status: u16, text: &str) -> &'static str {
 ///   split; a single entry is refused by a 413.
 /// * An outage: no response, 408, 429 and 5xx.
 /// * A configuration fault: everything else.
-pub fn classify(answer: Answer) -> Outcome {
-    let (code, after, text) = match answer {
-        Answer::Status {
+pub fn classify(response: Response) -> Outcome {
+    let (code, after, text) = match response {
+        Response::Status {
             code,
             retry_after,
             text,
         } => (code, retry_after, text),
-        Answer::Failed { text, lasting } => {
+        Response::Failed { text, permanent } => {
             let error = DeliveryError {
                 status: None,
                 text,
-                permanent: lasting,
+                permanent,
                 may_be_the_entry: false,
             };
             return Outcome::Later { error, after: None };
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     fn of(code: u16, text: &str) -> Outcome {
-        classify(Answer::Status {
+        classify(Response::Status {
             code,
             retry_after: None,
             text: text.into(),
@@ -223,13 +223,13 @@ mod tests {
         ] {
             assert!(error(of(code, "x")).permanent, "{code}");
         }
-        for lasting in [false, true] {
-            let answer = Answer::Failed {
+        for permanent in [false, true] {
+            let response = Response::Failed {
                 text: "self-signed".into(),
-                lasting,
+                permanent,
             };
-            let error = error(classify(answer));
-            assert_eq!((error.status, error.permanent), (None, lasting));
+            let error = error(classify(response));
+            assert_eq!((error.status, error.permanent), (None, permanent));
         }
     }
 

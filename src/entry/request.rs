@@ -21,6 +21,17 @@ pub struct Request {
     pub(crate) entries: usize,
     /// Bytes of lines and metadata, as Loki counts them against its rate limits.
     pub(crate) bytes: usize,
+    /// Its largest entry, if it was not read from a file.
+    pub(crate) largest: Option<LargestEntry>,
+}
+
+/// The most bytes that an entry of a request has of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LargestEntry {
+    /// Bytes of a line.
+    pub line: usize,
+    /// Bytes of metadata as JSON.
+    pub metadata: usize,
 }
 
 /// An encoded batch: the unit of spooling and acknowledging. All lines of a file up to its position are

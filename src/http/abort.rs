@@ -57,7 +57,7 @@ impl AbortableAgent {
 
     /// Aborts all requests in flight if one of them may take until after `later_than`. One that is
     /// still connecting is aborted when it has connected.
-    pub fn break_off(&self, later_than: Instant) {
+    pub fn abort_slow(&self, later_than: Instant) {
         let mut used = self.lock();
         if used.under_way.iter().any(|(until, _)| *until > later_than) {
             used.number += 1;
@@ -89,7 +89,7 @@ pub struct InFlightRequest<'a> {
 
 impl InFlightRequest<'_> {
     /// Whether the request was aborted.
-    pub fn is_broken_off(&self) -> bool {
+    pub fn is_aborted(&self) -> bool {
         self.wire.lock().number != self.number
     }
 }
@@ -109,18 +109,18 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn only_what_may_take_longer_is_broken_off() {
+    fn only_what_may_take_longer_is_aborted() {
         let wire = AbortableAgent::new(Agent::new_with_defaults);
         let (now, second) = (Instant::now(), Duration::from_secs(1));
         let early = wire.begin(now + second);
-        wire.break_off(now + second);
-        assert!(!early.is_broken_off());
+        wire.abort_slow(now + second);
+        assert!(!early.is_aborted());
         let late = wire.begin(now + second * 3);
-        wire.break_off(now + second * 2);
-        assert!(late.is_broken_off() && early.is_broken_off());
+        wire.abort_slow(now + second * 2);
+        assert!(late.is_aborted() && early.is_aborted());
         drop(late);
         let next = wire.begin(now + second * 2);
-        wire.break_off(now + second * 2);
-        assert!(!next.is_broken_off());
+        wire.abort_slow(now + second * 2);
+        assert!(!next.is_aborted());
     }
 }

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use ureq::http::{HeaderName, HeaderValue, Response, Uri};
+use ureq::http::{HeaderName, HeaderValue, Uri};
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, SocksConnector};
 use ureq::{Agent, Body, Proxy, ProxyProtocol, Timeout};
 
 use crate::entry::request::Request;
-use crate::http::Answer;
-use crate::http::Push;
+use crate::http::Response;
+use crate::http::Transport;
 use crate::http::abort::{AbortableAgent, InFlightRequest};
 use crate::http::credentials::ReloadedHeader;
 pub use crate::http::credentials::{Scheme, SecretFile};
@@ -222,7 +222,7 @@ impl HttpTransport {
         &self,
         timeout: Duration,
         most: usize,
-        send: impl Fn(&Agent, Duration) -> Result<Response<Body>, ureq::Error>,
+        send: impl Fn(&Agent, Duration) -> Result<ureq::http::Response<Body>, ureq::Error>,
     ) -> Result<HttpResponse, TransportError> {
         let began = Instant::now();
         let in_flight = self.begin(timeout);
@@ -230,7 +230,7 @@ impl HttpTransport {
             let left = timeout.saturating_sub(began.elapsed());
             match send(&in_flight.agent, left) {
                 Err(ureq::Error::Other(error))
-                    if error.is::<StaleConnection>() && !in_flight.is_broken_off() => {}
+                    if error.is::<StaleConnection>() && !in_flight.is_aborted() => {}
                 answer => return self.page(answer, &in_flight, most),
             }
         }
@@ -264,13 +264,13 @@ impl HttpTransport {
     /// Reads an answer, and of its body at most so much.
     fn page(
         &self,
-        answer: Result<Response<Body>, ureq::Error>,
+        answer: Result<ureq::http::Response<Body>, ureq::Error>,
         under_way: &InFlightRequest<'_>,
         most: usize,
     ) -> Result<HttpResponse, TransportError> {
         let response = answer.map_err(|error| {
             // What we broke off ourselves took too long.
-            let is_ours = under_way.is_broken_off();
+            let is_ours = under_way.is_aborted();
             let error = if is_ours {
                 ureq::Error::Timeout(Timeout::Global)
             } else {
@@ -290,12 +290,12 @@ impl HttpTransport {
     }
 }
 
-impl Push for HttpTransport {
-    fn push(&self, request: &Request, timeout: Duration) -> Answer {
+impl Transport for HttpTransport {
+    fn send(&self, request: &Request, timeout: Duration) -> Response {
         match self.post(request, timeout) {
             Ok(page) => page.into(),
-            Err(failed) => Answer::Failed {
-                lasting: failed.lasting,
+            Err(failed) => Response::Failed {
+                permanent: failed.lasting,
                 text: failed.told(),
             },
         }
@@ -309,8 +309,8 @@ impl Push for HttpTransport {
         self.wire.in_flight() > self.tcp.connecting()
     }
 
-    fn break_off(&self, later_than: Instant) {
-        self.wire.break_off(later_than);
+    fn abort_slow(&self, later_than: Instant) {
+        self.wire.abort_slow(later_than);
     }
 }
 

@@ -32,46 +32,46 @@ pub fn time_for_body(timeout: Duration, body: usize) -> Duration {
     timeout.saturating_add(Duration::from_millis(body as u64 * 1000 / SLOWEST_LINK))
 }
 
-/// Somewhere requests go: Loki over HTTP, or a test's own.
-pub trait Push: Send + Sync {
-    /// Sends a request once and waits for the answer, at most for `timeout`.
-    fn push(&self, request: &Request, timeout: Duration) -> Answer;
+/// Sends requests: to Loki over HTTP, or wherever a program's own transport sends them.
+pub trait Transport: Send + Sync {
+    /// Sends a request once, and waits for the response for at most `timeout`.
+    fn send(&self, request: &Request, timeout: Duration) -> Response;
 
-    /// The URL that requests go to, without credentials, if there is one: messages name it.
+    /// The URL that requests go to, without credentials, for messages.
     fn url(&self) -> Option<&str> {
         None
     }
 
-    /// Whether a request may be on its way. While a connection is being opened none is.
+    /// Whether a request may be on its way. It is not while a connection is being opened.
     fn is_sending(&self) -> bool {
         true
     }
 
-    /// If a request under way may take until after `later_than`, lets all that are fail now: the run
-    /// ends before that. Without it they take what they take, and the run ends without them.
-    fn break_off(&self, later_than: Instant) {
-        let _ = later_than;
+    /// Aborts all requests in flight if one of them may take until after `deadline`, because the run
+    /// ends before that. Without this the run ends while they are in flight.
+    fn abort_slow(&self, deadline: Instant) {
+        let _ = deadline;
     }
 }
 
-/// What came back from one try to send a request.
+/// The result of sending a request once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Answer {
-    /// The server answered.
+pub enum Response {
+    /// The server responded.
     Status {
         /// The HTTP status.
         code: u16,
-        /// What the header `Retry-After` asks for.
+        /// The wait that the header `Retry-After` asks for.
         retry_after: Option<Duration>,
-        /// The beginning of the body, or where a redirect points.
+        /// The beginning of the body, or the target of a redirect.
         text: String,
     },
-    /// There was no answer, or none that can be read.
+    /// No response came, or none that can be read.
     Failed {
-        /// What went wrong, in a few words.
+        /// The reason, in a few words.
         text: String,
-        /// Whether only a person can mend it, as a certificate that is not trusted.
-        lasting: bool,
+        /// Whether only a person can fix it, such as a certificate that is not trusted.
+        permanent: bool,
     },
 }

@@ -4,9 +4,8 @@ use std::io::{self, Read};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ureq::Body;
-use ureq::http::Response;
 
-use crate::http::Answer;
+use crate::http::Response;
 use crate::parse::timestamp::from_http_date;
 
 /// Maximum number of bytes that are read of an error's body.
@@ -45,7 +44,7 @@ pub struct HttpResponse {
 
 impl HttpResponse {
     /// Reads a response, with at most `most` bytes of its body.
-    pub fn read(response: Response<Body>, most: usize) -> Self {
+    pub fn read(response: ureq::http::Response<Body>, most: usize) -> Self {
         let status = response.status().as_u16();
         let header = |name| {
             let value = response.headers().get(name);
@@ -76,7 +75,7 @@ impl HttpResponse {
     }
 }
 
-impl From<HttpResponse> for Answer {
+impl From<HttpResponse> for Response {
     fn from(page: HttpResponse) -> Self {
         Self::Status {
             code: page.status,

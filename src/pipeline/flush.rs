@@ -69,7 +69,7 @@ impl Pipeline {
 
     /// Number of batches that were passed on to the sender.
     pub fn batches(&self) -> u64 {
-        self.backlog.settlement().shipments()
+        self.backlog.settlement().batches()
     }
 }
 

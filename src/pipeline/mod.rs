@@ -14,14 +14,13 @@ use crate::delivery::backoff::Jitter;
 use crate::delivery::queue::{DeliveryQueue, DescribePositions, OnFull, SpoolBackend};
 use crate::delivery::sender::{LastError, SenderParts, SenderSettings, TroubleHook};
 use crate::entry::Chunk;
-use crate::http::Push;
+use crate::http::Transport;
 pub use crate::pipeline::thread::{OnDrop, Stage, StageEnd};
 pub use crate::process::entry_sender::EntrySender;
 use crate::report::counters::Counters;
 use crate::report::messages::Reporter;
 use crate::storage::checkpoint::Checkpoint;
 use crate::storage::dead_letter::DeadLetter;
-#[cfg(feature = "cli")]
 use crate::storage::spool::Spool;
 use crate::sync::flush_deadline::{FlushDeadline, GRACE};
 use crate::sync::queue::ByteQueue;
@@ -60,7 +59,7 @@ pub struct Settings {
 /// The destination of batches.
 pub enum Sink {
     /// Loki, through this transport.
-    Loki(Arc<dyn Push>),
+    Loki(Arc<dyn Transport>),
     /// Standard output.
     #[cfg(feature = "cli")]
     Print,
@@ -106,7 +105,7 @@ pub struct Pipeline {
     /// The stage that failed, if one did.
     failed: Arc<OnceLock<Stage>>,
     /// The transport, if batches go to Loki.
-    push: Option<Arc<dyn Push>>,
+    push: Option<Arc<dyn Transport>>,
     counters: Arc<Counters>,
     #[cfg(feature = "cli")]
     printing: Arc<crate::delivery::stdout::StdoutSink>,
@@ -230,7 +229,7 @@ impl PipelineParts {
                 backlog.close();
             });
             let out = Arc::clone(&backlog);
-            worker.run(&chunks, move |shipment| out.push(shipment));
+            worker.run(&chunks, move |batch| out.push(batch));
         })
     }
 
@@ -246,16 +245,16 @@ impl PipelineParts {
             #[cfg(feature = "cli")]
             Sink::Print => printing.run(&backlog, &self.stop, self.reporter),
             Sink::Loki(push) => SenderParts {
-                delivery: self.settings.delivery,
-                push,
-                backlog,
+                settings: self.settings.delivery,
+                transport: push,
+                queue: backlog,
                 counters: self.counters,
                 checkpoint: self.stores.checkpoint,
                 dead_letter: self.stores.dead_letter,
-                stop: self.stop,
+                shutdown: self.stop,
                 reporter: self.reporter,
                 target: self.settings.target,
-                trouble,
+                last_error: trouble,
                 jitter: Jitter::new(seed()),
             }
             .run(),
@@ -276,10 +275,10 @@ impl Pipeline {
 
     /// Aborts requests in flight that may take until after `later_than`, each once. A connection that
     /// is being opened cannot be aborted.
-    pub fn break_off(&self, later_than: Instant) {
+    pub fn abort_slow(&self, later_than: Instant) {
         self.counters.set_tries(None);
         if let Some(push) = &self.push {
-            push.break_off(later_than);
+            push.abort_slow(later_than);
         }
     }
 
@@ -368,7 +367,7 @@ fn seed() -> u64 {
 /// The deadline of a run. See [`crate::sync::flush_deadline::FlushDeadline`].
 #[derive(Debug, Clone, Copy)]
 pub struct RunDeadline {
-    /// When requests from before the flush are aborted, and which: see [`Pipeline::break_off`].
+    /// When requests from before the flush are aborted, and which: see [`Pipeline::abort_slow`].
     pub breaks_off: Option<(Instant, Instant)>,
     /// When the program exits even if stages are busy.
     pub leave: Instant,

@@ -20,7 +20,7 @@ use crate::delivery::outcome::Outcome;
 use crate::entry::Entry;
 use crate::entry::labels::Labels;
 use crate::entry::request::Request;
-use crate::http::Push as _;
+use crate::http::Transport as _;
 use crate::http::client::{HttpResponse, HttpSettings, HttpTransport, TransportError};
 use crate::http::url::{api_url, without_query};
 use crate::report::messages::Verbosity;
@@ -123,7 +123,7 @@ impl Check<'_> {
             line: format!("loki-push check {:x}-{time:x}", std::process::id()),
         };
         let request = self.request(&[(pushed.time, &pushed.line)]);
-        let outcome = outcome::classify(self.http.push(&request, self.timeout()));
+        let outcome = outcome::classify(self.http.send(&request, self.timeout()));
         let delivered = outcome == Outcome::Delivered;
         self.report.say(&messages::entry_step(&outcome, &pushed));
         delivered.then_some(pushed)

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use crate::batch::BatchLimits;
 use crate::cli::args;
 use crate::delivery::backoff::Backoff;
-use crate::delivery::sender::SenderSettings;
+use crate::delivery::sender::{CONVINCING, SenderSettings};
 use crate::pipeline::{CHUNKS, Settings};
 use crate::storage::spool;
 
@@ -79,6 +79,7 @@ pub fn delivery(sending: &args::Delivery) -> Result<SenderSettings> {
         connections: usize::from(sending.connections),
         flush_timeout: sending.flush_timeout.unwrap_or(FLUSH_TIMEOUT),
         end_when_hopeless: false,
+        convincing: CONVINCING,
         gzip_level: sending.gzip_level,
     })
 }

@@ -41,18 +41,18 @@ use crate::sync::shutdown::{Phase, Shutdown};
 #[derive(Debug)]
 pub struct QueuedBatch {
     /// The batch.
-    pub shipment: EncodedBatch,
+    pub batch: EncodedBatch,
     /// The acknowledgement of its entries.
-    pub ticket: Ack,
+    pub ack: Ack,
 }
 
 #[cfg(test)]
 impl QueuedBatch {
     /// A batch that never waited anywhere.
-    pub fn alone(shipment: EncodedBatch) -> Self {
+    pub fn alone(batch: EncodedBatch) -> Self {
         let resources = QueueResources::new(&Arc::new(Counters::new()), 0, None);
-        let ticket = Ack::new(&Arc::new(resources), shipment.entries(), 0, None, false);
-        Self { shipment, ticket }
+        let ack = Ack::new(&Arc::new(resources), batch.entries(), 0, None, false);
+        Self { batch, ack }
     }
 }
 
@@ -267,19 +267,15 @@ impl DeliveryQueue {
             positions,
             ack,
         } = item;
-        let queued = |batch, ack| QueuedBatch {
-            shipment: batch,
-            ticket: ack,
-        };
         if let Some(batch) = batch {
-            return Some(queued(batch, ack));
+            return Some(QueuedBatch { batch, ack });
         }
         let (disk, stored) = (self.resources.disk.as_ref()?, ack.stored()?);
         match disk.spool.load(&stored) {
             Ok(mut batch) => {
                 batch.positions = positions;
                 ack.occupy(batch.footprint());
-                Some(queued(batch, ack))
+                Some(QueuedBatch { batch, ack })
             }
             Err(ReadError::Damaged(_)) => {
                 ack.mark_unreadable();

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use crate::delivery::rejection::{Reason, SentEntry};
 use crate::entry::Entry;
+use crate::entry::request::LargestEntry;
 use crate::parse::fields::write_field;
 
 /// The limits that Loki named in this run.
@@ -65,6 +66,20 @@ impl NamedLimits {
         self.line = named.line.or(self.line);
         self.metadata = named.metadata.or(self.metadata);
         self.fields = named.fields.or(self.fields);
+    }
+
+    /// Whether no entry can exceed a limit where the largest is no larger than this, so that they need
+    /// not be looked at one by one.
+    pub fn are_met_by(&self, largest: LargestEntry) -> bool {
+        /// The shortest field in JSON: `"a":""`.
+        const SHORTEST_FIELD: usize = 6;
+        let most = SentEntry {
+            time: 0,
+            line: largest.line,
+            metadata: largest.metadata,
+            metadata_count: largest.metadata / SHORTEST_FIELD,
+        };
+        self.exceeded_by(&most).is_none()
     }
 
     /// The first limit, in Loki's order, that an entry exceeds.
@@ -189,6 +204,18 @@ mod tests {
         assert_eq!(lines(&fitted("abc", "", limits(3, 0, 0))), ["abc"]);
         assert_eq!(lines(&fitted("", "", limits(3, 0, 0))), [""]);
         assert_eq!(lines(&fitted("éé", "", limits(1, 0, 0))), ["é", "é"]);
+    }
+
+    #[test]
+    fn requests_of_small_entries_need_not_be_decoded() {
+        let largest = |line, metadata| LargestEntry { line, metadata };
+        assert!(limits(9, 0, 0).are_met_by(largest(9, 1_000)));
+        assert!(!limits(9, 0, 0).are_met_by(largest(10, 0)));
+        assert!(limits(0, 20, 0).are_met_by(largest(99, 20)));
+        assert!(!limits(0, 20, 0).are_met_by(largest(0, 21)));
+        assert!(limits(0, 0, 3).are_met_by(largest(0, 23)));
+        // As many fields as its bytes can hold: whether it has them is not known.
+        assert!(!limits(0, 0, 3).are_met_by(largest(0, r#"{"a":"","b":"","c":"","d":""}"#.len())));
     }
 
     #[test]

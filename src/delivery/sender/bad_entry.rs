@@ -2,9 +2,10 @@
 //!
 //! A gateway that dislikes one line, or a server that fails on it, must not hold up everything
 //! behind it for ever. But an outage, one bad server of three, or a fault of a whole stream must not
-//! cost an entry. So an entry is only refused if alone in a request it got the same answer many
-//! times over a minute, while others of its stream were delivered, and while no request that had got
-//! this answer passed unchanged.
+//! cost an entry. So an entry is only refused if alone in a request it got the same answer five times
+//! over at least a minute, while others of its stream were delivered, and while no request that had
+//! got this answer passed unchanged: that last rule is what protects an entry that meets the one bad
+//! server of three five times in a row.
 
 use std::time::{Duration, Instant};
 
@@ -12,14 +13,14 @@ use std::time::{Duration, Instant};
 /// refused.
 pub const CONVINCING: Duration = Duration::from_mins(1);
 
-/// How often a single entry must have got it. Five are promised; with one bad server of three, five
-/// in a row are met by one entry in 243, and twelve by one in half a million.
-const ANSWERS: u32 = 12;
+/// How often a single entry must have got it.
+const ANSWERS: u32 = 5;
 
-/// A suspected entry is sent again after this time, as long as its stream passes.
-const RETEST: Duration = Duration::from_secs(5);
+/// A suspected entry is sent again after this part of that time, as long as its stream passes: the
+/// fifth answer completes the evidence.
+const RETEST: u32 = ANSWERS - 1;
 
-/// After so many answers the evidence will not come soon: no hurry.
+/// After this many answers the missing evidence will not come soon: there is no hurry.
 const MANY: u32 = 3 * ANSWERS;
 
 /// How often a request got the same bad answer, and since when.
@@ -47,6 +48,8 @@ pub struct Evidence {
     pub is_last: bool,
     /// Since when the bad entry is searched for by halving.
     pub searched: Option<Instant>,
+    /// How long the same answer must have come: [`CONVINCING`], but for tests.
+    pub convincing: Duration,
 }
 
 /// What follows from a bad answer.
@@ -90,21 +93,26 @@ impl Answers {
     }
 
     /// Whether they came for so long that the reason may be in the request.
-    pub fn are_convincing(&self, now: Instant) -> bool {
+    pub fn are_convincing(&self, now: Instant, convincing: Duration) -> bool {
         let first = self.same.map(|same| same.first);
-        first.is_some_and(|first| now.duration_since(first) >= CONVINCING)
+        first.is_some_and(|first| now.duration_since(first) >= convincing)
     }
 
     /// Whether they show that the entry, alone in its request, is bad.
     pub fn convict(&self, now: Instant, evidence: &Evidence) -> bool {
-        self.count().0 >= ANSWERS && self.are_convincing(now) && evidence.holds(self)
+        let came_for_long = self.are_convincing(now, evidence.convincing);
+        self.count().0 >= ANSWERS && came_for_long && evidence.holds(self)
     }
 
     /// How long until the entry is sent again.
     pub fn until_next(&self, evidence: &Evidence, longest: Duration) -> Duration {
         let most = if evidence.holds(self) { MANY } else { ANSWERS };
         let soon = self.count().0 < most;
-        if soon { RETEST.min(longest) } else { longest }
+        if soon {
+            longest.min(evidence.convincing / RETEST)
+        } else {
+            longest
+        }
     }
 }
 

@@ -332,14 +332,14 @@ impl Sender {
     /// Whether no next run can find these entries, in the spool or in the file they came from.
     fn is_held_by_us_alone(&self, id: RequestId) -> bool {
         let queued = &self.in_flight.batch(id).queued;
-        queued.shipment.positions.is_empty() && !queued.ticket.is_stored()
+        queued.batch.positions.is_empty() && !queued.ack.is_stored()
     }
 
     /// `--max-retries`: never for entries of files, which are on disk anyway, nor for what an earlier
     /// run left. Whether the request was given up.
     fn give_up_after_retries(&mut self, id: RequestId, error: &DeliveryError) -> bool {
         let queued = &self.in_flight.batch(id).queued;
-        let may = queued.shipment.positions.is_empty() && !queued.ticket.is_adopted();
+        let may = queued.batch.positions.is_empty() && !queued.ack.is_adopted();
         let retries = self.in_flight.request(id).tries.saturating_sub(1);
         let most = self.settings.max_retries.filter(|_| may);
         let gives_up = most.is_some_and(|most| retries >= most);
@@ -392,6 +392,6 @@ impl Sender {
     }
 
     fn ack(&self, id: RequestId) -> Ack {
-        self.in_flight.batch(id).queued.ticket.clone()
+        self.in_flight.batch(id).queued.ack.clone()
     }
 }

@@ -27,6 +27,7 @@ use crate::delivery::outcome;
 use crate::delivery::outcome::{DeliveryError, Outcome};
 use crate::delivery::queue::{DeliveryQueue, QueuedBatch};
 use crate::delivery::rate_limit::RateLimiter;
+pub use crate::delivery::sender::bad_entry::CONVINCING;
 use crate::delivery::sender::outage::OutageReporter;
 pub use crate::delivery::sender::outage::{LastError, TroubleHook};
 use crate::delivery::sender::parallel::ParallelSend;
@@ -36,7 +37,7 @@ use crate::delivery::sender::schedule::{InFlight, RequestId};
 pub use crate::delivery::sender::settings::SenderSettings;
 use crate::delivery::sender::size_limit::BodyLimit;
 use crate::entry::request::Request;
-use crate::http::Push;
+use crate::http::Transport;
 use crate::report::counters::{Counters, Wait};
 use crate::report::messages::{Message, Reporter};
 use crate::storage::checkpoint::Checkpoint;
@@ -48,11 +49,11 @@ use crate::sync::shutdown::Shutdown;
 /// Everything that the sender thread needs.
 pub struct SenderParts {
     /// The settings for sending and retrying.
-    pub delivery: SenderSettings,
+    pub settings: SenderSettings,
     /// The transport that sends requests.
-    pub push: Arc<dyn Push>,
+    pub transport: Arc<dyn Transport>,
     /// The queue of batches to send.
-    pub backlog: Arc<DeliveryQueue>,
+    pub queue: Arc<DeliveryQueue>,
     /// The counters of requests, retries and entries by outcome.
     pub counters: Arc<Counters>,
     /// The checkpoint of file positions, if there is one.
@@ -60,13 +61,13 @@ pub struct SenderParts {
     /// The file for refused entries, if there is one.
     pub dead_letter: Option<Arc<DeadLetter>>,
     /// The shutdown state of the run.
-    pub stop: Arc<Shutdown>,
+    pub shutdown: Arc<Shutdown>,
     /// Prints messages.
     pub reporter: Reporter,
     /// The name of the destination in messages.
     pub target: String,
     /// The current delivery error, for the final report.
-    pub trouble: LastError,
+    pub last_error: LastError,
     /// The random source for backoff.
     pub jitter: Jitter,
 }
@@ -74,7 +75,7 @@ pub struct SenderParts {
 /// The state of the sender thread.
 struct Sender {
     settings: SenderSettings,
-    transport: Arc<dyn Push>,
+    transport: Arc<dyn Transport>,
     queue: Arc<DeliveryQueue>,
     counters: Arc<Counters>,
     checkpoint: Option<Arc<Checkpoint>>,
@@ -124,25 +125,25 @@ impl SenderParts {
     /// Sends until the queue is closed and empty, or until the flush timeout. Batches that remain then
     /// count as left.
     pub fn run(self) {
-        let queue = Arc::clone(&self.backlog);
-        let url = self.push.url().unwrap_or(&self.target).to_owned();
-        let gzip_level = self.delivery.gzip_level;
+        let queue = Arc::clone(&self.queue);
+        let url = self.transport.url().unwrap_or(&self.target).to_owned();
+        let gzip_level = self.settings.gzip_level;
         let mut sender = Sender {
             parallel: ParallelSend::default(),
-            in_flight: InFlight::default(),
+            in_flight: InFlight::new(self.settings.convincing),
             rejected: RejectionRecorder::new(self.dead_letter, self.reporter, gzip_level),
             rate: RateLimiter::default(),
             body_limit: BodyLimit::default(),
-            timer: RetryTimer::new(self.stop, Arc::clone(&self.counters), &self.delivery),
-            outage: OutageReporter::new(self.reporter, self.target, url.clone(), self.trouble),
+            timer: RetryTimer::new(self.shutdown, Arc::clone(&self.counters), &self.settings),
+            outage: OutageReporter::new(self.reporter, self.target, url.clone(), self.last_error),
             reporter: self.reporter,
             url,
             attempt: 0,
             down: None,
             epoch: Instant::now(),
-            settings: self.delivery,
-            transport: self.push,
-            queue: self.backlog,
+            settings: self.settings,
+            transport: self.transport,
+            queue: self.queue,
             counters: self.counters,
             checkpoint: self.checkpoint,
             jitter: self.jitter,
@@ -209,7 +210,7 @@ impl Sender {
 
     /// Adds a batch to those in flight.
     fn take_up(&mut self, mut queued: QueuedBatch) {
-        let requests = std::mem::take(&mut queued.shipment.requests);
+        let requests = std::mem::take(&mut queued.batch.requests);
         let fitted = |request| self.rejected.fitted(request);
         let requests = requests.into_iter().map(fitted).collect();
         self.in_flight.add(queued, requests, Instant::now());
@@ -355,7 +356,7 @@ impl Sender {
             self.counters
                 .tried(pending.request.body.len(), pending.tries > 0);
             let sent = Instant::now();
-            let outcome = outcome::classify(self.transport.push(&pending.request, timeout));
+            let outcome = outcome::classify(self.transport.send(&pending.request, timeout));
             self.report_request(&pending.request, &outcome, sent);
             let is_down = |error: &DeliveryError| {
                 matches!(error.status, None | Some(502..=504)) && !error.permanent
@@ -402,19 +403,19 @@ impl Sender {
             let queued = batch.queued;
             // Positions are recorded first: a completed batch leaves the spool once a checkpoint covers it.
             if let Some(checkpoint) = &self.checkpoint {
-                checkpoint.settled(&queued.shipment.positions);
+                checkpoint.settled(&queued.batch.positions);
             }
             // Only the checkpoint tells that a batch was sent which the spool could not store: after a
             // kill before it is saved, the batch would be sent again with other timestamps.
-            let is_only_sent = self.queue.has_spool() && !queued.ticket.is_stored();
-            drop(queued.ticket);
+            let is_only_sent = self.queue.has_spool() && !queued.ack.is_stored();
+            drop(queued.ack);
             match &self.checkpoint {
                 Some(checkpoint) if is_only_sent => drop(checkpoint.save()),
                 Some(checkpoint) => checkpoint.keep(Instant::now()),
                 None => {}
             }
             self.outage
-                .settled(queued.shipment.number, batch.size, batch.began.elapsed());
+                .settled(queued.batch.number, batch.size, batch.began.elapsed());
         }
     }
 }

@@ -45,7 +45,9 @@ impl RejectionRecorder {
 
     /// Prepares a request for sending: entries are changed to fit the limits that Loki named.
     pub fn fitted(&self, request: Request) -> PendingRequest {
-        let opened = (!self.limits.is_empty()).then(|| encode::open(&request).ok());
+        let largest = request.largest;
+        let fits = self.limits.is_empty() || largest.is_some_and(|own| self.limits.are_met_by(own));
+        let opened = (!fits).then(|| encode::open(&request).ok());
         let Some(opened) = opened.flatten() else {
             return PendingRequest::new(request);
         };

@@ -129,8 +129,10 @@ impl Suspended {
 }
 
 /// What is in flight.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct InFlight {
+    /// How long a bad answer must have come before it may be due to an entry.
+    convincing: Duration,
     batches: VecDeque<InFlightBatch>,
     /// The number of the first batch; they rise by one.
     first: u64,
@@ -144,6 +146,19 @@ pub struct InFlight {
 }
 
 impl InFlight {
+    /// Nothing is in flight yet. An entry is suspected after bad answers for a time this long.
+    pub fn new(convincing: Duration) -> Self {
+        Self {
+            convincing,
+            batches: VecDeque::new(),
+            first: 0,
+            next_request: 0,
+            streams: HashMap::new(),
+            suspects: 0,
+            passed: None,
+        }
+    }
+
     /// Takes a batch up, its requests as they are to be sent.
     pub fn add(&mut self, queued: QueuedBatch, requests: Vec<PendingRequest>, now: Instant) {
         let size = (
@@ -515,8 +530,9 @@ impl InFlight {
             passed: stream.passed,
             is_last,
             searched,
+            convincing: self.convincing,
         };
-        let begun = searched.is_some() || answers.are_convincing(now);
+        let begun = searched.is_some() || answers.are_convincing(now, self.convincing);
         let goes_on = stream.failures <= if hurry { SEARCH / 2 } else { SEARCH };
         let verdict = if entries > 1 {
             if (begun || hurry) && goes_on {

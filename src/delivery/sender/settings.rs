@@ -20,6 +20,9 @@ pub struct SenderSettings {
     /// Whether to give up at once when retrying cannot mend it and nothing ever succeeded: right
     /// for files read to their end, which stay where they are.
     pub end_when_hopeless: bool,
+    /// How long the same bad answer must have come before an entry is suspected to be the reason:
+    /// [`CONVINCING`](crate::delivery::sender::CONVINCING), but for tests.
+    pub convincing: Duration,
     /// The gzip level for requests that must be written again in parts.
     pub gzip_level: u8,
 }

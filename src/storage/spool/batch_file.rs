@@ -247,6 +247,7 @@ pub fn load(dir: &Dir, name: &OsStr) -> Result<EncodedBatch, ReadError> {
             gzip: info.gzip,
             entries: info.entries,
             bytes: info.bytes,
+            largest: None,
         });
     }
     Ok(EncodedBatch {

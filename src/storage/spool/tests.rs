@@ -33,7 +33,7 @@ fn open_with(dir: &Path, change: impl FnOnce(&mut Options)) -> Spool {
     Spool::open(options, Reporter::new(Verbosity::Quiet)).unwrap()
 }
 
-fn shipment(number: u64) -> EncodedBatch {
+fn encoded_batch(number: u64) -> EncodedBatch {
     let mut sealer = Encoder::new(6);
     let mut request = |app: &str, lines: u64| {
         let text: Vec<String> = (0..lines).map(|n| format!("{app} {number} {n}")).collect();
@@ -58,9 +58,9 @@ fn store(spool: &Spool, number: u64) -> SpooledBatch {
 }
 
 fn store_with(spool: &Spool, number: u64, positions: Vec<Value>) -> SpooledBatch {
-    let shipment = shipment(number);
-    let draft = spool.prepare(&shipment, positions);
-    let stored = spool.store(draft, &shipment).unwrap();
+    let stored_batch = encoded_batch(number);
+    let draft = spool.prepare(&stored_batch, positions);
+    let stored = spool.store(draft, &stored_batch).unwrap();
     assert_eq!(stored.bytes, fs::metadata(stored.path()).unwrap().len());
     stored
 }
@@ -91,14 +91,17 @@ fn what_is_stored_is_loaded_and_an_empty_spool_leaves_nothing() {
         let spool = open_with(dir.path(), |options| options.sync = sync);
         let stored = store(&spool, 7);
         assert_eq!((stored.entries, spool.used()), (5, stored.bytes));
-        assert_same(&spool.load(&stored).unwrap(), &shipment(7));
+        assert_same(&spool.load(&stored).unwrap(), &encoded_batch(7));
         assert!(spool.recover().is_empty(), "its own is no orphan");
         spool.remove(&stored);
         assert_eq!(spool.used(), 0);
         spool.close();
         assert!(names(dir.path()).is_empty());
-        let draft = spool.prepare(&shipment(8), Vec::new());
-        assert!(spool.store(draft, &shipment(8)).is_err(), "it is closed");
+        let draft = spool.prepare(&encoded_batch(8), Vec::new());
+        assert!(
+            spool.store(draft, &encoded_batch(8)).is_err(),
+            "it is closed"
+        );
     }
 }
 
@@ -162,7 +165,7 @@ fn damage_is_found_when_adopting_too_and_counted_once() {
     let second = open(dir.path());
     let adopted = second.recover();
     assert_eq!((adopted.len(), second.unreadable()), (1, 1));
-    assert_same(&second.load(&adopted[0]).unwrap(), &shipment(2));
+    assert_same(&second.load(&adopted[0]).unwrap(), &encoded_batch(2));
     assert_eq!(adopted[0].path(), good.path());
     second.remove(&adopted[0]);
     drop(second);
