@@ -4,9 +4,10 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
+use std::time::Duration;
 
 use crate::support::daemon::{Daemon, installed};
-use crate::support::loki::Fault;
+use crate::support::loki::{Answer, Fault};
 use crate::support::tls::Authority;
 use crate::support::{Dir, Finished, Loki, LokiPush, stranger};
 
@@ -277,4 +278,84 @@ fn caddy_passes_requests_on_and_its_outage_is_one() {
     loki.stop();
     let ended = run().summed().run().expect(1).expect_stderr(["502"]);
     assert_eq!(ended.summary().left, 1, "{}", ended.report());
+}
+
+/// A gateway that never lets one line through, and everything else.
+fn firewall(status: u16) -> Loki {
+    let loki = Loki::start();
+    loki.respond_with(move |push| {
+        let is_bad = push
+            .entries
+            .iter()
+            .any(|entry| entry.line.contains("attack"));
+        let page = "<html><head><title>Blocked</title></head></html>";
+        is_bad.then(|| Fault::Answer(Answer::new(status).body(page)))
+    });
+    loki
+}
+
+/// Lines of two streams, with one attack.
+fn with_an_attack() -> String {
+    texts(600, |n| match n {
+        337 => "level=info GET /?q=attack\n".into(),
+        n if n % 10 == 0 => format!("level=error failed {n}\n"),
+        n => format!("level=info GET /{n}\n"),
+    })
+}
+
+fn assert_found(loki: &Loki, dir: &Dir, refused: u64, ended: &Finished) {
+    let minutes = Duration::from_mins(1)..Duration::from_mins(5);
+    assert!(minutes.contains(&ended.elapsed), "{}", ended.report());
+    assert_eq!(refused, 1, "{}", ended.report());
+    assert_eq!(loki.lines().len(), 599, "{}", ended.report());
+    let dead = std::fs::read_to_string(dir.join("refused.log")).expect("a dead letter");
+    assert_eq!(dead.lines().count(), 1, "{dead}");
+    assert!(dead.contains("attack"), "{dead}");
+    loki.assert_clean();
+}
+
+/// `cargo test --test integration real_minute -- --ignored`: `delivery::sender::tests` has the same
+/// with a minute of one second.
+#[test]
+#[ignore = "takes up to three minutes"]
+fn in_a_real_minute_one_entry_that_never_passes_is_found() {
+    fn run(loki: &Loki, dir: &Dir) -> LokiPush {
+        let run = LokiPush::new(loki).summed().arg("--dead-letter");
+        run.arg(dir.join("refused.log"))
+            .deadline(Duration::from_mins(6))
+    }
+    thread::scope(|scope| {
+        for status in [403, 500] {
+            scope.spawn(move || {
+                let (loki, dir) = (firewall(status), Dir::new());
+                let ended = run(&loki, &dir)
+                    .stdin_bytes(with_an_attack())
+                    .run()
+                    .expect(1);
+                assert_found(&loki, &dir, ended.summary().refused, &ended);
+            });
+            scope.spawn(move || {
+                let (loki, dir) = (firewall(status), Dir::new());
+                let log = dir.write("app.log", with_an_attack());
+                let again = || {
+                    run(&loki, &dir)
+                        .arg("--checkpoint")
+                        .arg(dir.join("cp"))
+                        .arg(&log)
+                };
+                let ended = again().run().expect(1);
+                assert_found(&loki, &dir, ended.summary().refused, &ended);
+                assert_eq!(again().run().expect(0).summary().read, 0);
+            });
+            scope.spawn(move || {
+                let (loki, dir) = (firewall(status), Dir::new());
+                let spool = |run: LokiPush| run.arg("--spool").arg(dir.join("spool"));
+                let down = LokiPush::at("http://127.0.0.1:1").args(["--flush-timeout=100ms"]);
+                spool(down).stdin_bytes(with_an_attack()).run().expect(0);
+                let run = run(&loki, &dir).arg("--drain=all");
+                let ended = spool(run).run().expect(1);
+                assert_found(&loki, &dir, ended.summary().adopted_refused, &ended);
+            });
+        }
+    });
 }

@@ -17,6 +17,7 @@ mod install;
 mod library;
 mod limits;
 mod lines;
+mod link;
 mod metrics;
 mod multiline;
 mod once;

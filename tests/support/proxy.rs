@@ -1,9 +1,11 @@
-//! A tiny CONNECT proxy: it lets one target through, whatever name it is asked for, or denies.
+//! A tiny CONNECT proxy, which lets one target through, whatever name it is asked for, or denies; and
+//! a slow link.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// A running proxy. Its threads end with the process.
 pub struct Proxy {
@@ -94,4 +96,46 @@ fn serve(
     _ = back.shutdown(Shutdown::Both);
     _ = upward.join();
     Ok(())
+}
+
+/// A link to a port of this machine that carries so many bytes a second towards it, on all its
+/// connections together. Returns its own port. It ends with the process.
+pub fn slow_link(target: u16, bytes_per_second: u64) -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    let free = Arc::new(Mutex::new(Instant::now()));
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let free = Arc::clone(&free);
+            thread::spawn(move || carry(&client, target, bytes_per_second, &free));
+        }
+    });
+    port
+}
+
+fn carry(client: &TcpStream, target: u16, rate: u64, free: &Mutex<Instant>) -> io::Result<()> {
+    let server = TcpStream::connect((Ipv4Addr::LOCALHOST, target))?;
+    let (mut back, mut answers) = (client.try_clone()?, server.try_clone()?);
+    thread::spawn(move || {
+        _ = io::copy(&mut answers, &mut back);
+        _ = back.shutdown(Shutdown::Write);
+    });
+    // Nobody sends: a wait on it is a wait for the time.
+    let (_clock, time) = mpsc::channel::<()>();
+    let mut buffer = [0; 512];
+    let (mut client, mut server) = (client, server);
+    loop {
+        let amount = client.read(&mut buffer)?;
+        if amount == 0 {
+            return server.shutdown(Shutdown::Write);
+        }
+        let done = {
+            let mut free = free.lock().unwrap_or_else(PoisonError::into_inner);
+            let took = Duration::from_micros(amount as u64 * 1_000_000 / rate);
+            *free = (*free).max(Instant::now()) + took;
+            *free
+        };
+        _ = time.recv_timeout(done.saturating_duration_since(Instant::now()));
+        server.write_all(&buffer[..amount])?;
+    }
 }

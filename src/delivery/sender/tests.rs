@@ -156,12 +156,10 @@ fn lines_of(app: &str, lines: &[String]) -> Request {
 
 /// Ships 20 batches of two streams through the firewall; the first holds an attack among 200
 /// lines. A minute is a second. Returns the counts, and when each line passed.
-fn ship_an_attack(spool: Option<Arc<Spool>>) -> (Counts, Vec<(String, Duration)>) {
+fn ship_an_attack(spool: Option<&Arc<Spool>>) -> (Counts, Vec<(String, Duration)>) {
     let (stop, counters) = (Arc::new(Shutdown::new()), Arc::new(Counters::new()));
     let new_queue = |counters: &Arc<Counters>| {
-        let disk = spool
-            .clone()
-            .map(|spool| SpoolBackend::new(spool, None, reporter()));
+        let disk = spool.map(|spool| SpoolBackend::new(Arc::clone(spool), None, reporter()));
         DeliveryQueue::new(1 << 20, OnFull::Block, disk, &stop, counters, reporter())
     };
     let queue = new_queue(&counters);
@@ -208,7 +206,8 @@ fn ship_an_attack(spool: Option<Arc<Spool>>) -> (Counts, Vec<(String, Duration)>
 #[test]
 fn one_entry_that_a_gateway_never_lets_through_is_found_and_the_rest_is_delivered() {
     let dir = tempfile::tempdir().unwrap();
-    for spool in [None, Some(spool(dir.path(), 1 << 24))] {
+    let spool = spool(dir.path(), 1 << 24);
+    for spool in [None, Some(&spool)] {
         let (counts, passed) = ship_an_attack(spool);
         assert_eq!((counts.refused, counts.delivered), (1, 7_999), "{counts:?}");
         assert_eq!(passed.len(), 7_999, "each once");

@@ -19,6 +19,9 @@ pub enum Fault {
     StoreThen(Answer),
     /// Stored as usual, then the connection ends without an answer.
     LostAnswer,
+    /// This answer to the head of the request, whose body is not read; the connection is closed and
+    /// nothing stored.
+    Early(Answer),
     /// The connection is reset before the body was read; nothing stored. (Decided by a hook,
     /// which needs the body, it comes after the body, as a plain end of the connection.)
     Reset,

@@ -161,6 +161,12 @@ impl Serving {
             };
             (number, barred, fault)
         });
+        if let Some(Fault::Early(answer)) = &fault {
+            self.await_body(head)?;
+            self.end(number, Answered::Foreign(answer.status));
+            self.write(conn, answer, true)?;
+            return Ok(Next::Close);
+        }
         let early = match fault {
             Some(Fault::Reset) => self.await_body(head),
             Some(Fault::ResetMidBody) => go_on(conn, head)
@@ -224,7 +230,7 @@ impl Serving {
         let answer = match fault {
             Fault::Pass => store(),
             Fault::Status(status) => Answer::from(status),
-            Fault::Answer(answer) => answer,
+            Fault::Answer(answer) | Fault::Early(answer) => answer,
             Fault::StoreThen(answer) => {
                 store();
                 answer
