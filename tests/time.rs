@@ -402,6 +402,12 @@ fn a_dry_run_reports_the_form_and_in_how_many_lines_it_was_found() {
         .arg(file);
     let run = run.run().expect(0);
     run.expect_stderr(["Jan _2 15:04:05", "2 of 3 lines"]);
+    let file = dir.write("b.log", "when=2025-11-03T08:15:30Z a=1\nb=2\n");
+    let run = LokiPush::bare()
+        .args(["--dry-run", "--time", "when"])
+        .arg(file);
+    let run = run.run().expect(0);
+    run.expect_stderr(["the field `when`", "1 of 2 lines"]);
 }
 
 #[test]

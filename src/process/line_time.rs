@@ -195,9 +195,15 @@ impl LineTimes {
         }
         if self.ended && options.reports_times {
             self.ended = false;
+            let form = match &options.time {
+                TimeSource::Field(name, _) => {
+                    (self.timed > 0).then(|| format!("the field `{name}`"))
+                }
+                _ => self.reader.describe(),
+            };
             say(&Message::TimesFound {
                 what: &self.name,
-                form: self.reader.describe().as_deref(),
+                form: form.as_deref(),
                 timed: self.timed,
                 lines: self.lines,
             });
