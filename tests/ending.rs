@@ -344,6 +344,41 @@ fn a_slow_loki_that_accepts_is_not_given_up() {
 }
 
 #[test]
+fn after_a_signal_what_a_checkpoint_covers_is_not_waited_for_longer_than_5_seconds() {
+    let dir = Dir::new();
+    let log = dir.write("app.log", "one\n");
+    let checkpoint = dir.join("state");
+    let loki = Loki::start();
+    loki.always(Fault::Status(503));
+    let run = LokiPush::new(&loki)
+        .args([
+            "-f",
+            "--from",
+            "start",
+            "--flush-interval",
+            "10ms",
+            "--checkpoint",
+        ])
+        .arg(&checkpoint)
+        .arg(&log)
+        .spawn();
+    loki.wait_for_requests(1);
+    run.signal("TERM");
+    let asked = Instant::now();
+    let ended = run
+        .wait()
+        .expect(0)
+        .expect_stderr(["1 entry not delivered", "--checkpoint"]);
+    let elapsed = asked.elapsed();
+    // The default of 30 s applies where entries would be lost.
+    assert!(
+        elapsed < Duration::from_secs(12),
+        "{elapsed:?}: {}",
+        ended.report()
+    );
+}
+
+#[test]
 fn after_a_signal_the_last_words_are_shipped() {
     for signal in ["INT", "TERM", "HUP"] {
         let loki = Loki::start();

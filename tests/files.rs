@@ -1318,3 +1318,51 @@ fn a_checkpoint_of_many_files_needs_little_memory_and_one_that_is_too_large_is_r
     let ended = ended.expect_stderr(["cp", "larger than 512 MiB", "move it away"]);
     assert!(ended.peak_kib < Some(100 * 1024), "{:?}", ended.peak_kib);
 }
+
+#[test]
+fn nuls_after_the_last_line_of_a_file_are_no_content() {
+    let dir = Dir::new();
+    for (bytes, expected) in [
+        (&b"one\ntw\0\0\0\0"[..], &["one", "tw"][..]),
+        (b"\0\0one\n\0\0", &["one"]),
+        (b"\0\0\0", &[]),
+        (b"a\0b\n", &["a\0b"]),
+    ] {
+        dir.write("a.log", bytes);
+        for from_stdin in [false, true] {
+            let loki = Loki::start();
+            let run = LokiPush::new(&loki).cwd(dir.path());
+            let run = if from_stdin {
+                run.stdin_file(dir.join("a.log"))
+            } else {
+                run.arg("a.log")
+            };
+            run.run().expect(0).expect_silence();
+            assert_eq!(
+                loki.lines(),
+                expected,
+                "{bytes:?}, standard input: {from_stdin}"
+            );
+        }
+    }
+    // A program that writes NULs into a pipe means them.
+    let loki = Loki::start();
+    LokiPush::new(&loki).stdin_bytes("\0a\0").run().expect(0);
+    assert_eq!(loki.lines(), ["\0a\0"]);
+}
+
+#[test]
+fn a_compressed_file_on_standard_input_is_refused_and_the_pipe_is_named() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let mut tar = vec![b'x'; 600];
+    tar[257..262].copy_from_slice(b"ustar");
+    for (bytes, pipe) in [
+        (gzip("one\n"), "gzip -dc FILE | loki-push"),
+        (b"\xfd7zXZ\0\0".to_vec(), "xz -dc FILE | loki-push"),
+        (tar, "tar -xOf FILE | loki-push"),
+    ] {
+        let run = LokiPush::new(&loki).stdin_file(dir.write("a", bytes));
+        run.run().expect(1).expect_stderr(["standard input", pipe]);
+    }
+    assert!(loki.entries().is_empty());
+}

@@ -367,8 +367,13 @@ fn kill_at_random(kills: usize, seed: u64) {
     });
     running.signal("TERM");
     running.wait_to_end().expect(0);
-    // What the spool takes is shown once. A batch that it could not take has no copy of its bytes: if
-    // the kill comes between Loki's answer and the checkpoint, that one batch is shown twice.
+    // What the spool takes is shown once: the next run sends the same bytes with the same times, which
+    // Loki stores once. A batch that could not be spooled has its times in memory only. If the kill comes
+    // after Loki stored it and before the checkpoint says so, the next run cannot know whether it was
+    // stored: it must send the lines again, or lose them in the other case, and can only give them new
+    // times. Nothing that is written after the answer helps, since the kill may come first; what helps is
+    // to write the times before the first attempt, which is the spool. So one batch for each kill is
+    // the least.
     let repeats: usize = shown(&loki).into_values().map(|times| times - 1).sum();
     assert!(
         repeats <= BATCH * kills_without_spool,

@@ -22,13 +22,15 @@ pub enum Format {
 }
 
 /// The formats other than gzip: where their mark is, the mark, their name and the command.
-const OTHERS: [(usize, &[u8], &str, &str); 8] = [
+const OTHERS: [(usize, &[u8], &str, &str); 10] = [
     (0, b"\x28\xb5\x2f\xfd", "zstd", "zstd -dc"),
     (0, b"BZh", "bzip2", "bzip2 -dc"),
     (0, b"\xfd7zXZ\0", "xz", "xz -dc"),
     (0, b"\x04\x22\x4d\x18", "lz4", "lz4 -dc"),
     (0, b"PK\x03\x04", "zip", "unzip -p"),
     (0, b"PK\x05\x06", "zip", "unzip -p"),
+    (0, b"\x5d\0\0", "lzma", "xz -dc"),
+    (0, b"7z\xbc\xaf\x27\x1c", "7z", "7z x -so"),
     (0, b"\x1f\x9d", "compress", "gzip -dc"),
     (257, b"ustar", "tar", "tar -xOf"),
 ];
@@ -87,6 +89,9 @@ mod tests {
             (b"BZh9\x17rE8P\x90\0\0", "bzip2"),
             (b"\xfd7zXZ\0\0", "xz"),
             (b"PK\x03\x04\x14", "zip"),
+            (b"\x5d\0\0\x80\0", "lzma"),
+            (b"7z\xbc\xaf\x27\x1c\0", "7z"),
+            (b"7z is on disk\n", "text"),
             (&tar, "tar"),
             (b"BZh is what this line begins with\n", "text"),
             (b"PK\n", "text"),

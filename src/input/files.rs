@@ -28,7 +28,7 @@ use crate::process::line_processor::LineProcessor;
 use crate::process::line_time::LineTimes;
 use crate::report::messages::Message;
 use crate::storage::checkpoint::key;
-use crate::storage::file_identity::DevInode;
+use crate::storage::file_identity::{Content, DevInode};
 use crate::sync::blocking_write::PollableWrite;
 use crate::sync::shutdown::Phase;
 
@@ -531,6 +531,12 @@ impl FileReader {
                 return;
             }
         };
+        let file = stdin_file();
+        if let Some((name, command)) = file.as_ref().and_then(packed_at_position) {
+            let why = compression::refusal(name, command, Path::new("FILE"));
+            self.failed(Path::new("standard input"), &why);
+            return;
+        }
         let Self {
             options,
             input,
@@ -542,7 +548,11 @@ impl FileReader {
             options.reporter.say(&Message::Terminal);
         }
         let processor = options.processor_with(Path::new(STDIN), None, times);
-        let lines = options.lines();
+        // NULs in a pipe were written by a program.
+        let lines = match file {
+            Some(_) => options.lines().without_padding(),
+            None => options.lines(),
+        };
         let intake = match hung_up.clone().filter(|_| is_last) {
             None => options.intake.clone(),
             Some(tell) => options.intake.while_stuck(move || {
@@ -581,6 +591,24 @@ impl FileReader {
         self.options
             .reporter
             .say(&Message::Unreadable { what, why });
+    }
+}
+
+/// Standard input, if it is a regular file.
+fn stdin_file() -> Option<File> {
+    let file = File::from(io::stdin().as_fd().try_clone_to_owned().ok()?);
+    file.metadata()
+        .is_ok_and(|meta| meta.is_file())
+        .then_some(file)
+}
+
+/// The format of a compressed or packed file from its position on, and the command that unpacks it.
+fn packed_at_position(mut file: &File) -> Option<(&'static str, &'static str)> {
+    let at = file.stream_position().ok()?;
+    let head = file.read_bytes(at, compression::NEEDED).ok()?;
+    match compression::recognize(&head)? {
+        Format::Gzip => Some(("gzip", "gzip -dc")),
+        Format::Other { name, command } => Some((name, command)),
     }
 }
 

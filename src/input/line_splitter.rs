@@ -64,7 +64,7 @@ impl LineSplitter {
         }
     }
 
-    /// Leaves out NULs at the start of a line, which a crash or a preallocation leaves in a file.
+    /// Leaves out NULs at the start of a line and at the end of the input, which a crash or a preallocation leaves in a file.
     #[must_use]
     pub fn without_padding(self) -> Self {
         Self {
@@ -156,6 +156,13 @@ impl LineSplitter {
     pub fn rest(&mut self) -> Option<LineFragment<'_>> {
         self.skip_mark();
         self.skip_nuls();
+        if self.skips_nuls {
+            // Where they are, content may still be written.
+            let text = &self.buffer[self.start..self.filled];
+            let nuls = text.iter().rev().take_while(|&&byte| byte == 0).count();
+            let half = (text.len() - nuls) % self.encoding.unit();
+            self.filled -= nuls.saturating_sub(half);
+        }
         let (start, filled) = (self.start, self.filled);
         if start == filled {
             return None;
