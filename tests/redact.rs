@@ -126,3 +126,30 @@ fn a_pattern_that_matches_nothing_at_all_is_wrong_usage() {
         .expect(2)
         .expect_stderr(["--redact: `(x` is not a valid regular expression"]);
 }
+
+#[test]
+fn labels_and_the_exit_entry_are_shipped_without_a_match_too() {
+    let (loki, dir) = (Loki::start(), Dir::new());
+    let args = [
+        "--redact", "ann", "-e", "of-ann", "-l", "user=ann", "-k", "by=ann",
+    ];
+    dir.write("ann/a.log", "one\n");
+    let run = LokiPush::new(&loki).cwd(dir.path()).args(args);
+    let run = run.args(["--path-labels", "(?<owner>[^/]+)/a.log"]);
+    run.arg("ann/*.log").run().expect(0);
+    let entry = &loki.entries()[0];
+    for (label, value) in [
+        ("env", "of-[redacted]"),
+        ("user", "[redacted]"),
+        ("owner", "[redacted]"),
+        ("filename", "[redacted]/a.log"),
+    ] {
+        assert_eq!(entry.labels[label], value, "{entry:?}");
+    }
+    let program = dir.write_program("ann.sh", "#!/bin/sh\necho two\n");
+    let run = LokiPush::new(&loki).args(args).arg("--").arg(program);
+    run.run().expect(0);
+    let shown = format!("{:?}", loki.entries());
+    assert!(!shown.contains("ann"), "{shown}");
+    assert!(shown.contains("command=[redacted].sh"), "{shown}");
+}

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::app::source_thread::{RunningSources, SourceContext, spawn_source};
-use crate::app::{Event, command};
+use crate::app::{Event, NotStarted, command};
 use crate::cli::config::{Config, Input};
 use crate::entry::line::LineFragment;
 use crate::input::SourceOptions;
@@ -58,7 +58,7 @@ pub(super) fn start_sources(
     tell: impl Fn(Event) + Clone + Send + 'static,
 ) -> Result<RunningSources> {
     let tee = config.tee;
-    let (handle, cancel) = cancel::new().context("cannot open a pipe")?;
+    let (handle, cancel) = cancel::new().context(NotStarted::Pipe)?;
     match &config.input {
         Input::Message(text) => {
             let builder = EntryBuilder::new(&config.shape, &[], None).named("--message");

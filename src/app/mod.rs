@@ -13,6 +13,7 @@ mod source_thread;
 pub mod start;
 mod systemd;
 
+use std::fmt;
 use std::io::{self, IsTerminal};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -57,6 +58,30 @@ enum Event {
     ThreadFailed(&'static str),
 }
 
+/// Something that a run needs and the system does not provide now: no wrong usage.
+#[derive(Debug, Clone, Copy)]
+enum NotStarted {
+    Signals,
+    Thread,
+    Pipe,
+}
+
+impl fmt::Display for NotStarted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Signals => {
+                "cannot listen for signals (the limits on processes and open files are those of \
+                 ulimit -u and -n)"
+            }
+            Self::Thread => {
+                "cannot start a thread (the limit on processes is that of ulimit -u, of systemd's \
+                 TasksMax or of the container)"
+            }
+            Self::Pipe => "cannot open a pipe (the limit on open files is that of ulimit -n)",
+        })
+    }
+}
+
 /// Runs until input has ended and the outcome of every entry is known; returns the exit status.
 ///
 /// # Errors
@@ -70,7 +95,7 @@ pub fn run(config: &Config) -> Result<u8> {
     if config.check {
         return check::run(config);
     }
-    signals::survive_size_limit().context("cannot listen for signals")?;
+    signals::survive_size_limit().context(NotStarted::Signals)?;
     let destination = match &config.connection {
         Some(connection) => Sink::Loki(Arc::new(HttpTransport::new(connection)?)),
         None => Sink::Print,
@@ -84,7 +109,7 @@ pub fn run(config: &Config) -> Result<u8> {
     let is_command = matches!(config.input, Input::Command { .. });
     let tell_signal = tell.clone();
     signals::listen(is_command, move |signal| tell_signal(Event::Signal(signal)))
-        .context("cannot listen for signals")?;
+        .context(NotStarted::Signals)?;
     let rules = StopRules {
         reads_pipe: reads_unseekable_input(&config.input),
         reads_terminal: !is_command && io::stdin().is_terminal(),
@@ -105,7 +130,7 @@ pub fn run(config: &Config) -> Result<u8> {
     let tell_end = tell.clone();
     let pipeline = parts
         .start(move |end| tell_end(Event::StageEnded(end)))
-        .context("cannot start a thread")?;
+        .context(NotStarted::Thread)?;
     let context = SourceContext {
         sender: pipeline.intake(),
         shutdown: Arc::clone(&shutdown),

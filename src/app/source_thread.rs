@@ -6,8 +6,8 @@ use std::thread;
 
 use anyhow::{Context, Result};
 
-use crate::app::Event;
 use crate::app::command::supervisor::CommandSupervisor;
+use crate::app::{Event, NotStarted};
 use crate::input::cancel::CancelHandle;
 use crate::pipeline::{EntrySender, OnDrop};
 use crate::report::messages::Reporter;
@@ -56,8 +56,8 @@ pub(super) fn spawn_source(
 /// Starts a thread.
 pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
     let thread = thread::Builder::new().name(name.into()).spawn(work);
-    let thread = thread.with_context(|| format!("cannot start the {name} thread"));
-    thread.map(drop)
+    thread.context(NotStarted::Thread)?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::Write;
 
-use crate::app;
+use crate::app::{self, NotStarted};
 use crate::cli::args::Document;
 use crate::cli::config::forgotten_dashes;
 use crate::cli::{args, config};
@@ -12,6 +12,9 @@ use crate::report::messages::{Message, Reporter, Verbosity};
 
 /// The exit status for wrong usage or configuration; nothing was read.
 const USAGE: u8 = 2;
+
+/// The status of a run that could not start for another reason.
+const FAILURE: u8 = 1;
 
 /// The same in command mode, where low numbers belong to the command. `env` and `timeout` do so, too.
 const USAGE_OF_RUNNER: u8 = 125;
@@ -67,7 +70,16 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         config.warnings.extend(args::unknown_env_warnings(names));
         app::run(&config)
     });
-    result.unwrap_or_else(|error| fail(&format!("{error:#}"), usage))
+    result.unwrap_or_else(|error| {
+        // What the system did not provide may be there the next time.
+        let is_usage = error.downcast_ref::<NotStarted>().is_none();
+        let status = if is_usage || usage == USAGE_OF_RUNNER {
+            usage
+        } else {
+            FAILURE
+        };
+        fail(&format!("{error:#}"), status)
+    })
 }
 
 /// Reports why nothing was read; returns the exit status.

@@ -105,7 +105,8 @@ impl SourceOptions {
         times: Option<LineTimes>,
     ) -> LineProcessor {
         let label = crate::input::file_names::label(name);
-        let origin = [("filename", label.as_str())];
+        let shown = self.shape.redacted(&label);
+        let origin = [("filename", shown.as_str())];
         let origin = if self.labelled { &origin[..] } else { &[] };
         let builder = EntryBuilder::new(&self.shape, origin, file)
             .with_path(name)

@@ -127,7 +127,11 @@ impl EntryBuilder {
     #[must_use]
     pub fn with_path(mut self, path: &std::path::Path) -> Self {
         if let Some(labels) = &self.shape.path_labels {
-            self.streams.add_path_labels(&labels.of(path));
+            let mut labels = labels.of(path);
+            for (_, value) in &mut labels {
+                *value = self.shape.redacted(value);
+            }
+            self.streams.add_path_labels(&labels);
             self.context.labels = Arc::clone(self.streams.for_level(self.shape.level));
         }
         self

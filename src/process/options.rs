@@ -56,6 +56,15 @@ pub struct EntryOptions {
 }
 
 impl EntryOptions {
+    /// A text that is shipped beside the lines, such as a file's path, without its secrets.
+    #[cfg(feature = "cli")]
+    pub fn redacted(&self, text: &str) -> String {
+        match &self.redactor {
+            Some(redactor) => redactor.redact(text).into_owned(),
+            None => text.to_owned(),
+        }
+    }
+
     /// The text appended to every line: the `--field` options, unless the layout writes them
     /// elsewhere.
     pub fn suffix(&self) -> String {

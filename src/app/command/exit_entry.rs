@@ -44,7 +44,7 @@ fn exit_entry_options(
 ) -> EntryOptions {
     let field = |name: &str, value: String| (name.to_owned(), value);
     let mut fields = vec![
-        field("command", command.to_owned()),
+        field("command", options.redacted(command)),
         field("exit_code", exit.status.to_string()),
         field("duration_ms", exit.took.as_millis().to_string()),
         field("lines_stdout", stdout.to_string()),

@@ -10,11 +10,11 @@ use std::sync::{Arc, mpsc};
 
 use anyhow::{Context, Result};
 
-use crate::app::Event;
 use crate::app::command::supervisor::CommandSupervisor;
 use crate::app::inputs::writers_gone;
 use crate::app::signals;
 use crate::app::source_thread::{RunningSources, SourceContext, spawn, spawn_source};
+use crate::app::{Event, NotStarted};
 use crate::cli::config::Config;
 use crate::input::cancel::{self, CancellableInput};
 use crate::input::command::{self, ChildProcess, Exit, SpawnError, reap_orphans};
@@ -42,12 +42,12 @@ pub(super) fn start(
     context: &SourceContext,
     tell: &(impl Fn(Event) + Clone + Send + 'static),
 ) -> Result<RunningSources> {
-    signals::restore_sigchld().context("cannot listen for signals")?;
+    signals::restore_sigchld().context(NotStarted::Signals)?;
     let name = command::name(command);
     let senders = STREAMS.map(|_| context.sender.apart());
-    let (stdout, stdout_writer) = io::pipe().context("cannot open a pipe")?;
-    let (stderr, stderr_writer) = io::pipe().context("cannot open a pipe")?;
-    let (handle, cancel) = cancel::new().context("cannot open a pipe")?;
+    let (stdout, stdout_writer) = io::pipe().context(NotStarted::Pipe)?;
+    let (stderr, stderr_writer) = io::pipe().context(NotStarted::Pipe)?;
+    let (handle, cancel) = cancel::new().context(NotStarted::Pipe)?;
     let waiter = spawn_waiter(tell.clone())?;
     let output = CommandOutput {
         pipes: [stdout, stderr],

@@ -39,6 +39,11 @@ pub(super) fn entry_options(
     for text in &given.label {
         pairs.extend(labels::parse(text).map_err(|why| anyhow!("--label: {why}"))?);
     }
+    if let Some(redactor) = &redactor {
+        for (_, value) in &mut pairs {
+            *value = redactor.redact(value).into_owned();
+        }
+    }
     let path_labels = match &given.path_labels {
         None => None,
         Some(pattern) => {
