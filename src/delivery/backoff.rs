@@ -17,9 +17,9 @@ pub struct Backoff {
 
 impl Backoff {
     /// The wait after failed attempt number `attempt` (0 is the first). `asked` is the server's
-    /// `Retry-After`, of which 0 asks for nothing: a server that always says so is not run down.
-    /// `slow` goes straight to the longest wait, for trouble that only a person can
-    /// mend. `random` lies between 0 and 1.
+    /// `Retry-After`; 0 is ignored, so that a server which always sends it is not overloaded. `slow`
+    /// selects the longest wait at once, for errors that only a person can fix. `random` is between 0
+    /// and 1.
     pub fn wait(&self, attempt: u32, asked: Option<Duration>, slow: bool, random: f64) -> Duration {
         let jitter = 0.75 + random / 2.0;
         if let Some(asked) = asked.filter(|asked| !asked.is_zero()) {

@@ -1,17 +1,17 @@
-//! Settlement: how far the entries that came are settled, and a bell for when they are so far.
+//! Tracks which batches are complete, and up to which entry all are, for callers that wait for a flush.
 //!
-//! Entries are batched in the order in which they came, so batches cover them one behind the
-//! other. Knows numbers and counts; knows nothing of what settling means.
+//! Entries are batched in the order in which they were read, so each batch covers the entries after
+//! those of the batch before it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::sync::queue::ByteQueue;
 
-/// Ends when it rings; woken if it never will.
+/// Ends when the awaited entries are complete; woken if they never will be.
 pub type FlushBarrier = Arc<ByteQueue<()>>;
 
-/// How far batches are settled.
+/// Tracks the completion of batches.
 #[derive(Default)]
 pub struct CompletionTracker {
     state: Mutex<State>,
@@ -20,18 +20,18 @@ pub struct CompletionTracker {
 #[derive(Default)]
 struct State {
     batches: u64,
-    /// Entries in all batches so far.
+    /// Number of entries in all batches so far.
     entries: u64,
-    /// For each batch that is not settled, how many entries came before it.
+    /// For each incomplete batch, the number of entries before it.
     open: BTreeMap<u64, u64>,
-    /// Rung when so many entries are settled, without a gap. Whoever stops waiting drops his.
-    bells: Vec<(u64, Weak<ByteQueue<()>>)>,
+    /// The barriers in use, each with the number of entries it waits for. A waiter drops its own.
+    barriers: Vec<(u64, Weak<ByteQueue<()>>)>,
     over: bool,
 }
 
 impl CompletionTracker {
-    /// The next batch has so many entries.
-    pub fn enter(&self, number: u64, entries: usize) {
+    /// Records a new batch.
+    pub fn started(&self, number: u64, entries: usize) {
         if entries == 0 {
             return;
         }
@@ -42,38 +42,43 @@ impl CompletionTracker {
         state.batches += 1;
     }
 
-    /// Every entry of a batch has its fate.
-    pub fn leave(&self, number: u64) {
+    /// Records that every entry of a batch has its fate.
+    pub fn completed(&self, number: u64) {
         let mut state = self.lock();
         state.open.remove(&number);
-        state.ring();
+        state.release();
     }
 
-    /// Nothing more will be settled.
+    /// Records that no more batches will be completed, and wakes all waiters.
     pub fn end(&self) {
         let mut state = self.lock();
         state.over = true;
-        for (_, bell) in state.bells.drain(..) {
-            bell.upgrade().iter().for_each(|bell| bell.wake_all());
+        for (_, barrier) in state.barriers.drain(..) {
+            barrier
+                .upgrade()
+                .iter()
+                .for_each(|barrier| barrier.wake_all());
         }
     }
 
-    /// A bell for when the first `entries` entries are settled, all of them.
-    pub fn bell(&self, entries: u64) -> FlushBarrier {
-        let bell = Arc::new(ByteQueue::new(0));
+    /// A barrier that ends when the first `entries` entries are complete.
+    pub fn barrier(&self, entries: u64) -> FlushBarrier {
+        let barrier = Arc::new(ByteQueue::new(0));
         let mut state = self.lock();
         if state.settled() >= entries {
-            bell.close();
+            barrier.close();
         } else if state.over {
-            bell.wake_all();
+            barrier.wake_all();
         } else {
-            state.bells.retain(|(_, bell)| bell.strong_count() > 0);
-            state.bells.push((entries, Arc::downgrade(&bell)));
+            state
+                .barriers
+                .retain(|(_, barrier)| barrier.strong_count() > 0);
+            state.barriers.push((entries, Arc::downgrade(&barrier)));
         }
-        bell
+        barrier
     }
 
-    /// How many batches there were.
+    /// Number of batches so far.
     pub fn batches(&self) -> u64 {
         self.lock().batches
     }
@@ -84,17 +89,17 @@ impl CompletionTracker {
 }
 
 impl State {
-    /// How many entries are settled before the first that is not.
+    /// Number of entries before the first incomplete batch.
     fn settled(&self) -> u64 {
         let first_open = self.open.first_key_value();
         first_open.map_or(self.entries, |(_, before)| *before)
     }
 
-    fn ring(&mut self) {
+    fn release(&mut self) {
         let settled = self.settled();
-        self.bells.retain(|(entries, bell)| {
+        self.barriers.retain(|(entries, barrier)| {
             if settled >= *entries {
-                bell.upgrade().iter().for_each(|bell| bell.close());
+                barrier.upgrade().iter().for_each(|barrier| barrier.close());
             }
             settled < *entries
         });
@@ -107,34 +112,34 @@ mod tests {
     use crate::sync::queue::Pop;
     use std::time::Instant;
 
-    fn rings(bell: &FlushBarrier) -> Pop<()> {
-        bell.pop(Some(Instant::now()))
+    fn pop_now(barrier: &FlushBarrier) -> Pop<()> {
+        barrier.pop(Some(Instant::now()))
     }
 
     #[test]
-    fn a_bell_rings_when_all_before_it_are_settled() {
+    fn a_barrier_ends_when_all_entries_before_it_are_complete() {
         let settlement = CompletionTracker::default();
-        assert_eq!(rings(&settlement.bell(0)), Pop::Ended);
-        let bell = settlement.bell(15);
-        settlement.enter(0, 10);
-        settlement.enter(1, 10);
-        settlement.enter(2, 10);
-        settlement.leave(2);
-        settlement.leave(1);
-        assert_eq!(rings(&bell), Pop::TimedOut);
-        settlement.leave(0);
-        assert_eq!(rings(&bell), Pop::Ended);
-        assert_eq!(rings(&settlement.bell(30)), Pop::Ended);
+        assert_eq!(pop_now(&settlement.barrier(0)), Pop::Ended);
+        let barrier = settlement.barrier(15);
+        settlement.started(0, 10);
+        settlement.started(1, 10);
+        settlement.started(2, 10);
+        settlement.completed(2);
+        settlement.completed(1);
+        assert_eq!(pop_now(&barrier), Pop::TimedOut);
+        settlement.completed(0);
+        assert_eq!(pop_now(&barrier), Pop::Ended);
+        assert_eq!(pop_now(&settlement.barrier(30)), Pop::Ended);
         assert_eq!(settlement.batches(), 3);
     }
 
     #[test]
     fn nobody_waits_for_an_end_that_cannot_come() {
         let settlement = CompletionTracker::default();
-        settlement.enter(0, 1);
-        let bell = settlement.bell(1);
+        settlement.started(0, 1);
+        let barrier = settlement.barrier(1);
         settlement.end();
-        assert_eq!(rings(&bell), Pop::Woken);
-        assert_eq!(rings(&settlement.bell(1)), Pop::Woken);
+        assert_eq!(pop_now(&barrier), Pop::Woken);
+        assert_eq!(pop_now(&settlement.barrier(1)), Pop::Woken);
     }
 }

@@ -62,9 +62,9 @@ impl Pipeline {
     /// not known at `until`.
     pub fn flush(&self, until: Instant) -> bool {
         let handed_in = self.intake.singles.load(Ordering::Relaxed);
-        let bell = self.backlog.settlement().bell(handed_in);
+        let barrier = self.backlog.settlement().barrier(handed_in);
         self.chunks.wake_all();
-        bell.pop(Some(until)) == Pop::Ended
+        barrier.pop(Some(until)) == Pop::Ended
     }
 
     /// Number of batches that were passed on to the sender.

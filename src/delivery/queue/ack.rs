@@ -84,7 +84,7 @@ impl Ack {
             if state.remaining == 0 {
                 state.unstored = None;
                 if let Some(number) = state.number {
-                    resources.settlement.leave(number);
+                    resources.settlement.completed(number);
                 }
             }
         }

@@ -119,7 +119,7 @@ impl DeliveryQueue {
     pub fn push(&self, batch: EncodedBatch) {
         let (entries, bytes) = (batch.entries(), batch.footprint());
         let (number, positions) = (batch.number, batch.positions.clone());
-        self.resources.settlement.enter(number, entries);
+        self.resources.settlement.started(number, entries);
         let Ok(stored) = self.store(&batch) else {
             self.unstored.give_up(&batch);
             return;

@@ -122,7 +122,7 @@ impl OverflowPolicy {
         resources
             .counters
             .settle(batch.entries(), store.dropped(), false);
-        resources.settlement.leave(batch.number);
+        resources.settlement.completed(batch.number);
     }
 
     fn report_dropping(&self, store: Store, which: &str) {

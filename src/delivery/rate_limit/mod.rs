@@ -47,6 +47,13 @@
 //! refusal takes no tokens and does not change the share: the pieces are sent when their own bytes
 //! are paid for, at the latest. Under a known limit, a request also takes at most a quarter of a second
 //! of it, since many small requests fit a nearly empty bucket far better than a few large ones.
+//!
+//! # Why it is not simpler
+//!
+//! A plain token bucket at the named limit, halved by a refusal and creeping up again, does as well for a
+//! thousand senders, but worse for one: in the simulation of the tests 30 MiB take 1.12 times the ideal
+//! time (here 1.03), and 2.66 times (here 1.14) where each of three distributors names a third of the
+//! limit.
 
 mod request_size;
 

@@ -9,21 +9,21 @@
 
 use std::time::{Duration, Instant};
 
-/// How long the same answer must have come before a bad entry is suspected, and again before one is
-/// refused.
+/// How long the same answer must have been repeated before a bad entry is suspected, and again before
+/// one is refused.
 pub const CONVINCING: Duration = Duration::from_mins(1);
 
-/// How often a single entry must have got it.
+/// How often a single entry must have received the same answer.
 const ANSWERS: u32 = 5;
 
-/// A suspected entry is sent again after this part of that time, as long as its stream passes: the
-/// fifth answer completes the evidence.
+/// A suspected entry is retried at intervals of this fraction of [`CONVINCING`] while its stream is
+/// delivered, so that the fifth answer completes the evidence.
 const RETEST: u32 = ANSWERS - 1;
 
-/// After this many answers the missing evidence will not come soon: there is no hurry.
+/// After this many answers without a verdict, the entry is retried at the longest interval.
 const MANY: u32 = 3 * ANSWERS;
 
-/// How often a request got the same bad answer, and since when.
+/// How often a request received the same bad answer, and since when.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Answers {
     same: Option<Same>,
@@ -37,14 +37,14 @@ struct Same {
     count: u32,
 }
 
-/// What is known of the stream of a request.
+/// What is known about the stream of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence {
-    /// Whether its other requests pass.
+    /// Whether its other requests succeed.
     pub passes: bool,
-    /// When one last did, since the trouble began.
+    /// When one last succeeded, since the first bad answer.
     pub passed: Option<Instant>,
-    /// Whether nothing else of the stream waits, so that nothing more can pass.
+    /// Whether nothing else of the stream is waiting, so that nothing more can succeed.
     pub is_last: bool,
     /// Since when the bad entry is searched for by halving.
     pub searched: Option<Instant>,
@@ -52,24 +52,24 @@ pub struct Evidence {
     pub convincing: Duration,
 }
 
-/// What follows from a bad answer.
+/// The consequence of a bad answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The same again after a wait.
+    /// Retry the request after a wait.
     Wait,
-    /// Its halves are sent at once.
+    /// Send its halves at once.
     Halve,
-    /// It is one entry, and is sent again beside its stream. Whether it is on its way to a verdict.
+    /// It is a single entry: retry it while the rest of its stream continues.
     Beside {
-        /// Whether the evidence is there, and only answers are missing.
+        /// Whether only more answers are missing for a verdict.
         progress: bool,
     },
-    /// It is one entry, and bad.
+    /// It is a single entry, and bad.
     Refuse(Answers),
 }
 
 impl Answers {
-    /// Notes an answer; another than before starts the count anew.
+    /// Records an answer. A different one than before restarts the count.
     pub fn add(&mut self, status: u16, now: Instant) {
         let same = self.same.filter(|same| same.status == status);
         let first = same.map_or(now, |same| same.first);
@@ -81,18 +81,18 @@ impl Answers {
         });
     }
 
-    /// The status of the answers, if there were some.
+    /// The status of the answers, if there are any.
     pub fn status(&self) -> Option<u16> {
         Some(self.same?.status)
     }
 
-    /// How many there were, and over how long.
+    /// The number of answers, and the time between the first and the last.
     pub fn count(&self) -> (u32, Duration) {
         let same = self.same.map(|same| (same.count, same.last - same.first));
         same.unwrap_or_default()
     }
 
-    /// Whether they came for so long that the reason may be in the request.
+    /// Whether they have been repeated for so long that the request may be the reason.
     pub fn are_convincing(&self, now: Instant, convincing: Duration) -> bool {
         let first = self.same.map(|same| same.first);
         first.is_some_and(|first| now.duration_since(first) >= convincing)
@@ -104,7 +104,7 @@ impl Answers {
         self.count().0 >= ANSWERS && came_for_long && evidence.holds(self)
     }
 
-    /// How long until the entry is sent again.
+    /// The time until the entry is retried.
     pub fn until_next(&self, evidence: &Evidence, longest: Duration) -> Duration {
         let most = if evidence.holds(self) { MANY } else { ANSWERS };
         let soon = self.count().0 < most;
@@ -117,8 +117,8 @@ impl Answers {
 }
 
 impl Evidence {
-    /// Whether others of the stream passed between these answers. What is the last of its stream
-    /// can have no others: for it those count that passed while it was being searched for.
+    /// Whether others of the stream succeeded between these answers. The last entry of a stream has no
+    /// others; for it, those count that succeeded during the search.
     pub fn holds(&self, answers: &Answers) -> bool {
         let Some(same) = answers.same else {
             return false;

@@ -25,7 +25,7 @@ impl Sender {
                 Outcome::Delivered | Outcome::Refused { .. }
             )
         };
-        // What passed first: a failure beside it says less.
+        // Successes first: a failure means less if other requests succeeded at the same time.
         let (passed, failed): (Vec<_>, Vec<_>) = attempts.into_iter().partition(answered);
         let any_passed = !passed.is_empty();
         let waited = self.counters.counts().left();
@@ -63,7 +63,7 @@ impl Sender {
         blocked
     }
 
-    /// Loki accepted a request, or at least understood it: it can be reached.
+    /// Handles a request that Loki accepted, or at least understood.
     fn passed(&mut self, attempt: Attempt) {
         let Attempt { id, sent, back, .. } = attempt;
         let pending = self.in_flight.request(id);
@@ -91,7 +91,7 @@ impl Sender {
         }
     }
 
-    /// A request must be sent again: when, and whether everything waits with it.
+    /// Schedules the retry of a request. Returns what blocks the next round, if it does.
     fn schedule_retry(
         &mut self,
         attempt: &Attempt,
@@ -144,8 +144,8 @@ impl Sender {
         })
     }
 
-    /// A bad answer that may be due to an entry of the request. Whether everything must wait, since
-    /// nothing shows that others are answered well.
+    /// Handles a bad answer that may be due to an entry of the request. Returns whether everything must
+    /// wait, since nothing shows that other requests succeed.
     fn search_bad_entry(
         &mut self,
         attempt: &Attempt,
@@ -180,7 +180,7 @@ impl Sender {
             }
             Verdict::Beside { progress } => {
                 if progress {
-                    // The time after the end of input counts from here: a verdict is near.
+                    // A verdict is near, so this counts as progress for the flush timeout.
                     self.counters.accepted(back);
                 }
                 self.down.is_some()
@@ -195,8 +195,8 @@ impl Sender {
         }
     }
 
-    /// A rate limit of so many bytes per second: how long to wait. What no wait can bring below it is
-    /// split; one entry that is too large for it by itself is refused in the end.
+    /// Handles a rate limit, in bytes per second. Returns the time to wait. A request that exceeds it
+    /// after any wait is split, and a single entry that does is refused in the end.
     fn rate_limited(
         &mut self,
         attempt: &Attempt,
@@ -228,10 +228,10 @@ impl Sender {
         wait
     }
 
-    /// Puts pieces in the place of a request that is larger than what a rate limit or the connection
-    /// is known to accept, and makes whole again what was split in vain. Returns the first piece.
+    /// Splits a request that is larger than a rate limit or the connection is known to accept, and undoes
+    /// a split that did not help. Returns the first piece.
     pub(super) fn split_to_limit(&mut self, id: RequestId) -> RequestId {
-        // What was sent may be stored: it comes again as it was.
+        // A request that was sent may be stored, so it is retried unchanged.
         let id = if self.in_flight.request(id).tries == 0 {
             self.split_to_size(id)
         } else {
@@ -271,7 +271,7 @@ impl Sender {
         let Some(most) = self.body_limit.max().filter(|most| size > *most) else {
             return id;
         };
-        // Smaller pieces compress a little worse.
+        // The factor allows for smaller pieces compressing less well.
         let bytes = pending.request.bytes as u64 * most as u64 / size as u64 * 7 / 8;
         let pieces = split_by_bytes(pending, bytes.max(1), true, self.settings.gzip_level);
         if pieces.len() < 2 {
@@ -280,8 +280,7 @@ impl Sender {
         self.replace_by_pieces(id, pieces).1[0]
     }
 
-    /// Puts pieces in the place of a request. The first takes over what is known of it; the others
-    /// come after it.
+    /// Replaces a request by pieces. The first one inherits its number of attempts.
     fn replace_by_pieces(
         &mut self,
         id: RequestId,
@@ -297,9 +296,9 @@ impl Sender {
         (gone, pieces)
     }
 
-    /// Loki has no room for one more stream: this one waits aside, and is refused when it waited for
-    /// long, or when the run is over and nobody else has it. A place becomes free after half an hour
-    /// of somebody's silence: no hurry.
+    /// Suspends a stream beyond Loki's limit of active streams. It is refused when its time is over, or
+    /// at the end of the run if the entries are nowhere else. Retries are rare, since Loki frees a place
+    /// only after half an hour without entries of a stream.
     fn suspend_stream(
         &mut self,
         attempt: &Attempt,
@@ -324,19 +323,19 @@ impl Sender {
             self.refuse(attempt.id, error, Reason::StreamLimit.as_str());
         }
         if is_last {
-            // There is no later for what comes after it.
+            // The requests after it get their last attempt too.
             self.in_flight.resume(&labels);
         }
     }
 
-    /// Whether no next run can find these entries, in the spool or in the file they came from.
+    /// Whether these entries are in memory only: neither in the spool nor in a file that the next run reads.
     fn is_held_by_us_alone(&self, id: RequestId) -> bool {
         let queued = &self.in_flight.batch(id).queued;
         queued.batch.positions.is_empty() && !queued.ack.is_stored()
     }
 
-    /// `--max-retries`: never for entries of files, which are on disk anyway, nor for what an earlier
-    /// run left. Whether the request was given up.
+    /// Applies `--max-retries`, except to entries of files, which are on disk anyway, and of earlier
+    /// runs. Returns whether the request was given up.
     fn give_up_after_retries(&mut self, id: RequestId, error: &DeliveryError) -> bool {
         let queued = &self.in_flight.batch(id).queued;
         let may = queued.batch.positions.is_empty() && !queued.ack.is_adopted();
@@ -352,11 +351,11 @@ impl Sender {
         gives_up
     }
 
-    /// A request that timed out is split, if that may be due to its size.
+    /// Splits a request that timed out, if that may be due to its size.
     fn split_if_too_slow(&mut self, attempt: &Attempt, error: &DeliveryError) {
         let took = attempt.back - attempt.sent;
         let timed_out = match error.status {
-            // Whoever cuts it off before our own timeout has one, too.
+            // A gateway may close the connection at a timeout of its own.
             None => took >= self.settings.timeout,
             Some(status) => status == 408,
         };
@@ -366,8 +365,7 @@ impl Sender {
         }
     }
 
-    /// A request is too large: it goes in pieces. One entry that is too large is refused, if a 413
-    /// says so.
+    /// Splits a request that is too large. A single entry is refused if the answer is a 413.
     fn too_large(&mut self, attempt: &Attempt, error: &DeliveryError) -> Option<BlockedBy> {
         let id = attempt.id;
         let halves = split_in_two(self.in_flight.request(id), self.settings.gzip_level);
@@ -383,7 +381,7 @@ impl Sender {
         None
     }
 
-    /// Nothing of a request will pass.
+    /// Refuses all entries of a request.
     fn refuse(&mut self, id: RequestId, error: &DeliveryError, reason: &str) {
         let (pending, ack) = (self.in_flight.complete(id), self.ack(id));
         let status = error.status.unwrap_or(0);

@@ -17,14 +17,14 @@ use crate::entry::request::Request;
 /// How long a stream beyond Loki's limit of active streams is retried.
 pub const NO_ROOM_RETRIED_FOR: Duration = Duration::from_mins(1);
 
-/// Requests of a stream that may fail in a row while a bad entry is searched for. Where nothing of
-/// the stream passes, the search would only be load: it continues after the next wait.
+/// Number of requests of a stream that may fail in a row during the search for a bad entry. If nothing
+/// of the stream succeeds, the search continues after the next wait, to limit the load.
 const SEARCH: u32 = 4;
 
-/// Suspected entries of which so many wait beside their streams; beyond that streams wait for them.
+/// Maximum number of suspected entries whose streams continue without them; beyond that, streams wait.
 const MAX_SUSPECTS: usize = 100;
 
-/// Names a request as long as it is in flight.
+/// Identifies a request while it is in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestId {
     batch: u64,
@@ -39,26 +39,27 @@ pub type Whole = (Request, Option<Vec<bool>>);
 pub struct PendingRequest {
     /// The request.
     pub request: Request,
-    /// Which entries end an entry as it was read, where some were cut to fit a limit of Loki's.
+    /// For each entry whether it is the last part of an entry as it was read, if some were cut to fit a
+    /// limit of Loki's.
     pub ends: Option<Vec<bool>>,
-    /// How often it was sent.
+    /// Number of times it was sent.
     pub tries: u32,
-    /// When a rate limit first refused it, or what it was split from.
+    /// When a rate limit first refused it, or the request it was split from.
     pub limited: Option<Instant>,
-    /// What it was split from on trial, and the other pieces of that.
+    /// The request it was tentatively split from, and the other pieces.
     pub whole: Option<(Box<Whole>, Vec<RequestId>)>,
-    /// The bad answers it got.
+    /// The bad answers it received.
     pub answers: Answers,
-    /// Since when a bad entry is searched for in it.
+    /// When the search for a bad entry in it began.
     pub searched: Option<Instant>,
     /// Whether the last answer was a configuration fault.
     pub faulty: bool,
-    /// When a suspected entry is sent again, beside the rest of its stream.
+    /// When a suspected entry is retried while the rest of its stream continues.
     pub beside: Option<Instant>,
 }
 
 impl PendingRequest {
-    /// A request that was not sent yet.
+    /// Creates a request that has not been sent yet.
     pub fn new(request: Request) -> Self {
         Self {
             request,
@@ -73,7 +74,7 @@ impl PendingRequest {
         }
     }
 
-    /// How many entries, as they were read, have their fate with it.
+    /// Number of entries, as they were read, whose fate it decides.
     pub fn entries(&self) -> usize {
         let cut = self.ends.as_ref();
         cut.map_or(self.request.entries, |ends| {
@@ -82,33 +83,33 @@ impl PendingRequest {
     }
 }
 
-/// A batch in flight: the requests that have no fate yet.
+/// A batch in flight, with its incomplete requests.
 #[derive(Debug)]
 pub struct InFlightBatch {
     /// The batch, without its requests.
     pub queued: QueuedBatch,
-    /// The requests without a fate, in order.
+    /// The incomplete requests, in order.
     requests: Vec<(u64, PendingRequest)>,
-    /// When it was taken up.
+    /// When it was taken from the queue.
     pub began: Instant,
-    /// How many requests, entries and bytes it began with.
+    /// Its initial number of requests, entries and bytes.
     pub size: (usize, usize, usize),
 }
 
-/// A stream that does not take its turn as others do.
+/// The state of a stream in trouble.
 #[derive(Debug, Default)]
 struct Stream {
-    /// Since when its requests fail, without one that passed.
+    /// When its requests began to fail, with no success since.
     failing: Option<Instant>,
-    /// When a request of it last passed, since the first that did not.
+    /// When a request of it last succeeded, since the first failure.
     passed: Option<Instant>,
-    /// Whether the last answer to a request in its turn was a good one.
+    /// Whether the last request that was sent in order succeeded.
     passes: bool,
-    /// How many requests in a row failed in a search for a bad entry.
+    /// Number of requests in a row that failed in a search for a bad entry.
     failures: u32,
-    /// Until when it stands aside.
+    /// Until when it is suspended.
     suspended: Option<Suspended>,
-    /// Whether it stood aside for its whole time in vain: sent once for each request.
+    /// Whether its time has run out: each of its requests is sent once more.
     given_up: bool,
 }
 
@@ -116,7 +117,7 @@ struct Stream {
 enum Suspended {
     /// Beyond Loki's limit of active streams.
     NoRoom { since: Instant, due: Instant },
-    /// It alone is answered badly.
+    /// Its requests fail while others succeed.
     Failing { due: Instant },
 }
 
@@ -128,20 +129,20 @@ impl Suspended {
     }
 }
 
-/// What is in flight.
+/// The batches in flight, and the state of their streams.
 #[derive(Debug)]
 pub struct InFlight {
     /// How long a bad answer must have come before it may be due to an entry.
     convincing: Duration,
     batches: VecDeque<InFlightBatch>,
-    /// The number of the first batch; they rise by one.
+    /// The number of the first batch; the others follow in steps of one.
     first: u64,
     next_request: u64,
-    /// Streams in trouble.
+    /// The streams in trouble.
     streams: HashMap<Arc<Labels>, Stream>,
-    /// How many requests wait beside their streams.
+    /// Number of suspected entries that wait while their streams continue.
     suspects: usize,
-    /// When a request of any stream last passed.
+    /// When a request of any stream last succeeded.
     passed: Option<Instant>,
 }
 
@@ -159,7 +160,7 @@ impl InFlight {
         }
     }
 
-    /// Takes a batch up, its requests as they are to be sent.
+    /// Adds a batch, with its requests as they are to be sent.
     pub fn add(&mut self, queued: QueuedBatch, requests: Vec<PendingRequest>, now: Instant) {
         let size = (
             requests.len(),
@@ -189,7 +190,7 @@ impl InFlight {
         self.batches.is_empty()
     }
 
-    /// How many batches are in flight.
+    /// Number of batches in flight.
     pub fn batches(&self) -> usize {
         self.batches.len()
     }
@@ -208,11 +209,11 @@ impl InFlight {
         })
     }
 
-    /// The requests that may be sent now, side by side: of the first batch that has some, the first
-    /// of each stream; and of what stands aside, whatever is due.
+    /// The requests that may be sent now, in parallel: the first of each stream in the first batch that
+    /// has any, and suspended ones that are due.
     pub fn next_requests(&self, now: Instant) -> Vec<RequestId> {
         let mut next = Vec::new();
-        // At most one of a stream is under way.
+        // At most one request per stream is in flight.
         let mut met: HashSet<&Labels> = HashSet::new();
         if self.suspects > 0 {
             for (id, pending) in self.all() {
@@ -257,7 +258,7 @@ impl InFlight {
         first.map(|(id, _)| id).collect()
     }
 
-    /// When the next request that stands aside is due.
+    /// When the next suspended request is due.
     pub fn next_due(&self) -> Option<Instant> {
         let streams = self.streams.values();
         let streams = streams.filter_map(|stream| Some(stream.suspended?.due()));
@@ -269,7 +270,7 @@ impl InFlight {
         }
     }
 
-    /// Makes everything that stands aside due, for a last try.
+    /// Makes all suspended requests due, for a last attempt.
     pub fn make_due(&mut self, now: Instant) {
         for stream in self.streams.values_mut() {
             if let Some(Suspended::NoRoom { due, .. } | Suspended::Failing { due }) =
@@ -286,7 +287,7 @@ impl InFlight {
         beside.for_each(|due| *due = now);
     }
 
-    /// How many entries were sent already.
+    /// Number of entries that were sent at least once.
     pub fn retrying(&self) -> usize {
         let sent = self.all().filter(|(_, pending)| pending.tries > 0);
         sent.map(|(_, pending)| pending.entries()).sum()
@@ -296,14 +297,14 @@ impl InFlight {
         (id.batch - self.first) as usize
     }
 
-    /// The request of this name, which is in flight.
+    /// Returns a request, which must be in flight.
     pub fn request(&self, id: RequestId) -> &PendingRequest {
         let requests = &self.batch(id).requests;
         let found = requests.iter().find(|(own, _)| *own == id.request);
         &found.expect("in flight until it is completed").1
     }
 
-    /// The request of this name, to be changed.
+    /// Returns a request for changing it.
     pub fn request_mut(&mut self, id: RequestId) -> &mut PendingRequest {
         let at = self.batch_at(id);
         let mut requests = self.batches[at].requests.iter_mut();
@@ -316,12 +317,12 @@ impl InFlight {
         &self.batches[self.batch_at(id)]
     }
 
-    /// Takes away a request that has its fate.
+    /// Removes a request whose entries have their fate.
     pub fn complete(&mut self, id: RequestId) -> PendingRequest {
         self.replace(id, Vec::new()).0
     }
 
-    /// Puts others in the place of a request; returns it, and their names.
+    /// Replaces a request by others. Returns it, and the ids of the others.
     pub fn replace(
         &mut self,
         id: RequestId,
@@ -353,9 +354,9 @@ impl InFlight {
         (gone, names)
     }
 
-    /// Puts the halves of a request in which a bad entry is searched for behind all other parts of
-    /// what is searched: so that of each size all parts are sent, and what passes shows early that the
-    /// stream does.
+    /// Replaces a request by its halves, to search for a bad entry. They are placed after all other parts
+    /// of the search, so that all parts of one size are sent before smaller ones, and a success shows
+    /// early that the stream works.
     pub fn search_halves(&mut self, id: RequestId, halves: Vec<PendingRequest>, now: Instant) {
         let batch = self.batch_at(id);
         let whole = self.request(id);
@@ -377,8 +378,8 @@ impl InFlight {
         self.complete(id);
     }
 
-    /// Puts what a request was split from on trial back in the place of its pieces, none of which
-    /// but this one was sent.
+    /// Undoes a tentative split: restores the whole request in place of its pieces, of which only this
+    /// one was sent.
     pub fn undo_split(&mut self, id: RequestId) {
         let batch = self.batch_at(id);
         if let Some((whole, others)) = self.request_mut(id).whole.take() {
@@ -404,7 +405,7 @@ impl InFlight {
         labels.any(|labels| Some(labels) != first)
     }
 
-    /// Whether no stream stands aside for want of room at Loki.
+    /// Whether no stream is suspended for the limit of active streams.
     pub fn all_have_room(&self) -> bool {
         let mut streams = self.streams.values();
         !streams.any(|stream| {
@@ -412,8 +413,8 @@ impl InFlight {
         })
     }
 
-    /// Suspends a stream that Loki has no room for, to be retried at `due`, or when its time is
-    /// over. False when it is: then its requests are to be given up, one by one.
+    /// Suspends a stream beyond the limit of active streams until `due`, or until its time is over.
+    /// Returns false when it is over: then its requests are to be given up, one by one.
     pub fn suspend_without_room(
         &mut self,
         labels: &Arc<Labels>,
@@ -438,28 +439,28 @@ impl InFlight {
         false
     }
 
-    /// A stream need not wait any longer for room at Loki.
+    /// Ends the suspension of a stream.
     pub fn resume(&mut self, labels: &Labels) {
         if let Some(stream) = self.streams.get_mut(labels) {
             (stream.suspended, stream.given_up) = (None, false);
         }
     }
 
-    /// Suspends a stream that alone is answered badly.
+    /// Suspends a stream whose requests fail while others succeed.
     pub fn suspend(&mut self, labels: &Arc<Labels>, due: Instant) {
         let stream = self.streams.entry(Arc::clone(labels)).or_default();
         stream.suspended = Some(Suspended::Failing { due });
     }
 
-    /// Whether a request of any stream passed since this one's fail.
+    /// Whether a request of any stream has succeeded since this one began to fail.
     pub fn others_pass(&self, labels: &Labels) -> bool {
         let stream = self.streams.get(labels);
         let failing = stream.and_then(|stream| stream.failing);
         failing.is_some_and(|since| self.passed >= Some(since))
     }
 
-    /// Notes that a request passed, or was at least understood: its stream is in order again. Before
-    /// the request is completed.
+    /// Records that a request succeeded, or was at least understood by Loki, so that its stream works
+    /// again. Must be called before the request is completed.
     pub fn passed(&mut self, id: RequestId, now: Instant) {
         self.passed = Some(now);
         if self.streams.is_empty() {
@@ -467,7 +468,7 @@ impl InFlight {
         }
         let pending = self.request(id);
         let labels = Arc::clone(&pending.request.labels);
-        // What passed as it was got its bad answers for a reason that is not in it.
+        // A request that succeeds unchanged was not the reason for the bad answers it received.
         let refuted = pending.answers.status();
         let is_suspect = pending.beside.is_some();
         if let Some(stream) = self.streams.get_mut(&labels) {
@@ -497,9 +498,9 @@ impl InFlight {
         }
     }
 
-    /// Notes an answer that may be due to what is in the request, not to the server, and decides
-    /// what follows. `began` is when the request was sent; in a `hurry` the search for a bad entry
-    /// begins at once; `longest` is the longest wait between retries.
+    /// Records an answer that may be due to the content of the request, and decides the consequence.
+    /// `began` is when the request was sent. With `hurry` the search for a bad entry begins at once.
+    /// `longest` is the longest wait between retries.
     pub fn answered_badly(
         &mut self,
         id: RequestId,
@@ -549,7 +550,7 @@ impl InFlight {
             pending.beside = Some(now + wait);
             self.suspects += usize::from(!is_beside);
             if is_last && !evidence.passes {
-                // Nothing else of the stream shows that it passes.
+                // Nothing else shows that the stream works.
                 Verdict::Wait
             } else {
                 Verdict::Beside {
@@ -560,7 +561,7 @@ impl InFlight {
             Verdict::Wait
         };
         if matches!(verdict, Verdict::Wait | Verdict::Halve) {
-            // A request in its turn failed, and it may not be for one entry.
+            // A request that was sent in order failed, perhaps not because of one entry.
             stream.passes = false;
         }
         if verdict == Verdict::Wait {
@@ -575,7 +576,7 @@ impl InFlight {
         self.all().any(|(_, pending)| pending.faulty)
     }
 
-    /// The next batch that is complete, in order: the first, when none of its requests is left.
+    /// Removes and returns the first batch if it is complete.
     pub fn next_completed(&mut self) -> Option<InFlightBatch> {
         let done = self
             .batches

@@ -1,4 +1,4 @@
-//! How requests are sent and retried, as the user set it. Knows numbers only.
+//! The settings of the sender.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use crate::delivery::backoff::Backoff;
 /// How requests are sent and retried.
 #[derive(Debug, Clone, Copy)]
 pub struct SenderSettings {
-    /// One request.
+    /// The timeout of a request with a small body.
     pub timeout: Duration,
-    /// Waits between retries.
+    /// The waits between retries.
     pub backoff: Backoff,
-    /// Retries after which a request from a pipe or command is given up.
+    /// Number of retries after which a request from a pipe or command is given up.
     pub max_retries: Option<u32>,
-    /// Requests under way at once.
+    /// Maximum number of concurrent requests.
     pub connections: usize,
-    /// How long to go on without progress after the end of input.
+    /// How long to continue without progress after the end of input.
     pub flush_timeout: Duration,
-    /// Whether to give up at once when retrying cannot mend it and nothing ever succeeded: right
-    /// for files read to their end, which stay where they are.
+    /// Whether to give up at a configuration fault if nothing ever succeeded: for files read to their
+    /// end, which are not lost.
     pub end_when_hopeless: bool,
     /// How long the same bad answer must have come before an entry is suspected to be the reason:
     /// [`CONVINCING`](crate::delivery::sender::CONVINCING), but for tests.

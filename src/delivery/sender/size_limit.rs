@@ -1,22 +1,22 @@
 //! How large the body of a request may be for the connection to Loki. Pure.
 //!
-//! A gateway says it with a 413, a slow link by letting large requests time out. Either way the size
-//! is found by halving, and remembered, so that it is not found anew with each batch.
+//! A gateway rejects larger ones with a 413; on a slow link they time out. Either way the size is found
+//! by halving, and remembered for the batches that follow.
 
 use std::time::Duration;
 
-/// A request of this size or less is not split because it timed out: it is not the size.
+/// A timeout of a request of at most this size is not due to its size, so it is not split.
 pub const SMALL: usize = 16 * 1024;
 
-/// A limit found by timeouts is doubled when so many requests in a row were quick.
+/// The number of quick requests in a row after which a limit that was found by timeouts is doubled.
 const QUICK: u32 = 8;
 
 /// The size found so far.
 #[derive(Debug, Default)]
 pub struct BodyLimit {
-    /// What a gateway takes.
+    /// The largest body that a gateway may accept.
     refused: Option<usize>,
-    /// What a slow link takes.
+    /// The largest body that a slow link may carry in time.
     slow: Option<usize>,
     quick: u32,
 }
@@ -27,12 +27,12 @@ impl BodyLimit {
         self.refused.into_iter().chain(self.slow).min()
     }
 
-    /// A body was too large (413): half of it, of this size, may pass.
+    /// Records that a body was too large (413), and that half of it has this size.
     pub fn too_large(&mut self, half: usize) {
         self.refused = Some(self.refused.map_or(half, |own| own.min(half)));
     }
 
-    /// A body of this size timed out. Whether that may be due to its size.
+    /// Records that a body of this size timed out. Returns whether that may be due to its size.
     pub fn timed_out(&mut self, size: usize) -> bool {
         self.quick = 0;
         if size <= SMALL {
@@ -43,7 +43,7 @@ impl BodyLimit {
         true
     }
 
-    /// A body of this size was answered after a part of the time that it had.
+    /// Records that a body of this size was answered in time.
     pub fn answered(&mut self, size: usize, took: Duration, timeout: Duration) {
         let Some(slow) = self.slow.filter(|slow| size > slow / 2) else {
             return;
