@@ -12,6 +12,12 @@ fn a_forgotten_double_dash_shows_the_command_line_that_was_meant() {
         (&["make-it", "test"][..], "loki-push -- make-it test"),
         (&["--app", "api", "make-it"], "--app api -- make-it"),
         (&["make-it", "-j4", "all"], "loki-push -- make-it -j4 all"),
+        // Options that loki-push has, too: without the value, or with one that it does not accept.
+        (&["make-it", "-l"], "loki-push -- make-it -l"),
+        (
+            &["make-it", "--time-zone", "nowhere", "--timeout", "long"],
+            "loki-push -- make-it --time-zone nowhere --timeout long",
+        ),
         (&["backup.sh"], "loki-push -- backup.sh"),
         (
             &["./backup.sh", "two words"],

@@ -32,8 +32,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let parsed = match args::ParsedArgs::parse(&args) {
         Ok(parsed) => parsed,
         Err(error) => {
-            // In `loki-push make -j4`, `-j4` is an option of make.
-            if args::is_unknown_option(&error)
+            // In `loki-push make -j4`, `-j4` is an option of make; so is `-l` in `loki-push ls -l`.
+            if error.use_stderr()
                 && let Some(why) = forgotten_dashes::hint(&args)
             {
                 return fail(&why, usage);

@@ -183,11 +183,6 @@ fn may_begin_with_hyphen(arg: &Arg) -> bool {
     names.iter().any(|name| may(name))
 }
 
-/// Whether an error of [`ParsedArgs::parse`] is about an option that does not exist.
-pub fn is_unknown_option(error: &clap::Error) -> bool {
-    error.kind() == clap::error::ErrorKind::UnknownArgument
-}
-
 /// The options as set, and whether on the command line or in the environment.
 pub struct ParsedArgs {
     /// The values.
