@@ -377,6 +377,20 @@ impl<'a> Cursor<'a> {
         Some(sign * (i32::from(hours) * 3600 + i32::from(minutes) * 60))
     }
 
+    /// `+h` or `+h:mm`, which only follows `UTC` or `GMT`.
+    fn short_offset(&mut self) -> Option<i32> {
+        let mut cursor = *self;
+        let sign = match cursor.skip_any(b"+-")? {
+            b'-' => -1,
+            _ => 1,
+        };
+        let hours = cursor.short()?;
+        let minutes = if cursor.skip(b':') { cursor.two()? } else { 0 };
+        (minutes <= 59).then_some(())?;
+        *self = cursor;
+        Some(sign * (i32::from(hours) * 3600 + i32::from(minutes) * 60))
+    }
+
     /// The name of a zone: `UTC`, `GMT+0200` or an abbreviation; any word of capitals if `any`.
     pub fn zone_name(&mut self, any: bool) -> Option<Offset> {
         self.peek()?.is_ascii_uppercase().then_some(())?;
@@ -386,7 +400,8 @@ impl<'a> Cursor<'a> {
         cursor.at += length;
         if matches!(word, b"UTC" | b"GMT" | b"Z") {
             let mut after = cursor;
-            if let Some(seconds) = after.signed_offset(false).filter(|_| after.ends()) {
+            let offset = after.signed_offset(false).or_else(|| after.short_offset());
+            if let Some(seconds) = offset.filter(|_| after.ends()) {
                 *self = after;
                 return Some(Offset::Seconds(seconds));
             }
