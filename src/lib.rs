@@ -41,9 +41,6 @@
 //! [`Transport`] in place of HTTP: see [`Loki::with_transport`]. With the feature `log`, the macros of
 //! the `log` crate log to Loki as well: see `loki_push::log_bridge`.
 
-// What the program alone uses of the rooms it shares with the library is no loose end.
-#![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
-
 #[cfg(feature = "cli")]
 mod app;
 mod batch;

@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::{Duration, Instant};
 
-use crate::report::summary::Counts;
+use crate::report::counters::Counts;
 
 /// The interval at which a changed status line is sent.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);

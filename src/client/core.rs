@@ -13,7 +13,7 @@ use crate::entry::Entry;
 use crate::entry::labels::Labels;
 use crate::http::Transport;
 use crate::parse::level::Level;
-use crate::pipeline::{EntrySender, Pipeline, PipelineParts, Sink, Stage, Storage};
+use crate::pipeline::{Pipeline, PipelineParts, SingleSender, Sink, Stage, Storage};
 use crate::report::counters::Counters;
 use crate::report::messages::{Reporter, Verbosity};
 use crate::sync::queue::{ByteQueue, Pop};
@@ -21,7 +21,7 @@ use crate::sync::shutdown::{Phase, Shutdown};
 
 /// The shared state of a client. Bridges only hold weak references to it.
 pub struct Core {
-    intake: EntrySender,
+    singles: SingleSender,
     pipeline: Pipeline,
     stop: Arc<Shutdown>,
     counters: Arc<Counters>,
@@ -68,7 +68,7 @@ impl Core {
         })?;
         let labels = checked.labels;
         Ok(Self {
-            intake: pipeline.intake(),
+            singles: pipeline.singles(),
             pipeline,
             stop,
             counters,
@@ -92,7 +92,7 @@ impl Core {
                 line,
                 metadata,
             };
-            self.intake.push_single(stream, entry, self.waits);
+            self.singles.push_single(stream, entry, self.waits);
         });
     }
 

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::entry::UNSTAMPED;
 use crate::parse::fields;
 use crate::parse::level::Level;
-use crate::process::entry_builder::{Layout, render_fields};
+use crate::process::layout::render_metadata;
 
 /// An entry with everything it can have, for [`Loki::log`](crate::Loki::log).
 ///
@@ -88,7 +88,7 @@ impl Record {
         let pairs = metadata
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()));
-        let rendered = render_fields(Layout::Metadata, pairs).unwrap_or_default();
+        let rendered = render_metadata(pairs);
         self.line.append(&rendered.suffix);
         rendered.metadata
     }

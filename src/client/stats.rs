@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::report::counters::Counts;
 use crate::report::humanize::counted;
-use crate::report::summary::Counts;
 
 /// The counts of all entries so far, by outcome. `logged = sent + refused + dropped + pending` holds at
 /// every moment.

@@ -130,6 +130,7 @@ fn settings(config: &Config, target: String) -> Result<Settings, ConfigError> {
             convincing: CONVINCING,
             gzip_level: level,
         },
+        #[cfg(feature = "cli")]
         limit_rate: None,
         target,
     })

@@ -2,6 +2,7 @@
 
 /// A line, or a fragment of one that is longer than the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg(feature = "cli")]
 pub struct LineFragment<'a> {
     /// The bytes, without the line's end.
     pub bytes: &'a [u8],

@@ -35,6 +35,7 @@ pub struct FilePosition {
 
 /// What is known of the times in a file: what a later run needs to read the rest of it alike.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[cfg(feature = "cli")]
 pub struct TimestampState {
     /// The form of the times, as the reader of times writes it.
     pub form: Option<String>,
@@ -61,6 +62,7 @@ impl FilePositions {
     }
 
     /// The positions, one per file.
+    #[cfg(feature = "cli")]
     pub fn iter(&self) -> impl Iterator<Item = &FilePosition> {
         self.0.iter()
     }
@@ -115,12 +117,14 @@ struct Stream {
 
 /// The sizes of a chunk; the next chunk of the same source will have similar ones.
 #[derive(Debug, Default)]
+#[cfg(feature = "cli")]
 pub struct SizeHint {
     entries: usize,
     text: Vec<(Arc<Labels>, usize)>,
 }
 
 /// The largest sizes that a new chunk reserves in advance.
+#[cfg(feature = "cli")]
 const USUAL: usize = 256 * 1024;
 
 /// The entries from one read of a source, in order. Entries cross threads only in chunks: a lock, a
@@ -154,6 +158,7 @@ impl Chunk {
     }
 
     /// Reserves as much as another chunk held, so that little is copied while it grows.
+    #[cfg(feature = "cli")]
     pub fn reserve(&mut self, like: &SizeHint) {
         self.slots.reserve_exact(like.entries.min(USUAL) * 9 / 8);
         let streams = like.text.iter().map(|(labels, bytes)| Stream {
@@ -164,6 +169,7 @@ impl Chunk {
     }
 
     /// The sizes of the chunk.
+    #[cfg(feature = "cli")]
     pub fn fill(&self) -> SizeHint {
         let filled = self.streams.iter().filter(|stream| !stream.text.is_empty());
         let text = filled.map(|stream| (Arc::clone(&stream.labels), stream.text.len()));
@@ -209,11 +215,13 @@ impl Chunk {
     }
 
     /// Notes that everything before this offset of the file has been read, including filtered lines.
+    #[cfg(feature = "cli")]
     pub fn read_to(&mut self, offset: u64) {
         self.end = offset;
     }
 
     /// Sets the time of the last line that was read, filtered or not, if lines have times of their own.
+    #[cfg(feature = "cli")]
     pub fn ends_at_time(&mut self, time: Option<i64>) {
         self.last_time = time;
     }
@@ -310,6 +318,7 @@ impl Chunk {
     }
 
     /// Sets the time of every entry that has none, in order.
+    #[cfg(feature = "cli")]
     pub fn stamp(&mut self, mut next: impl FnMut() -> i64) {
         for slot in self.slots.iter_mut().filter(|slot| slot.time == UNSTAMPED) {
             slot.time = next();
@@ -317,6 +326,7 @@ impl Chunk {
     }
 
     /// The number of entries without a timestamp.
+    #[cfg(feature = "cli")]
     pub fn unstamped(&self) -> usize {
         self.slots
             .iter()

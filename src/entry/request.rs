@@ -46,6 +46,10 @@ pub struct EncodedBatch {
     /// The positions of the files that are reached with this batch.
     pub positions: FilePositions,
     /// Where in the input each entry was, in the order of the requests. Only kept to be printed.
+    #[cfg_attr(
+        not(feature = "cli"),
+        expect(dead_code, reason = "for the program to print")
+    )]
     pub input_order: Vec<(u32, u32)>,
 }
 

@@ -1,6 +1,7 @@
 //! The HTTP client, and the only user of ureq: sends one request and returns the response, or an
 //! explanation of what went wrong. It does not retry, but for a connection that was closed while idle.
 
+#[cfg(feature = "cli")]
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,13 +18,16 @@ use crate::http::abort::{AbortableAgent, InFlightRequest};
 use crate::http::credentials::ReloadedHeader;
 pub use crate::http::credentials::{Scheme, SecretFile};
 use crate::http::dns::Dns;
-pub use crate::http::error::{Endpoint, Step, TransportError};
+#[cfg(feature = "cli")]
+pub use crate::http::error::Step;
+pub use crate::http::error::{Endpoint, TransportError};
 use crate::http::error::{cut_off, explain, wants_tls};
 use crate::http::exchange::{ExchangeConnector, StaleConnection};
 use crate::http::response::TEXT;
 pub use crate::http::response::{HttpResponse, REFUSAL_TEXT};
 pub use crate::http::setting_names::SettingNames;
 pub use crate::http::settings::{HttpSettings, TlsSettings};
+#[cfg(feature = "cli")]
 pub use crate::http::tcp::ConnectError;
 use crate::http::tcp::TcpConnector;
 use crate::http::tls_connector::{CurrentTls, TlsConnector};
@@ -148,6 +152,7 @@ impl HttpTransport {
     }
 
     /// The server's host and port, and the proxy's where one is used: what a connection is made to.
+    #[cfg(feature = "cli")]
     pub fn way(&self) -> &Endpoint {
         &self.way
     }
@@ -156,6 +161,7 @@ impl HttpTransport {
     ///
     /// # Errors
     /// If there is no connection.
+    #[cfg(feature = "cli")]
     pub fn connect(&self, timeout: Duration) -> Result<SocketAddr, ConnectError> {
         let (host, port) = match &self.way.proxy {
             Some(proxy) => proxy.rsplit_once(':').unwrap_or((proxy, "80")),
@@ -201,6 +207,7 @@ impl HttpTransport {
     ///
     /// # Errors
     /// If no response came that can be read.
+    #[cfg(feature = "cli")]
     pub fn get(&self, url: &str, timeout: Duration) -> Result<HttpResponse, TransportError> {
         self.exchange(timeout, REFUSAL_TEXT, |agent, left| {
             let mut get = agent.get(url);

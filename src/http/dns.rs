@@ -40,6 +40,7 @@ pub struct UnknownHost {
     /// The name.
     pub host: String,
     /// Why.
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "for --check"))]
     pub error: io::Error,
 }
 

@@ -43,6 +43,7 @@ pub enum ConnectError {
     /// None of the addresses accepts connections.
     Refused {
         /// Those that were tried.
+        #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "for --check"))]
         addresses: Vec<SocketAddr>,
         /// What the last one said.
         error: io::Error,

@@ -121,6 +121,7 @@ pub fn without_query(url: &str) -> &str {
 
 /// The URL of another endpoint of the Loki that a push URL belongs to. Returns `None` if the path is
 /// not Loki's.
+#[cfg(feature = "cli")]
 pub fn api_url(push: &str, api: &str) -> Option<String> {
     let base = without_query(push).strip_suffix(PUSH)?;
     Some(match push.split_once('?') {

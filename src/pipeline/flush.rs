@@ -2,20 +2,41 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::entry::labels::Labels;
 use crate::entry::{Chunk, Entry, UNSTAMPED};
-use crate::pipeline::{EntrySender, Pipeline};
-use crate::process::clock::now;
-use crate::report::counters::Fate;
-use crate::sync::queue::{Denied, Pop};
+use crate::pipeline::Pipeline;
+use crate::process::clock::{Clock, now};
+use crate::report::counters::{Counters, Fate};
+use crate::report::messages::Reporter;
+use crate::sync::queue::{ByteQueue, Denied, Pop};
 
 /// Size in bytes from which on a chunk takes no more single entries.
 const FULL: usize = 64 * 1024;
 
-impl EntrySender {
+/// Pushes single entries. Clones share it.
+#[derive(Clone)]
+pub struct SingleSender {
+    chunks: ByteQueue<Chunk>,
+    /// Number of entries pushed, in the order of the queue.
+    pushed: Arc<AtomicU64>,
+    clock: Clock,
+    counters: Arc<Counters>,
+}
+
+impl SingleSender {
+    /// Creates a sender for a queue.
+    pub fn new(chunks: ByteQueue<Chunk>, counters: &Arc<Counters>, reporter: Reporter) -> Self {
+        Self {
+            chunks,
+            pushed: Arc::default(),
+            clock: Clock::new(reporter),
+            counters: Arc::clone(counters),
+        }
+    }
+
     /// Pushes one entry, and gives it a timestamp if it has none. If there is no room it is dropped,
     /// unless the caller `waits`.
     ///
@@ -32,7 +53,7 @@ impl EntrySender {
                 waits
             },
             |newest| {
-                self.singles.fetch_add(1, Ordering::Relaxed);
+                self.pushed.fetch_add(1, Ordering::Relaxed);
                 // The timestamp is given under the queue's lock, so that timestamps rise along the
                 // queue. After a wait for room, `now` may be older than the last timestamp, as if the
                 // clock had been set back.
@@ -61,7 +82,7 @@ impl Pipeline {
     /// Sends all pushed entries at once and waits until their outcome is known. Returns false if it is
     /// not known at `until`.
     pub fn flush(&self, until: Instant) -> bool {
-        let handed_in = self.intake.singles.load(Ordering::Relaxed);
+        let handed_in = self.singles.pushed.load(Ordering::Relaxed);
         let barrier = self.backlog.settlement().barrier(handed_in);
         self.chunks.wake_all();
         barrier.pop(Some(until)) == Pop::Ended
@@ -81,9 +102,7 @@ fn put(chunk: &mut Chunk, labels: &Arc<Labels>, time: i64, entry: Entry<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::counters::Counters;
-    use crate::report::messages::{Reporter, Verbosity};
-    use crate::sync::queue::ByteQueue;
+    use crate::report::messages::Verbosity;
     use crate::sync::shutdown::Shutdown;
     use std::time::Duration;
 
@@ -92,7 +111,7 @@ mod tests {
         let chunks = ByteQueue::new(1);
         let (stop, counters) = (Arc::new(Shutdown::new()), Arc::new(Counters::new()));
         let reporter = Reporter::new(Verbosity::Silent);
-        let intake = EntrySender::new(chunks.clone(), None, &stop, &counters, reporter);
+        let intake = SingleSender::new(chunks.clone(), &counters, reporter);
         let labels = Arc::new(Labels::new([("app", "x")]));
         let entry = Entry {
             time: UNSTAMPED,

@@ -11,22 +11,28 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use crate::batch::BatchLimits;
 use crate::batch::worker::BatchWorker;
 use crate::delivery::backoff::Jitter;
-use crate::delivery::queue::{DeliveryQueue, DescribePositions, OnFull, SpoolBackend};
+use crate::delivery::queue::{DeliveryQueue, OnFull};
+#[cfg(feature = "cli")]
+use crate::delivery::queue::{DescribePositions, SpoolBackend};
 use crate::delivery::sender::{LastError, SenderParts, SenderSettings, TroubleHook};
 use crate::entry::Chunk;
 use crate::http::Transport;
+pub use crate::pipeline::flush::SingleSender;
 pub use crate::pipeline::thread::{OnDrop, Stage, StageEnd};
+#[cfg(feature = "cli")]
 pub use crate::process::entry_sender::EntrySender;
 use crate::report::counters::Counters;
 use crate::report::messages::Reporter;
 use crate::storage::checkpoint::Checkpoint;
 use crate::storage::dead_letter::DeadLetter;
+#[cfg(feature = "cli")]
 use crate::storage::spool::Spool;
 use crate::sync::flush_deadline::{FlushDeadline, GRACE};
 use crate::sync::queue::ByteQueue;
 use crate::sync::shutdown::Shutdown;
 
 /// Bytes of chunks that may wait for the batch thread, if sources wait when that is full.
+#[cfg(feature = "cli")]
 pub const CHUNKS: usize = 128 * 1024;
 
 /// The settings of the stages.
@@ -51,6 +57,7 @@ pub struct Settings {
     /// The settings of the sender.
     pub delivery: SenderSettings,
     /// Maximum bytes of lines per second.
+    #[cfg(feature = "cli")]
     pub limit_rate: Option<u64>,
     /// The name of the destination in messages.
     pub target: String,
@@ -69,6 +76,7 @@ pub enum Sink {
 #[derive(Clone, Default)]
 pub struct Storage {
     /// Keeps batches until their outcome is known.
+    #[cfg(feature = "cli")]
     pub spool: Option<Arc<Spool>>,
     /// Records how far files have been delivered.
     pub checkpoint: Option<Arc<Checkpoint>>,
@@ -99,7 +107,9 @@ pub struct PipelineParts {
 /// A running pipeline.
 pub struct Pipeline {
     chunks: ByteQueue<Chunk>,
+    #[cfg(feature = "cli")]
     intake: EntrySender,
+    singles: SingleSender,
     backlog: Arc<DeliveryQueue>,
     trouble: LastError,
     /// The stage that failed, if one did.
@@ -128,11 +138,12 @@ impl PipelineParts {
             let chunks = chunks.clone();
             move || chunks.wake_all()
         });
-        let rate = self.settings.limit_rate;
         let pipeline = Pipeline {
+            singles: SingleSender::new(chunks.clone(), &self.counters, self.reporter),
+            #[cfg(feature = "cli")]
             intake: EntrySender::new(
                 chunks.clone(),
-                rate,
+                self.settings.limit_rate,
                 &self.stop,
                 &self.counters,
                 self.reporter,
@@ -263,7 +274,13 @@ impl PipelineParts {
 }
 
 impl Pipeline {
-    /// A sender for entries. Each source has its own.
+    /// A sender for single entries, as the library has them.
+    pub fn singles(&self) -> SingleSender {
+        self.singles.clone()
+    }
+
+    /// A sender for the entries of a source. Each source has its own.
+    #[cfg(feature = "cli")]
     pub fn intake(&self) -> EntrySender {
         self.intake.clone()
     }
@@ -302,16 +319,19 @@ impl Pipeline {
     }
 
     /// Whether everything that is not delivered yet is safe in the spool.
+    #[cfg(feature = "cli")]
     pub fn is_all_spooled(&self) -> bool {
         self.backlog.is_all_spooled()
     }
 
     /// From now on, a full buffer drops new entries instead of blocking the writer.
+    #[cfg(feature = "cli")]
     pub fn stop_blocking(&self) {
         self.backlog.stop_blocking();
     }
 
     /// Whether the last response was a configuration fault, which retrying cannot fix.
+    #[cfg(feature = "cli")]
     pub fn is_hopeless(&self) -> bool {
         self.backlog.is_hopeless()
     }

@@ -1,15 +1,24 @@
 //! Timestamps for entries without a time of their own, from the system clock.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+#[cfg(feature = "cli")]
+use std::time::Duration;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+#[cfg(feature = "cli")]
 use crate::entry::Chunk;
-use crate::report::messages::{Message, Reporter};
+#[cfg(feature = "cli")]
+use crate::report::messages::Message;
+use crate::report::messages::Reporter;
 
 /// A source of strictly increasing timestamps; clones share it.
 #[derive(Clone)]
 pub struct Clock {
     stamper: Arc<Mutex<MonotonicStamper>>,
+    #[cfg_attr(
+        not(feature = "cli"),
+        expect(dead_code, reason = "the library prints nothing")
+    )]
     reporter: Reporter,
 }
 
@@ -23,6 +32,7 @@ impl Clock {
     }
 
     /// Sets the timestamps of all entries of a chunk that have none.
+    #[cfg(feature = "cli")]
     pub fn stamp(&self, chunk: &mut Chunk) {
         let count = chunk.unstamped();
         if count == 0 {

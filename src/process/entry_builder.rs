@@ -30,7 +30,7 @@ use crate::process::line_time::LineTimes;
 #[cfg(feature = "cli")]
 use crate::process::redact::Redactor;
 
-pub use crate::process::layout::{Layout, render_fields};
+pub use crate::process::layout::Layout;
 pub use crate::process::options::{LabelField, StreamLimit};
 use crate::process::stream_labels::LabelSets;
 

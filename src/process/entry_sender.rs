@@ -18,11 +18,9 @@ use crate::sync::shutdown::{Phase, Shutdown};
 /// Where sources hand in what they read. Clones share it.
 #[derive(Clone)]
 pub struct EntrySender {
-    pub chunks: ByteQueue<Chunk>,
-    /// Entries handed in one by one, in the order of the queue.
-    pub singles: Arc<AtomicU64>,
-    pub clock: Clock,
-    pub counters: Arc<Counters>,
+    chunks: ByteQueue<Chunk>,
+    clock: Clock,
+    counters: Arc<Counters>,
     rate: Option<Arc<Mutex<Throttle>>>,
     stop: Arc<Shutdown>,
     reporter: Reporter,
@@ -45,7 +43,6 @@ impl EntrySender {
     ) -> Self {
         Self {
             chunks,
-            singles: Arc::default(),
             clock: Clock::new(reporter),
             counters: Arc::clone(counters),
             rate: rate.map(|rate| Arc::new(Mutex::new(Throttle::new(rate)))),

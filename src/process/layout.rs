@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::entry::json::write_escaped;
 use crate::parse::fields;
+#[cfg(feature = "cli")]
 use crate::parse::fields::Field;
 
 /// Maximum number of structured metadata fields per entry (Loki's
@@ -12,9 +13,9 @@ const MAX_METADATA: usize = 128;
 /// Maximum size of an entry's structured metadata in bytes (Loki's `max_structured_metadata_size`).
 const MAX_METADATA_BYTES: usize = 64 * 1024;
 
-/// How an entry is rendered out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+/// How an entry is rendered.
+#[cfg(feature = "cli")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Layout {
     /// The line unchanged
     Keep,
@@ -34,6 +35,7 @@ pub struct Rendered {
 }
 
 /// Renders fields in the given layout; `None` if the line is kept unchanged.
+#[cfg(feature = "cli")]
 pub fn render_fields<'a>(
     layout: Layout,
     fields: impl Iterator<Item = (&'a str, &'a str)>,
@@ -42,17 +44,22 @@ pub fn render_fields<'a>(
     match layout {
         Layout::Keep => return None,
         Layout::Line => append_fields(&mut rendered.suffix, fields),
-        Layout::Metadata => {
-            let (metadata, rest) = write_metadata(fields);
-            rendered.metadata = metadata;
-            append_fields(&mut rendered.suffix, rest.into_iter());
-        }
+        Layout::Metadata => rendered = render_metadata(fields),
     }
     Some(rendered)
 }
 
+/// Renders fields as structured metadata. Those that are not suitable become text.
+pub fn render_metadata<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> Rendered {
+    let (metadata, rest) = write_metadata(fields);
+    let mut suffix = String::new();
+    append_fields(&mut suffix, rest.into_iter());
+    Rendered { suffix, metadata }
+}
+
 /// Removes the message of a logfmt line from its fields and returns it: `msg`, or else `message`,
 /// as in JSON lines. Empty if there is none, or if it `is_taken` as a label.
+#[cfg(feature = "cli")]
 pub fn take_message<'a>(
     fields: &mut Vec<Field<'a>>,
     is_taken: impl Fn(&str) -> bool,

@@ -1,10 +1,10 @@
 //! The counters of a run: entries by outcome, requests and bytes, and the state of delivery.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::report::summary::Counts;
 use crate::sync::flush_deadline::AttemptTiming;
 
 /// The final outcome of entries. Entries without one at the end count as left.
@@ -19,15 +19,80 @@ pub enum Fate {
     /// Safe in the spool for the next run.
     Spooled,
     /// Filtered by `--include` or `--exclude`.
+    #[cfg_attr(
+        not(feature = "cli"),
+        expect(dead_code, reason = "the library filters nothing")
+    )]
     Filtered,
+}
+
+/// Entries by outcome, requests and bytes. Always `read = delivered + refused + dropped + spooled +
+/// filtered + left`, where `left` is every entry without another outcome.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Entries read.
+    pub read: u64,
+    /// Entries that Loki confirmed (with `--dry-run`: printed).
+    pub delivered: u64,
+    /// Entries that Loki refused.
+    pub refused: u64,
+    /// Entries given up by `--on-full` or `--max-retries`.
+    pub dropped: u64,
+    /// Entries in the spool, for the next run.
+    pub spooled: u64,
+    /// Entries left out by `--include` or `--exclude`.
+    pub filtered: u64,
+    /// Entries that got the time of arrival although `--time` asked for another.
+    pub untimed: u64,
+    /// Files that were not read because no time can be read in them.
+    pub unreadable_times: u64,
+    /// HTTP requests made.
+    pub requests: u64,
+    /// Requests that were retries.
+    pub retries: u64,
+    /// Bytes of input.
+    pub bytes_read: u64,
+    /// Bytes of request bodies, including retries.
+    pub bytes_sent: u64,
+    /// Number of refused or dropped entries for each reason.
+    pub reasons: BTreeMap<String, u64>,
+    /// Entries of earlier runs taken over from the spool; counted apart from all above.
+    pub adopted: u64,
+    /// Adopted entries that Loki confirmed.
+    pub adopted_delivered: u64,
+    /// Adopted entries that Loki refused.
+    pub adopted_refused: u64,
+}
+
+impl Counts {
+    /// Entries read, but neither confirmed, nor given up, nor spooled.
+    pub fn left(&self) -> u64 {
+        let known = self.delivered + self.refused + self.dropped + self.spooled + self.filtered;
+        self.read.saturating_sub(known)
+    }
+
+    /// Adopted entries that are still in the spool.
+    #[cfg(feature = "cli")]
+    pub fn adopted_left(&self) -> u64 {
+        self.adopted
+            .saturating_sub(self.adopted_delivered + self.adopted_refused)
+    }
 }
 
 /// Why delivery is waiting.
 #[derive(Debug, Clone)]
 pub struct Wait {
     /// The error, in a few words.
+    #[cfg_attr(
+        not(feature = "cli"),
+        expect(dead_code, reason = "for the progress bar")
+    )]
     pub why: String,
     /// The time of the next attempt.
+    #[cfg_attr(
+        not(feature = "cli"),
+        expect(dead_code, reason = "for the progress bar")
+    )]
     pub until: Instant,
 }
 
@@ -58,11 +123,13 @@ impl Counters {
     }
 
     /// Adds entries that got the time of arrival although `--time` asked for another.
+    #[cfg(feature = "cli")]
     pub fn untimed(&self, entries: usize) {
         self.lock().untimed += entries as u64;
     }
 
     /// Adds a file that was not shipped because none of its lines has a readable time.
+    #[cfg(feature = "cli")]
     pub fn unreadable_times(&self) {
         self.lock().unreadable_times += 1;
     }
@@ -81,6 +148,7 @@ impl Counters {
     }
 
     /// The limit on the labels of a stream that Loki has named, if it has.
+    #[cfg(feature = "cli")]
     pub fn label_limit(&self) -> Option<usize> {
         Some(self.label_limit.load(Ordering::Relaxed)).filter(|limit| *limit > 0)
     }
@@ -91,6 +159,7 @@ impl Counters {
     }
 
     /// Why delivery is waiting, if it is.
+    #[cfg(feature = "cli")]
     pub fn wait(&self) -> Option<Wait> {
         let wait = self.wait.lock().unwrap_or_else(PoisonError::into_inner);
         wait.clone()

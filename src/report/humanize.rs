@@ -1,6 +1,8 @@
 //! Counts, sizes, durations and words of a command line as people read and type them.
 
+#[cfg(feature = "cli")]
 use std::borrow::Cow;
+#[cfg(feature = "cli")]
 use std::time::Duration;
 
 /// `1,234,567`: a number with thousands separators.
@@ -22,6 +24,7 @@ pub fn counted(n: u64, one: &str, more: &str) -> String {
 }
 
 /// A number of bytes for people: `1.5 MiB`.
+#[cfg(feature = "cli")]
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     let mut value = bytes as f64;
@@ -41,6 +44,7 @@ pub fn size(bytes: u64) -> String {
 }
 
 /// A duration for people: `850ms`, `12.3s`, `4m10s`.
+#[cfg(feature = "cli")]
 pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     if seconds < 1.0 {
@@ -57,6 +61,7 @@ pub fn duration(time: Duration) -> String {
 }
 
 /// A word as it is typed in a shell: in quotes where it needs them.
+#[cfg(feature = "cli")]
 pub fn shell_word(word: &str) -> Cow<'_, str> {
     let is_plain = |c: char| c.is_alphanumeric() || "_-./:=@%+,".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {

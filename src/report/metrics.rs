@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::report::summary::Counts;
+use crate::report::counters::Counts;
 
 /// The current state of delivery.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

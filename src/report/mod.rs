@@ -7,4 +7,5 @@ pub mod messages;
 pub mod metrics;
 #[cfg(feature = "cli")]
 pub mod progress;
+#[cfg(feature = "cli")]
 pub mod summary;

@@ -1,61 +1,9 @@
 //! The summary of a run: its counts, the exit status, and both as text or JSON. Pure.
 
+use crate::report::counters::Counts;
 use crate::report::humanize::{counted, grouped, size};
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
-
-/// Entries by outcome, requests and bytes. Always `read = delivered + refused + dropped + spooled +
-/// filtered + left`, where `left` is every entry without another outcome.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Entries read.
-    pub read: u64,
-    /// Entries that Loki confirmed (with `--dry-run`: printed).
-    pub delivered: u64,
-    /// Entries that Loki refused.
-    pub refused: u64,
-    /// Entries given up by `--on-full` or `--max-retries`.
-    pub dropped: u64,
-    /// Entries in the spool, for the next run.
-    pub spooled: u64,
-    /// Entries left out by `--include` or `--exclude`.
-    pub filtered: u64,
-    /// Entries that got the time of arrival although `--time` asked for another.
-    pub untimed: u64,
-    /// Files that were not read because no time can be read in them.
-    pub unreadable_times: u64,
-    /// HTTP requests made.
-    pub requests: u64,
-    /// Requests that were retries.
-    pub retries: u64,
-    /// Bytes of input.
-    pub bytes_read: u64,
-    /// Bytes of request bodies, including retries.
-    pub bytes_sent: u64,
-    /// Number of refused or dropped entries for each reason.
-    pub reasons: BTreeMap<String, u64>,
-    /// Entries of earlier runs taken over from the spool; counted apart from all above.
-    pub adopted: u64,
-    /// Adopted entries that Loki confirmed.
-    pub adopted_delivered: u64,
-    /// Adopted entries that Loki refused.
-    pub adopted_refused: u64,
-}
-
-impl Counts {
-    /// Entries read, but neither confirmed, nor given up, nor spooled.
-    pub fn left(&self) -> u64 {
-        let known = self.delivered + self.refused + self.dropped + self.spooled + self.filtered;
-        self.read.saturating_sub(known)
-    }
-
-    /// Adopted entries that are still in the spool.
-    pub fn adopted_left(&self) -> u64 {
-        self.adopted
-            .saturating_sub(self.adopted_delivered + self.adopted_refused)
-    }
-}
 
 /// The result of a run.
 #[derive(Debug, Clone, Default)]

@@ -80,8 +80,10 @@ pub mod spool {
     #[derive(Debug)]
     pub enum ReadError {
         /// Never made.
+        #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "there is no spool"))]
         Damaged(String),
         /// Never made.
+        #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "there is no spool"))]
         Failed(io::Error),
     }
 

@@ -144,6 +144,7 @@ impl<T> ByteQueue<T> {
     ///
     /// # Errors
     /// Returns the item if the queue is closed or its reader is gone.
+    #[cfg(feature = "cli")]
     pub fn push_over(&self, item: T, cost: usize) -> Result<(), T> {
         let mut state = self.lock();
         if state.closed || state.abandoned {
@@ -216,12 +217,14 @@ impl<T> ByteQueue<T> {
     }
 
     /// Whether the queue is not full, or its reader is gone.
+    #[cfg(feature = "cli")]
     pub fn has_room(&self) -> bool {
         let state = self.lock();
         state.used < self.shared.capacity || state.closed || state.abandoned
     }
 
     /// Waits until [`ByteQueue::has_room`] or `until`.
+    #[cfg(feature = "cli")]
     pub fn wait_for_room(&self, until: Instant) {
         let mut state = self.lock();
         while state.used >= self.shared.capacity && !state.closed && !state.abandoned {

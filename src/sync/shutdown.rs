@@ -93,6 +93,7 @@ impl Shutdown {
     }
 
     /// Tells sources that can be read again to end.
+    #[cfg(feature = "cli")]
     pub fn stop_reading(&self) {
         self.change(|state| state.reading_over = true);
     }

@@ -177,6 +177,7 @@ impl WeakAck {
     }
 
     /// Whether the batch still has to be stored.
+    #[cfg(feature = "cli")]
     pub fn is_unstored(&self) -> bool {
         let inner = self.0.upgrade();
         inner.is_some_and(|inner| inner.lock().unstored.is_some())

@@ -1,7 +1,10 @@
 //! The queue's side of the spool: its bound, what it may store, and when a batch is removed.
 
+#[cfg(feature = "cli")]
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+#[cfg(feature = "cli")]
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -47,6 +50,7 @@ struct Settled {
 
 impl SpoolBackend {
     /// Uses a spool. `describe` writes positions down, where there is a checkpoint to read them.
+    #[cfg(feature = "cli")]
     pub fn new(
         spool: Arc<Spool>,
         describe: Option<Arc<DescribePositions>>,
@@ -67,6 +71,7 @@ impl SpoolBackend {
     }
 
     /// Sets what saves the checkpoint.
+    #[cfg(feature = "cli")]
     pub fn save_with(&self, save: Arc<SaveCheckpoint>) {
         *self.save.lock().unwrap_or_else(PoisonError::into_inner) = Some(save);
     }
@@ -153,6 +158,7 @@ impl SpoolBackend {
     }
 
     /// A checkpoint that covers the first `count` settled batches is on disk.
+    #[cfg(feature = "cli")]
     pub fn checkpointed(&self, count: u64) {
         let covered: Vec<_> = {
             let mut settled = self.lock();
@@ -169,6 +175,7 @@ impl SpoolBackend {
     /// The checkpoint cannot be written: removes settled batches whose file positions are all covered
     /// by later ones, which may make the room on the disk that it needs. Returns whether there were
     /// any.
+    #[cfg(feature = "cli")]
     pub fn remove_covered(&self) -> bool {
         let covered: Vec<_> = {
             let mut settled = self.lock();
@@ -206,6 +213,7 @@ impl SpoolBackend {
 }
 
 /// The file that a position belongs to, as it is described, and the offset in it.
+#[cfg(feature = "cli")]
 fn file_and_offset(position: &Value) -> (String, u64) {
     let mut file = position.clone();
     let mut take = |key| file.as_object_mut().and_then(|file| file.remove(key));

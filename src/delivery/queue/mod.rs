@@ -19,7 +19,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use crate::delivery::queue::ack::Ack;
-pub use crate::delivery::queue::disk::{DescribePositions, SaveCheckpoint, SpoolBackend};
+pub use crate::delivery::queue::disk::SpoolBackend;
+#[cfg(feature = "cli")]
+pub use crate::delivery::queue::disk::{DescribePositions, SaveCheckpoint};
 pub use crate::delivery::queue::overflow::OnFull;
 
 use crate::delivery::completion::CompletionTracker;
@@ -309,11 +311,13 @@ impl DeliveryQueue {
     }
 
     /// Whether there is a spool, and every batch is in it until it has its fate.
+    #[cfg(feature = "cli")]
     pub fn is_all_spooled(&self) -> bool {
         self.resources.disk.is_some() && self.unstored.is_empty() && self.blocked_on().is_none()
     }
 
     /// From now on no batch waits for room: one that finds none is dropped.
+    #[cfg(feature = "cli")]
     pub fn stop_blocking(&self) {
         self.overflow.stop_blocking();
     }
@@ -330,6 +334,7 @@ impl DeliveryQueue {
     }
 
     /// Whether the last answer was a configuration fault, which retrying cannot fix.
+    #[cfg(feature = "cli")]
     pub fn is_hopeless(&self) -> bool {
         self.overflow.is_hopeless()
     }
@@ -342,6 +347,7 @@ impl DeliveryQueue {
 
     /// Sets what saves the checkpoint that covers the batches: whoever waits for room in the spool
     /// saves it first.
+    #[cfg(feature = "cli")]
     pub fn save_checkpoint_with(&self, save: Arc<SaveCheckpoint>) {
         if let Some(disk) = &self.resources.disk {
             disk.save_with(save);
@@ -350,12 +356,14 @@ impl DeliveryQueue {
 
     /// The number of batches that are settled so far; to be asked before a checkpoint is put together,
     /// and given to [`DeliveryQueue::checkpointed`] when it is on disk.
+    #[cfg(feature = "cli")]
     pub fn settled_count(&self) -> u64 {
         let disk = self.resources.disk.as_ref();
         disk.map_or(0, SpoolBackend::settled_count)
     }
 
     /// A checkpoint is on disk that covers the first `count` settled batches: they leave the spool.
+    #[cfg(feature = "cli")]
     pub fn checkpointed(&self, count: u64) {
         if let Some(disk) = &self.resources.disk {
             disk.checkpointed(count);
@@ -364,6 +372,7 @@ impl DeliveryQueue {
 
     /// The checkpoint cannot be written: makes room on the disk if that is possible without it.
     /// Returns whether it was.
+    #[cfg(feature = "cli")]
     pub fn make_room_for_checkpoint(&self) -> bool {
         let disk = self.resources.disk.as_ref();
         disk.is_some_and(SpoolBackend::remove_covered)

@@ -157,6 +157,7 @@ impl OverflowPolicy {
     }
 
     /// Ends all waiting for room, now and from now on.
+    #[cfg(feature = "cli")]
     pub fn stop_blocking(&self) {
         self.never_waits.store(true, Ordering::Relaxed);
         self.resources.rooms().for_each(ByteSemaphore::wake_all);

@@ -37,6 +37,7 @@ impl UnstoredBatches {
     }
 
     /// Whether every batch of this run is in the spool or has its fate.
+    #[cfg(feature = "cli")]
     pub fn is_empty(&self) -> bool {
         let mut state = self.lock();
         state.batches.retain(|_, ack| ack.is_unstored());

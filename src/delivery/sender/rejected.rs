@@ -17,7 +17,7 @@ use crate::delivery::sender::schedule::PendingRequest;
 use crate::entry::Entry;
 use crate::entry::request::Request;
 use crate::report::counters::Fate;
-use crate::report::messages::{self, Message, Reporter};
+use crate::report::messages::{Message, Reporter};
 use crate::storage::dead_letter::DeadLetter;
 
 /// Records refused entries.
@@ -201,7 +201,8 @@ impl RejectionRecorder {
     /// Writes a refused entry to the dead letter file. If it is not `certain` that it is this one,
     /// because Loki's counts disagree with its rules, the reason says so.
     fn keep(&self, request: &Request, entry: &Entry<'_>, reason: &str, certain: bool) {
-        let guessed = (!certain).then(|| messages::guessed(reason));
+        let guessed =
+            (!certain).then(|| format!("{reason} (which entry of the request is not certain)"));
         let reason = guessed.as_deref().unwrap_or(reason);
         if let Some(file) = &self.dead_letter {
             file.write(&request.labels, entry, reason);

@@ -14,8 +14,8 @@ use crate::entry::labels::Labels;
 use crate::entry::request::{EncodedBatch, Request};
 use crate::entry::{Entry, FilePositions};
 use crate::http::Response;
+use crate::report::counters::Counts;
 use crate::report::messages::Verbosity;
-use crate::report::summary::Counts;
 use crate::storage::spool::Spool;
 use crate::sync::shutdown::Phase;
 

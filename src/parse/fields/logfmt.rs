@@ -7,6 +7,7 @@ use memchr::{memchr, memchr_iter};
 
 use crate::parse::fields::Field;
 use crate::parse::fields::quoted::{QuotedText, quoted};
+use crate::parse::fields::write::is_key_byte;
 
 /// Maximum length of a key in bytes. Anything longer is data that happens to end in `=`.
 const KEY_MAX: usize = 64;
@@ -15,10 +16,6 @@ const ESC: u8 = 0x1b;
 
 fn is_space(byte: u8) -> bool {
     byte.is_ascii_whitespace()
-}
-
-pub(super) fn is_key_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
 }
 
 fn begins_key(byte: u8) -> bool {

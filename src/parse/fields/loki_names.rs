@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::parse::fields::logfmt::is_key_byte;
+#[cfg(feature = "cli")]
+use crate::parse::fields::write::is_key_byte;
 
 /// Sanitizes a name for structured metadata as Loki itself does. `None` for a name that would make
 /// Loki answer the whole request with 500.
@@ -48,6 +49,7 @@ pub fn metadata_name(name: &str) -> Option<Cow<'_, str>> {
 }
 
 /// Maximum length of a label name in bytes (Loki's `max_label_name_length`).
+#[cfg(feature = "cli")]
 const LABEL_NAME_MAX: usize = 1024;
 
 /// Turns a field name into a label name: dots and dashes become `_`. `None` if Loki would not
@@ -57,6 +59,7 @@ const LABEL_NAME_MAX: usize = 1024;
 /// Source: Loki's `pkg/logql/syntax/parser.go` (labels are parsed as a Prometheus metric) and
 /// `pkg/validation/limits.go`.
 #[must_use]
+#[cfg(feature = "cli")]
 pub fn label_name(name: &str) -> Option<Cow<'_, str>> {
     let starts =
         name.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '.' | '-'));

@@ -1,6 +1,10 @@
 //! Fields read from lines, and written and read again.
 
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+
 use crate::parse::fields::level_field::level_index;
+use crate::parse::fields::write::write_line;
 use crate::parse::fields::*;
 use crate::parse::level::Level;
 

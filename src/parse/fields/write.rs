@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 
-use crate::parse::fields::logfmt::is_key_byte;
-
 /// Appends `key=val` as `--layout line` writes it.
 ///
 /// The value is quoted if it could not be read back otherwise: if it is empty, contains white
@@ -22,6 +20,11 @@ pub fn write_field(out: &mut String, name: &str, value: &str) {
     } else {
         out.push_str(value);
     }
+}
+
+/// Whether a key in logfmt may contain this byte.
+pub(super) fn is_key_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
 }
 
 fn needs_quotes(value: &str) -> bool {

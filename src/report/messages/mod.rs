@@ -1,16 +1,23 @@
 //! All messages on standard error, and the verbosity at which each is printed.
 
+#[cfg(feature = "cli")]
 mod text;
 
+#[cfg(feature = "cli")]
 use std::borrow::Cow;
+#[cfg(feature = "cli")]
 use std::fmt;
+#[cfg(feature = "cli")]
 use std::io::Write;
+#[cfg(feature = "cli")]
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-pub use crate::report::messages::text::guessed;
-
 /// Which messages are printed.
+#[cfg_attr(
+    not(feature = "cli"),
+    expect(dead_code, reason = "the library prints nothing")
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Verbosity {
     /// None, as in the library, which reports errors in its statistics.
@@ -25,6 +32,10 @@ pub enum Verbosity {
 }
 
 /// A message of the program.
+#[cfg_attr(
+    not(feature = "cli"),
+    expect(dead_code, reason = "the library prints nothing")
+)]
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 #[allow(
@@ -234,6 +245,10 @@ pub enum Message<'a> {
 }
 
 /// What would have prevented entries from being left.
+#[cfg_attr(
+    not(feature = "cli"),
+    expect(dead_code, reason = "the library prints nothing")
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
     /// A reachable Loki.
@@ -246,6 +261,7 @@ pub enum Remedy {
     Output,
 }
 
+#[cfg(feature = "cli")]
 impl Message<'_> {
     fn loudness(&self) -> Verbosity {
         match self {
@@ -294,9 +310,11 @@ impl Message<'_> {
     }
 }
 
+#[cfg(feature = "cli")]
 /// Text from outside, made safe for a terminal: one line, no control characters, limited in length.
 pub struct Sanitized<'a>(pub &'a str);
 
+#[cfg(feature = "cli")]
 impl fmt::Display for Sanitized<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const MOST: usize = 400;
@@ -317,9 +335,11 @@ impl fmt::Display for Sanitized<'_> {
     }
 }
 
+#[cfg(feature = "cli")]
 /// The prefix of every message, since several programs of a pipeline share standard error.
 pub const NAME: &str = "loki-push: ";
 
+#[cfg(feature = "cli")]
 /// A message made safe for a terminal, whatever names are in it: control characters, and those that
 /// change the direction of text, are shown by their number.
 fn printable(text: &str) -> Cow<'_, str> {
@@ -358,8 +378,14 @@ impl Reporter {
         self.loudness >= Verbosity::Verbose
     }
 
+    /// Prints nothing: the library reports errors in its statistics.
+    #[cfg(not(feature = "cli"))]
+    #[expect(clippy::unused_self, reason = "the signature is the program's")]
+    pub fn say(self, _: &Message<'_>) {}
+
     /// Prints a message on standard error in a single write, so that lines of several threads and
     /// programs do not mix. Errors are ignored.
+    #[cfg(feature = "cli")]
     pub fn say(self, message: &Message<'_>) {
         if message.loudness() > self.loudness {
             return;
@@ -372,6 +398,7 @@ impl Reporter {
     }
 
     /// Prints whole lines on standard error as they are, whatever the verbosity.
+    #[cfg(feature = "cli")]
     pub fn print(lines: &[u8]) {
         let mut write = || {
             let _ = std::io::stderr().lock().write_all(lines);
@@ -384,21 +411,26 @@ impl Reporter {
     }
 }
 
+#[cfg(feature = "cli")]
 /// Clears the last line of standard error, writes, and draws it again.
 type Around = dyn Fn(&mut dyn FnMut()) + Send + Sync;
 
+#[cfg(feature = "cli")]
 /// The display on that line. There is one standard error, so there is at most one display.
 static AROUND: RwLock<Option<Arc<Around>>> = RwLock::new(None);
 
+#[cfg(feature = "cli")]
 /// Writes every message from now on through `around`, until the guard is dropped.
 pub fn around(around: Arc<Around>) -> StatusLine {
     *AROUND.write().unwrap_or_else(PoisonError::into_inner) = Some(around);
     StatusLine(())
 }
 
+#[cfg(feature = "cli")]
 /// See [`around`].
 pub struct StatusLine(());
 
+#[cfg(feature = "cli")]
 impl Drop for StatusLine {
     fn drop(&mut self) {
         *AROUND.write().unwrap_or_else(PoisonError::into_inner) = None;

@@ -503,11 +503,6 @@ fn missing(
     Ok(())
 }
 
-/// The reason for a refusal, if it is uncertain which entries of the request it applies to.
-pub fn guessed(reason: &str) -> String {
-    format!("{reason} (which entry of the request is not certain)")
-}
-
 /// `1 entry`, `2 entries`.
 fn count(entries: u64) -> String {
     counted(entries, "entry", "entries")

@@ -4,13 +4,13 @@ use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::report::counters::Counts;
 use crate::report::counters::Wait;
 use crate::report::humanize::duration;
 use crate::report::messages;
 use crate::report::messages::StatusLine;
 use crate::report::progress::throughput::Throughput;
 use crate::report::progress::{facts, message};
-use crate::report::summary::Counts;
 
 /// The interval at which the bar is drawn.
 const EVERY: Duration = Duration::from_millis(200);

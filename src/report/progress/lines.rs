@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use crate::report::counters::Counts;
 use crate::report::counters::Wait;
 use crate::report::messages::{Message, Reporter};
 use crate::report::progress::throughput::Throughput;
 use crate::report::progress::{facts, message};
-use crate::report::summary::Counts;
 
 /// The interval between two lines.
 const EVERY: Duration = Duration::from_secs(10);

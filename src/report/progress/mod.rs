@@ -8,13 +8,13 @@ mod throughput;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use crate::report::counters::Counts;
 use crate::report::counters::Wait;
 use crate::report::humanize::{counted, duration, grouped, size};
 use crate::report::messages::{Reporter, Sanitized};
 use crate::report::progress::bar::Bar;
 use crate::report::progress::lines::PlainProgress;
 use crate::report::progress::throughput::Throughput;
-use crate::report::summary::Counts;
 
 /// A progress display.
 pub enum Progress {
