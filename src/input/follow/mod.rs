@@ -7,6 +7,8 @@
 
 mod context;
 mod glob_watch;
+#[cfg(test)]
+mod model;
 mod path;
 mod tail;
 #[cfg(test)]
@@ -64,6 +66,8 @@ pub struct Follower {
     paths: Vec<FollowedPath>,
     known_paths: HashSet<PathBuf>,
     patterns: Vec<GlobWatcher>,
+    /// The tick of the next look at the patterns.
+    patterns_due: u64,
     files: BTreeMap<FileId, FollowedFile>,
 }
 
@@ -115,6 +119,7 @@ impl Follower {
             paths: Vec::new(),
             known_paths: HashSet::new(),
             patterns: Vec::new(),
+            patterns_due: PATTERNS,
             files: BTreeMap::new(),
         };
         for path in given {
@@ -134,7 +139,7 @@ impl Follower {
                 let at = follower.patterns.len() - 1;
                 let vanished = glob::orphaned(path, follower.context.history.closed_paths());
                 follower.add_paths(vanished, StartAt::Start, true);
-                let found = follower.expand(at, start);
+                let found = follower.expand(at, start, now);
                 if found == 0 {
                     let what = &*path.to_string_lossy();
                     let why = glob::unreadable_folder(path);
@@ -167,25 +172,17 @@ impl Follower {
     /// not be read in the end.
     pub fn run(mut self) -> u64 {
         let began = Instant::now();
-        let mut next_patterns = PATTERNS;
         loop {
             let view = self.context.options.stop.state();
             if view.phase > Phase::Running || self.context.options.is_over() {
                 break;
             }
             let now = Instant::now();
-            let tick = ticks(now - began);
-            if tick >= next_patterns {
-                next_patterns = aligned(tick, PATTERNS);
-                self.expand_patterns(now);
-            }
-            let look = self.look(tick, now);
+            let look = self.look_at_all(ticks(now - began), now);
             if let Some(checkpoint) = &self.context.options.checkpoint {
                 checkpoint.keep(Instant::now());
             }
-            let patterns = (!self.patterns.is_empty()).then_some(next_patterns);
-            let until = self.next_due().into_iter().chain(patterns).min();
-            let until = until.map(|due| began + TICK * due as u32);
+            let until = self.next_due().map(|due| began + TICK * due as u32);
             if look.is_held_up {
                 let until = until.unwrap_or(now).max(now + TICK);
                 self.context.options.intake.wait_for_room(until);
@@ -193,14 +190,25 @@ impl Follower {
                 self.context.options.stop.wait(until, view);
             }
         }
-        self.end()
+        self.end(Instant::now())
+    }
+
+    /// Looks at everything whose time has come: new matches of patterns first, then paths and files.
+    fn look_at_all(&mut self, tick: u64, now: Instant) -> Look {
+        if tick >= self.patterns_due {
+            self.patterns_due = aligned(tick, PATTERNS);
+            self.expand_patterns(now);
+        }
+        self.look(tick, now)
     }
 
     /// The tick of the next look at anything.
     fn next_due(&self) -> Option<u64> {
         let paths = self.paths.iter().map(|path| path.due);
         let files = self.files.values().filter(|file| file.paths == 0);
-        paths.chain(files.map(|file| file.due)).min()
+        let patterns = (!self.patterns.is_empty()).then_some(self.patterns_due);
+        let files = files.map(|file| file.due);
+        paths.chain(files).chain(patterns).min()
     }
 
     /// Looks at the paths whose time has come, and at the files that have none.
@@ -399,15 +407,17 @@ impl Follower {
                 name, command, &path.path,
             )));
         }
+        let identity = self.context.history.identify(&path.key, &mut file)?;
+        if matches!(identity, Identity::New(_)) {
+            self.drop_unread_original(at, &mut file)?;
+        }
+        let path = &self.paths[at];
         let history = &mut self.context.history;
-        Ok(match history.identify(&path.key, &mut file)? {
+        Ok(match identity {
             Identity::Copy => None,
             // The open file is gone, and its content goes on here.
             Identity::Known(id) => {
-                if let Some(mut old) = self.files.remove(&id) {
-                    old.tail.flush(&self.context.options, 0);
-                    history.read_to(id, old.tail.offset(), old.tail.end());
-                }
+                self.stop_reading_old(id);
                 Some((id, Some(file)))
             }
             Identity::New(read) => {
@@ -422,6 +432,37 @@ impl Follower {
         })
     }
 
+    /// The content of a file is found at another inode: the open one is gone, and is left where it
+    /// was read to. Other paths of it are looked at again.
+    fn stop_reading_old(&mut self, id: FileId) {
+        if let Some(mut old) = self.files.remove(&id) {
+            old.tail.flush(&self.context.options, 0);
+            let (offset, end) = (old.tail.offset(), old.tail.end());
+            self.context.history.read_to(id, offset, end);
+            let of_old = self.paths.iter_mut().filter(|path| path.file == Some(id));
+            of_old.for_each(|path| path.is_attached = false);
+        }
+    }
+
+    /// Stops following the deleted file that had a path last if nothing of it was read yet and the
+    /// new file at the path holds all of it, as after `sed -i`: the lines are read from there.
+    fn drop_unread_original(&mut self, at: usize, file: &mut OpenFile) -> io::Result<()> {
+        let path = &mut self.paths[at];
+        let Some(last) = path.file else { return Ok(()) };
+        let Some(old) = self.files.get_mut(&last) else {
+            return Ok(());
+        };
+        let meta = old.tail.meta()?;
+        let is_unread = old.tail.offset() == 0 && meta.len() > 0 && meta.nlink() == 0;
+        if is_unread && old.tail.file.is_prefix_of(file)? {
+            path.file = old.after;
+            path.is_attached = false;
+            self.files.remove(&last);
+            self.context.history.forget(last);
+        }
+        Ok(())
+    }
+
     /// Opens what is left of the files that had a path before, `current` being the one that has it
     /// now. Returns the last of them.
     fn open_earlier(&mut self, at: usize, current: Option<FileId>, now: Instant) -> Option<FileId> {
@@ -430,7 +471,7 @@ impl Follower {
         let mut wanted = history.closed_of(&path.key);
         wanted.retain(|id| Some(*id) != current);
         let last = path.file.filter(|last| Some(*last) != current);
-        let last_times = last.and_then(|last| history.times(last));
+        let last_times = last.and_then(|last| history.times(last).or(path.last_times));
         if wanted.is_empty() && last_times.is_none() {
             return None;
         }
@@ -470,6 +511,7 @@ impl Follower {
         let before = newest;
         for (id, file) in earlier.files {
             let id = self.context.history.number(question.key, id, &file);
+            self.stop_reading_old(id);
             self.follow(id, question.path.to_owned(), file, newest, now);
             newest = Some(id);
         }
@@ -637,7 +679,8 @@ impl Follower {
         history.read_to(id, old.tail.offset(), old.tail.end());
         let what = &*old.path.to_string_lossy();
         options.reporter.say(&Message::Truncated { what });
-        let last = history.times(id);
+        // Its time of writing is that of the truncation now.
+        let last = Some(old.tail.file.times());
         history.truncated(id);
         let Ok(file) = OpenFile::new(Arc::clone(old.tail.file.file())) else {
             return;
@@ -740,6 +783,9 @@ impl Follower {
         history.read_to(id, file.tail.offset(), file.tail.end());
         history.take_fingerprint(id, &mut file.tail.file);
         history.set_timestamps(id, file.tail.timestamps());
+        for path in self.paths.iter_mut().filter(|path| path.file == Some(id)) {
+            path.last_times = history.times(id);
+        }
         history.closed(id);
     }
 
@@ -774,7 +820,7 @@ impl Follower {
         let before = self.paths.len();
         for at in 0..self.patterns.len() {
             if self.patterns[at].is_due(now) {
-                self.expand(at, StartAt::Start);
+                self.expand(at, StartAt::Start, now);
             }
         }
         for at in before..self.paths.len() {
@@ -783,8 +829,8 @@ impl Follower {
     }
 
     /// Adds the paths that match a pattern and are not followed yet. Returns how many match.
-    fn expand(&mut self, pattern: usize, start: StartAt) -> usize {
-        let mut paths = self.patterns[pattern].list();
+    fn expand(&mut self, pattern: usize, start: StartAt, now: Instant) -> usize {
+        let mut paths = self.patterns[pattern].list(now);
         let found = paths.len();
         let options = &self.context.options;
         let is_own = |path: &Path| {
@@ -814,8 +860,7 @@ impl Follower {
 
     /// Reads what is there, and no more. The unterminated line of a file that a checkpoint covers is
     /// left for the next run. Returns how many files could not be read.
-    fn end(mut self) -> u64 {
-        let now = Instant::now();
+    fn end(mut self, now: Instant) -> u64 {
         self.expand_patterns(now + Duration::from_mins(1));
         let (mut then, mut tick) = (now, u64::MAX / 2);
         while !self.context.options.is_over() {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::entry::FileId;
 use crate::input::follow::tail::FileStamp;
 use crate::input::follow::unavailable::PathStatus;
-use crate::input::open_file::StartAt;
+use crate::input::open_file::{FileTimes, StartAt};
 use crate::storage::checkpoint::key;
 use crate::storage::file_identity::DevInode;
 
@@ -36,6 +36,8 @@ pub struct FollowedPath {
     pub start: Start,
     /// The file that has the path, or had it last; open or not.
     pub file: Option<FileId>,
+    /// The times of that file when it was closed.
+    pub last_times: Option<FileTimes>,
     /// Whether that is open and still has the path.
     pub is_attached: bool,
     /// That file as it was when it was closed while it had the path.
@@ -57,6 +59,7 @@ impl FollowedPath {
             period: 1,
             start: Start::AsGiven(start),
             file: None,
+            last_times: None,
             is_attached: false,
             closed: None,
             is_fresh: true,

@@ -368,7 +368,8 @@ impl TailedFile {
         if self.file.is_gzip() {
             return Ok(true);
         }
-        if size < self.offset {
+        // Of a file of which nothing was read yet only the size tells.
+        if size < self.offset || self.offset == 0 && size < self.end {
             return Ok(false);
         }
         let begins_alike = self.begins_as_before()?;

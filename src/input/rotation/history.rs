@@ -24,7 +24,13 @@
 //!
 //! - a copy whose original still exists, unless its name is surely one that rotation gave,
 //! - a file that was rewritten in place with another beginning and other last lines,
-//! - a device that was renumbered while the file was renamed to a name rotation does not give.
+//! - a device that was renumbered while the file was renamed to a name rotation does not give,
+//! - a deleted file that was replaced by its own copy, if that was renamed before it was seen and
+//!   the path stays empty until the deleted file is forgotten (5 s).
+//!
+//! What is not read, since nothing tells it from another program's file: a generation that was
+//! renamed or copied before any of it was read, to a name that may be a neighbour's (`app-2.log`,
+//! `app.log.old`), or while no run looked and the generation before it is gone.
 //!
 //! What cannot come out whole: bytes that were truncated or deleted between two looks, without a
 //! copy in a folder that is looked at; and a file of one line or a few that is deleted and made
@@ -186,6 +192,12 @@ impl History {
         ids.retain(|id| self.files[id].record.path == path && !self.is_open(*id));
         ids.sort_unstable();
         ids
+    }
+
+    /// Whether a file was first read by a path and is not open.
+    pub fn is_closed_of(&self, id: FileId, path: &Path) -> bool {
+        let is_of = self.get(id).is_some_and(|file| file.record.path == path);
+        is_of && !self.is_open(id)
     }
 
     /// The paths of all files that are not open.

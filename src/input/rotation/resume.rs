@@ -54,6 +54,10 @@ pub fn earlier_files(history: &mut History, question: &Question<'_>) -> EarlierF
                 missing.retain(|own| *own != id);
                 known.push((id, file, number));
             }
+            // A deleted file that is open, and of which this is a copy that may hold more.
+            Identity::Known(id) if history.is_closed_of(id, question.key) => {
+                known.push((id, file, number));
+            }
             Identity::New(_) if names::is_surely_rotated(base, names::name(&path)) => {
                 unknown.push((identity, file, number));
             }
