@@ -1,5 +1,8 @@
 //! Finds the entries that the distributor refused when only the ingester's answer came back, which
 //! does not mention them. [`super`] lists where this can be wrong.
+//!
+//! Without it the oldest entries would be guessed: then already the refusals of a Loki with stock limits
+//! are not certain any more, and the dead letter holds other entries than those that Loki refused.
 
 use crate::delivery::rejection::loki_messages::{Answer, Listed};
 use crate::delivery::rejection::rules::LokiLimits;
