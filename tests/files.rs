@@ -196,7 +196,7 @@ fn what_lies_behind_the_last_gzip_member_is_no_line() {
     let run = LokiPush::new(&loki).arg(&spoiled);
     run.run()
         .expect(1)
-        .expect_stderr(["spoiled.gz: ", "something else, which is ignored"]);
+        .expect_stderr(["spoiled.gz: ", "data that is not gzip, which is ignored"]);
     assert_eq!(loki.lines(), ["one", "two"]);
 }
 

@@ -1,4 +1,4 @@
-//! What the name of a file says about it.
+//! What is derived from the name of a file.
 
 use std::cmp::Reverse;
 use std::ffi::OsStr;
@@ -23,8 +23,7 @@ pub fn is_gzip(name: &Path) -> bool {
     name.extension() == Some(OsStr::new("gz"))
 }
 
-/// Sorts paths by the time of the last write, oldest first; those that are gone come last, to be
-/// said.
+/// Sorts paths by the time of the last write, oldest first. Missing files come last, to be reported.
 pub fn oldest_first(paths: &mut [PathBuf]) {
     paths.sort_by_cached_key(|path| {
         let modified = fs::metadata(path).and_then(|meta| meta.modified()).ok();

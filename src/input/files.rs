@@ -423,7 +423,7 @@ impl FileReader {
         }
         let mut processor = self.options.processor_with(path, id, times);
         let mut lines = self.options.lines().without_padding();
-        lines.go_on(offset, false, Encoding::of(&mut file));
+        lines.seek(offset, false, Encoding::of(&mut file));
         processor.set_offset(offset);
         let (mut at, mut fingerprinted) = (offset, None);
         let result = loop {
@@ -439,7 +439,7 @@ impl FileReader {
             let bytes = *read.as_ref().unwrap_or(&0);
             let reporter = self.options.reporter;
             self.tee
-                .take_if(|out| !pipe::copy(lines.fresh(), &mut **out, reporter));
+                .take_if(|out| !pipe::copy(lines.last_read(), &mut **out, reporter));
             let now = Instant::now();
             while let Some(piece) = lines.next_piece() {
                 processor.push(piece, now);
@@ -448,7 +448,7 @@ impl FileReader {
                 }
             }
             if bytes == 0 {
-                if let Some(piece) = lines.rest().filter(|_| !keep_rest) {
+                if let Some(piece) = lines.take_remainder().filter(|_| !keep_rest) {
                     processor.push(piece, now);
                 }
                 processor.end();

@@ -1,7 +1,4 @@
-//! What is compressed by gzip, read as one text: member by member, as `gzip -d` does it.
-//!
-//! Beside `seal` the one user of flate2. Knows what may lie behind the last member. Knows nothing of
-//! names and lines.
+//! Reads all members of a gzip file as one text, as `gzip -d` does.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -10,20 +7,20 @@ use flate2::bufread::GzDecoder;
 /// The first byte of a member.
 const MAGIC: u8 = 0x1f;
 
-/// What is inside.
+/// Reads the decompressed content of all members.
 pub struct MultiGzReader<R> {
-    /// None behind the last member.
+    /// None after the last member.
     member: Option<GzDecoder<BufReader<R>>>,
 }
 
 impl<R: Read> MultiGzReader<R> {
-    /// Reads from where the first member begins.
+    /// Creates a reader that starts at the first member.
     pub fn new(packed: R) -> Self {
         let member = Some(GzDecoder::new(BufReader::new(packed)));
         Self { member }
     }
 
-    /// Goes on behind a member. NULs that fill the last block of a tape are none of the content.
+    /// Continues after a member. NULs that fill the last block of a tape are ignored.
     fn next(&mut self) -> io::Result<()> {
         let Some(member) = self.member.take() else {
             return Ok(());
@@ -40,8 +37,8 @@ impl<R: Read> MultiGzReader<R> {
                 Some(_) if rest.iter().all(|&byte| byte == 0) => {}
                 Some(_) => {
                     return Err(io::Error::other(
-                        "what was decompressed is shipped, but behind it lies something else, \
-                         which is ignored",
+                        "the decompressed content is shipped, but it is followed by data that is not \
+                         gzip, which is ignored",
                     ));
                 }
             }
@@ -63,12 +60,12 @@ impl<R: Read> Read for MultiGzReader<R> {
     }
 }
 
-/// An error of decompressing in the words of whoever named the file.
+/// Explains an error of the decompressor to the user.
 fn explained(error: io::Error) -> io::Error {
     let why = match error.kind() {
-        io::ErrorKind::UnexpectedEof => "it is cut off; what was decompressed is shipped",
+        io::ErrorKind::UnexpectedEof => "it is cut off; what could be decompressed is shipped",
         io::ErrorKind::InvalidInput if error.get_ref().is_some() => {
-            "it is damaged or not compressed by gzip; what was decompressed is shipped"
+            "it is damaged or not compressed by gzip; what could be decompressed is shipped"
         }
         _ => return error,
     };
@@ -86,7 +83,7 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    /// What is read, and why not more.
+    /// The decompressed text, and the error that ended it.
     fn inside(packed: &[&[u8]]) -> (String, Option<String>) {
         let (packed, mut text) = (packed.concat(), Vec::new());
         let error = MultiGzReader::new(&packed[..]).read_to_end(&mut text).err();
@@ -97,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn members_are_one_text_and_nuls_behind_them_none_of_it() {
+    fn members_are_joined_and_nuls_after_them_are_ignored() {
         let (one, two) = (gzip("one\n"), gzip("two\n"));
         let nuls = vec![0; 20_000];
         let whole = |text: &str| (text.to_owned(), None);
@@ -110,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_or_none_is_an_error() {
+    fn truncated_or_invalid_gzip_is_an_error() {
         let one = gzip("one\n");
         let long_text = b"text that is longer than a header\n";
         let mut damaged = one.clone();

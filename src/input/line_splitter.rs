@@ -1,17 +1,16 @@
-//! Lines: bytes as they are read, cut into lines of bounded length.
+//! Splits the bytes of an input into lines of bounded length.
 //!
-//! Knows delimiters, line ends and where a character may be cut. Knows nothing of where the bytes
-//! come from or what a line means.
+//! UTF-16 is decoded. Offsets are those of the bytes in the input.
 
 use std::io::{self, Read};
 
 use crate::entry::line::LineFragment;
 use crate::input::encoding::Encoding;
 
-/// How much is read at once. Pipes hold 64 KiB on Linux.
+/// Number of bytes read at once. Pipes hold 64 KiB on Linux.
 const READ: usize = 64 * 1024;
 
-/// Bytes read and not yet handed out as lines.
+/// Splits an input into lines, and holds the bytes that were read and not yet returned.
 #[derive(Debug)]
 pub struct LineSplitter {
     buffer: Vec<u8>,
@@ -25,17 +24,17 @@ pub struct LineSplitter {
     mid_line: bool,
     offset: u64,
     encoding: Encoding,
-    /// The last line, if it had to be decoded.
+    /// The decoded text of the last UTF-16 line.
     decoded: Vec<u8>,
-    /// Whether NULs at the start of a line are left out.
+    /// Whether NULs at the start of a line are skipped.
     skips_nuls: bool,
-    /// How many NULs were left out since the last line.
+    /// Number of NULs skipped since the last line.
     skipped: u64,
 }
 
 impl LineSplitter {
-    /// Cuts lines at `delimiter` (a newline or a NUL), and lines over `limit` bytes at character
-    /// boundaries.
+    /// Creates a splitter for lines that end in `delimiter` (a newline or a NUL). Lines longer than
+    /// `limit` bytes are split at character boundaries.
     pub fn new(delimiter: u8, limit: usize) -> Self {
         Self {
             buffer: Vec::new(),
@@ -55,7 +54,7 @@ impl LineSplitter {
         }
     }
 
-    /// Reads at most so many bytes at once, for an input that is to be read slowly.
+    /// Limits each read to this many bytes, for a rate-limited input.
     #[must_use]
     pub fn in_portions(self, bytes: usize) -> Self {
         Self {
@@ -64,7 +63,8 @@ impl LineSplitter {
         }
     }
 
-    /// Leaves out NULs at the start of a line and at the end of the input, which a crash or a preallocation leaves in a file.
+    /// Skips NULs at the start of a line and at the end of the input, which a crash or preallocation
+    /// leaves in a file.
     #[must_use]
     pub fn without_padding(self) -> Self {
         Self {
@@ -73,21 +73,20 @@ impl LineSplitter {
         }
     }
 
-    /// The number of bytes that are sure to complete a fragment. UTF-16 may have two for one of
-    /// UTF-8.
+    /// Number of bytes that always complete a fragment. UTF-16 may have two bytes for one of UTF-8.
     pub fn stride(&self) -> usize {
         self.limit * self.encoding.unit() + READ
     }
 
-    /// Whether the input is to be read slowly.
+    /// Whether the input is rate-limited.
     pub fn is_slow(&self) -> bool {
         self.portion < READ
     }
 
-    /// Reads once; gives how many bytes came, 0 at the end.
+    /// Reads once. Returns the number of bytes read, 0 at the end.
     ///
     /// # Errors
-    /// Those of the reader; an interrupted read is tried again.
+    /// Those of the reader; an interrupted read is retried.
     pub fn read(&mut self, from: &mut impl Read) -> io::Result<usize> {
         self.make_room();
         loop {
@@ -105,7 +104,7 @@ impl LineSplitter {
     /// Drops what was read and continues in another input at `offset`, within a line if `mid_line`:
     /// what [`LineSplitter::offset`], [`LineSplitter::mid_line`] and [`LineSplitter::encoding`]
     /// returned for it. At its start a byte order mark decides its encoding anew.
-    pub fn go_on(&mut self, offset: u64, mid_line: bool, encoding: Encoding) {
+    pub fn seek(&mut self, offset: u64, mid_line: bool, encoding: Encoding) {
         (self.start, self.scanned, self.filled, self.fresh) = (0, 0, 0, 0);
         (self.offset, self.mid_line) = (offset, mid_line);
         self.encoding = if offset == 0 {
@@ -116,22 +115,22 @@ impl LineSplitter {
         self.skipped = 0;
     }
 
-    /// Gives up the bytes of the last read, as if they had not come.
-    pub fn unread(&mut self) {
+    /// Discards the bytes of the last read.
+    pub fn discard_last_read(&mut self) {
         self.filled = self.fresh;
     }
 
-    /// Gives up the last bytes of the last read.
+    /// Discards the last bytes of the last read.
     pub fn unread_last(&mut self, bytes: usize) {
         self.filled -= bytes;
     }
 
-    /// The bytes of the last read, as they came.
-    pub fn fresh(&self) -> &[u8] {
+    /// The bytes of the last read, unchanged.
+    pub fn last_read(&self) -> &[u8] {
         &self.buffer[self.fresh..self.filled]
     }
 
-    /// The next whole line, or piece of a line that is too long.
+    /// Returns the next whole line, or a fragment of a line that is too long.
     pub fn next_piece(&mut self) -> Option<LineFragment<'_>> {
         self.skip_mark();
         self.skip_nuls();
@@ -152,8 +151,8 @@ impl LineSplitter {
         Some(self.hand_out(self.trimmed(end), end + 1, false))
     }
 
-    /// What is left at the end of the input: a last line without its end.
-    pub fn rest(&mut self) -> Option<LineFragment<'_>> {
+    /// Returns the last line at the end of the input if it has no line end.
+    pub fn take_remainder(&mut self) -> Option<LineFragment<'_>> {
         self.skip_mark();
         self.skip_nuls();
         if self.skips_nuls {
@@ -173,7 +172,8 @@ impl LineSplitter {
         Some(self.hand_out(self.trimmed(filled), filled, false))
     }
 
-    /// The next line or piece of one in UTF-16; at the end of the input also an incomplete one.
+    /// Returns the next line, or fragment of a line, in UTF-16; at the end of the input even if it has
+    /// no line end.
     fn next_decoded(&mut self, at_end: bool) -> Option<LineFragment<'_>> {
         let text = &self.buffer[self.scanned..self.filled];
         let found = self.encoding.find(text, self.delimiter);
@@ -222,23 +222,23 @@ impl LineSplitter {
         self.offset + (self.filled - self.start) as u64
     }
 
-    /// The offset in the input of the first byte not handed out.
+    /// The offset in the input of the first byte that was not returned.
     pub fn offset(&self) -> u64 {
         // Where NULs are at the end, content may still be written.
         self.offset - self.skipped
     }
 
-    /// Whether that byte goes on with a line whose beginning was handed out.
+    /// Whether that byte continues a line whose start was returned.
     pub fn mid_line(&self) -> bool {
         self.mid_line
     }
 
-    /// The encoding, once the first bytes were read.
+    /// The encoding, which is known after the first read.
     pub fn encoding(&self) -> Encoding {
         self.encoding
     }
 
-    /// Leaves out a byte order mark at the start of the input, which says its encoding.
+    /// Skips a byte order mark at the start of the input, and sets the encoding.
     fn skip_mark(&mut self) {
         if self.offset == 0
             && let Some((encoding, len)) = Encoding::of_mark(&self.buffer[self.start..self.filled])
@@ -252,7 +252,7 @@ impl LineSplitter {
         }
     }
 
-    /// Leaves out bytes that are no part of a line.
+    /// Skips bytes that are not part of a line.
     fn skip(&mut self, bytes: usize) {
         self.start += bytes;
         self.scanned = self.scanned.max(self.start);
@@ -281,16 +281,16 @@ impl LineSplitter {
         }
     }
 
-    /// Moves on to `next`, which continues the line if `cut`. Returns whether what was before it
-    /// begins a line.
+    /// Advances to `next`, which continues the line if `cut`. Returns whether the bytes before it start
+    /// a line.
     fn advance(&mut self, next: usize, cut: bool) -> bool {
         self.offset += (next - self.start) as u64;
         (self.start, self.scanned, self.skipped) = (next, next, 0);
         !std::mem::replace(&mut self.mid_line, cut)
     }
 
-    /// Where a line's text ends that is followed by the delimiter at `end`: one `\r` before a
-    /// newline belongs to the line's end.
+    /// The end of a line's text, given the position of its delimiter. One `\r` before a newline belongs
+    /// to the line end.
     fn trimmed(&self, end: usize) -> usize {
         let is_crlf = self.delimiter == b'\n' && self.buffer[self.start..end].ends_with(b"\r");
         end - usize::from(is_crlf)
@@ -317,8 +317,8 @@ impl LineSplitter {
     }
 }
 
-/// The largest place up to `limit` that does not lie inside a UTF-8 character. Bytes that are no
-/// UTF-8 are cut anywhere.
+/// The last position up to `limit` that is not inside a UTF-8 character. Bytes that are not UTF-8 are
+/// split anywhere.
 fn char_boundary(bytes: &[u8], limit: usize) -> usize {
     let is_inside = |at: usize| bytes.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
     (limit.saturating_sub(3)..=limit)
@@ -343,7 +343,7 @@ mod tests {
         }
         out.extend(
             lines
-                .rest()
+                .take_remainder()
                 .map(|piece| (piece.bytes.to_vec(), piece.first)),
         );
         assert_eq!(lines.offset(), input.len() as u64);
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn offsets_lie_behind_the_line_end() {
+    fn offsets_are_after_the_line_end() {
         let mut lines = LineSplitter::new(b'\n', 100);
         lines.read(&mut &b"ab\r\nc\n"[..]).unwrap();
         assert_eq!(lines.next_piece().map(|piece| piece.end), Some(4));
@@ -422,21 +422,21 @@ mod tests {
         lines.read(&mut &b"abcdefg"[..]).unwrap();
         assert_eq!(lines.next_piece().map(|piece| piece.end), Some(4));
         let place = (lines.offset(), lines.mid_line());
-        lines.go_on(100, false, Encoding::Utf8);
+        lines.seek(100, false, Encoding::Utf8);
         lines.read(&mut &b"x\n"[..]).unwrap();
         let other = lines.next_piece().unwrap();
         assert_eq!(
             (other.bytes, other.first, other.end),
             (&b"x"[..], true, 102)
         );
-        lines.go_on(place.0, place.1, Encoding::Utf8);
+        lines.seek(place.0, place.1, Encoding::Utf8);
         lines.read(&mut &b"efg\n"[..]).unwrap();
         let rest = lines.next_piece().unwrap();
         assert_eq!((rest.bytes, rest.first, rest.end), (&b"efg"[..], false, 8));
         lines.read(&mut &b"gone"[..]).unwrap();
-        lines.unread();
+        lines.discard_last_read();
         assert_eq!(lines.next_piece(), None);
-        assert_eq!(lines.rest(), None);
+        assert_eq!(lines.take_remainder(), None);
     }
 
     /// UTF-16 with a byte order mark.
@@ -492,7 +492,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_line_needs_no_endless_buffer() {
+    fn an_endless_line_does_not_grow_the_buffer() {
         let mut lines = LineSplitter::new(b'\n', 1_000);
         let mut total = 0;
         for _ in 0..200 {
@@ -501,7 +501,7 @@ mod tests {
                 total += piece.bytes.len();
             }
         }
-        total += lines.rest().map_or(0, |piece| piece.bytes.len());
+        total += lines.take_remainder().map_or(0, |piece| piece.bytes.len());
         assert_eq!(total, 200 * READ);
         assert!(lines.buffer.len() < 3 * READ);
     }

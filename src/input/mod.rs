@@ -1,7 +1,5 @@
-//! Sources: where lines come from.
-//!
-//! A source reads, cuts lines, has them shaped, and hands chunks in. It knows nothing of batching,
-//! sealing, pushing or counting fates; where to start is given to it.
+//! Sources: read the inputs, split them into lines, and pass the entries built from these to the
+//! sender in chunks.
 
 pub mod cancel;
 pub mod command;
@@ -38,7 +36,7 @@ use crate::report::messages::Reporter;
 use crate::storage::checkpoint::Checkpoint;
 use crate::sync::shutdown::{Phase, Shutdown};
 
-/// What the readers of files are given.
+/// The options of a source.
 #[derive(Clone)]
 pub struct SourceOptions {
     /// How lines are joined and filtered.
@@ -47,41 +45,41 @@ pub struct SourceOptions {
     pub shape: Arc<EntryOptions>,
     /// The byte that ends a line.
     pub delimiter: u8,
-    /// How much is read at once, at most.
+    /// Maximum number of bytes read at once.
     pub portion: usize,
     /// Whether lines carry the label `filename`.
     pub labelled: bool,
     /// Where a file without a checkpoint begins.
     pub begin: crate::input::open_file::StartAt,
-    /// Where to go on, and where to tell of files.
+    /// Positions of an earlier run, and where this run records its own.
     pub checkpoint: Option<Arc<Checkpoint>>,
-    /// Where chunks are handed in.
+    /// Receives the chunks.
     pub intake: EntrySender,
     /// The files that are left out.
     pub excluded: glob::Excluded,
     /// The files that this process writes.
     pub own: own_files::OwnFiles,
-    /// How the run goes on.
+    /// The state of the run.
     pub stop: Arc<Shutdown>,
-    /// What is said.
+    /// Prints messages.
     pub reporter: Reporter,
 }
 
 impl SourceOptions {
-    /// Whether reading must end: a second stop was asked for, or nobody takes lines any more.
+    /// Whether reading must end, because of a second signal or because entries are no longer accepted.
     fn is_over(&self) -> bool {
         let state = self.stop.state();
         state.phase == Phase::Aborting || state.reading_over
     }
 
-    /// A file has so many bytes to be read.
+    /// Records the size of a file.
     fn sized(&self, id: FileId, size: u64) {
         if let Some(checkpoint) = &self.checkpoint {
             checkpoint.set_size(id, size);
         }
     }
 
-    /// Cuts what is read into lines.
+    /// Creates the line splitter.
     fn lines(&self) -> LineSplitter {
         let room = EntryBuilder::new(&self.shape, &[], None).max_fragment();
         LineSplitter::new(self.delimiter, max_line_read(room)).in_portions(self.portion)

@@ -1,4 +1,4 @@
-//! The files that this process writes, which it must not read: each line of them would make more.
+//! The files that this process writes, which it must not read: each of their lines would add another.
 
 use std::fs;
 use std::os::fd::AsFd;
@@ -14,11 +14,11 @@ use crate::storage::file_identity::DevInode;
 pub struct OwnFiles {
     /// Standard output and standard error, where they are files.
     streams: Vec<DevInode>,
-    /// Files that may be replaced or made later.
+    /// Files that may be replaced or created later.
     paths: Vec<PathBuf>,
-    /// A file that is replaced again and again. Its temporary names begin with its name.
+    /// A file that is replaced repeatedly. Its temporary names begin with its name.
     replaced: Option<PathBuf>,
-    /// Folders of which nothing is read.
+    /// Folders from which nothing is read.
     folders: Vec<PathBuf>,
 }
 
@@ -52,7 +52,7 @@ impl OwnFiles {
             .is_ok_and(|meta| meta.is_file() && self.contain(path, DevInode::from(&meta)))
     }
 
-    /// Whether standard input is one of them that is appended to while it is read.
+    /// Whether standard input is one of them, which would grow while it is read.
     pub fn contain_stdin(&self) -> bool {
         let Some(stdin) = regular_file(std::io::stdin()) else {
             return false;
@@ -62,7 +62,7 @@ impl OwnFiles {
         self.streams.contains(&stdin) || self.paths.iter().any(is_it)
     }
 
-    /// Whether a path is that of the file that is replaced again and again, or a temporary one. Each
+    /// Whether a path is that of the file that is replaced repeatedly, or a temporary one. Each
     /// of them is another file, so it is known by its name.
     fn is_replaced(&self, path: &Path) -> bool {
         let Some(own) = &self.replaced else {

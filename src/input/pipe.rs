@@ -1,7 +1,6 @@
-//! Pipes, read to their end: standard input, and what a command prints.
+//! Reads pipes to their end: standard input and the output of a command.
 //!
-//! Reading goes on whatever happens: when nobody takes entries any more, what comes is still read,
-//! so that the writer never meets a closed pipe.
+//! Input is read even when entries are no longer accepted, so the writer never sees a closed pipe.
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -19,27 +18,27 @@ use crate::process::line_processor::LineProcessor;
 use crate::report::messages::{Message, Reporter};
 use crate::sync::blocking_write::{Cut, PollableWrite, write_all};
 
-/// The pipe size that everybody may set (`/proc/sys/fs/pipe-max-size`).
+/// The pipe size that every user may set (`/proc/sys/fs/pipe-max-size`).
 const MAX_PIPE: usize = 1024 * 1024;
 
-/// How much is read at once of each of two pipes that are written to in turn. What lies in them
-/// does not tell in which order it came, so that this much of one is stamped before the other.
+/// Number of bytes read at once from each of two pipes that are written to in turn. The order in which
+/// their content was written is unknown, so this much of one is stamped before the other.
 const TURN: usize = 1024;
 
 /// For how many reads two pipes count as written to in turn after they were.
 const MIXED_READS: u32 = 16;
 
-/// How much a pipe that has room takes without blocking (`PIPE_BUF`).
+/// Number of bytes that can be written without blocking to a pipe that has room (`PIPE_BUF`).
 const SURE_WRITE: usize = 4096;
 
-/// A pipe, and what becomes of the lines in it.
+/// A pipe, with everything that its lines pass through.
 pub struct Pipe<'a, R> {
     input: R,
     splitter: LineSplitter,
     processor: LineProcessor,
     sender: &'a EntrySender,
-    /// Where what is read is copied to first, unchanged and at once. If that is closed, the copying
-    /// ends, not the shipping.
+    /// Where the input is copied to, unchanged and at once. If it is closed, copying ends and shipping
+    /// continues.
     tee: &'a mut Option<Box<dyn PollableWrite>>,
     coalescer: Option<ReadCoalescer>,
     /// Whether the next read waits for room in the tee.
@@ -48,7 +47,7 @@ pub struct Pipe<'a, R> {
 }
 
 impl<'a, R: Read + AsFd> Pipe<'a, R> {
-    /// A pipe that nothing was read of.
+    /// Creates a reader for a pipe.
     pub fn new(
         input: R,
         splitter: LineSplitter,
@@ -74,7 +73,7 @@ impl<'a, R: Read + AsFd> Pipe<'a, R> {
     /// Reads it to its end, or for as long as the run allows.
     ///
     /// # Errors
-    /// If reading fails; what was read until then is handed in.
+    /// If reading fails; what was read before that is shipped.
     pub fn read_to_end(self, cancel: &mut CancellableInput) -> io::Result<()> {
         let mut pipes = [self];
         read_pipes(&mut pipes, cancel);
@@ -82,7 +81,7 @@ impl<'a, R: Read + AsFd> Pipe<'a, R> {
         pipe.end.unwrap_or(Ok(()))
     }
 
-    /// How reading it ended; None if it was still open when the run ended.
+    /// How reading ended; None if the pipe was still open at the end of the run.
     pub fn end(&self) -> Option<&io::Result<()>> {
         self.end.as_ref()
     }
@@ -99,7 +98,7 @@ impl<'a, R: Read + AsFd> Pipe<'a, R> {
         }
     }
 
-    /// Whether a copy of what is read would have to wait, though other pipes do not.
+    /// Whether copying to the tee would block.
     fn is_stalled(&self) -> bool {
         let gone = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
         let ready = |tee: &dyn PollableWrite| {
@@ -110,8 +109,8 @@ impl<'a, R: Read + AsFd> Pipe<'a, R> {
         self.tee.as_ref().is_some_and(|tee| !ready(&**tee))
     }
 
-    /// Reads once, at most `most` bytes, and hands in what came; returns how much that was, 0 at
-    /// the end, or None if there was nothing after all.
+    /// Reads once, at most `most` bytes, and processes them. Returns the number of bytes, 0 at the end,
+    /// or None if there was no input after all.
     fn read(&mut self, most: usize, cancel: &CancellableInput) -> Option<usize> {
         let read = self.splitter.read(&mut (&mut self.input).take(most as u64));
         let bytes = match &read {
@@ -129,7 +128,7 @@ impl<'a, R: Read + AsFd> Pipe<'a, R> {
             cancel.set_tee_blocked(true);
             let (splitter, reporter) = (&self.splitter, self.sender.reporter());
             self.tee
-                .take_if(|out| !copy(splitter.fresh(), &mut **out, reporter));
+                .take_if(|out| !copy(splitter.last_read(), &mut **out, reporter));
             cancel.set_tee_blocked(false);
         }
         let now = Instant::now();
@@ -152,22 +151,22 @@ impl<'a, R: Read + AsFd> Pipe<'a, R> {
         Some(bytes)
     }
 
-    /// Hands in what was held back for more.
+    /// Completes the entries that wait for more lines.
     fn flush(&mut self) {
         self.processor.flush_pending();
         self.processor.flush(self.sender, 0);
     }
 
-    /// Hands in everything, a last line without its end too.
+    /// Processes everything that is left, including a last line without a line end.
     fn finish(&mut self) {
-        if let Some(fragment) = self.splitter.rest() {
+        if let Some(fragment) = self.splitter.take_remainder() {
             self.processor.push(fragment, Instant::now());
         }
         self.processor.end();
         self.processor.flush(self.sender, 0);
     }
 
-    /// How long to rest after a read, if the next one will take more at once for that.
+    /// The pause after a read, if it makes the next read larger.
     fn pause_after(&mut self, bytes: usize, waited: Duration) -> Option<Duration> {
         let input = &self.input;
         let coalescer = self.coalescer.as_mut()?;
@@ -176,7 +175,7 @@ impl<'a, R: Read + AsFd> Pipe<'a, R> {
 }
 
 /// Reads pipes together, each to its end or for as long as the run allows, in small turns while more
-/// than one is written to: what comes first is stamped first, as far as that can be known.
+/// than one is written to, so that lines are stamped in the order of writing as far as it is known.
 pub fn read_pipes<R: Read + AsFd>(pipes: &mut [Pipe<'_, R>], cancel: &mut CancellableInput) {
     let mut turns = Turns::default();
     loop {
@@ -234,7 +233,7 @@ pub fn read_pipes<R: Read + AsFd>(pipes: &mut [Pipe<'_, R>], cancel: &mut Cancel
     }
 }
 
-/// Reads what lies in the pipes at this moment, in turns, and ends.
+/// Reads what is in the pipes now, in turns, and ends.
 fn read_what_is_there<R: Read + AsFd>(pipes: &mut [Pipe<'_, R>], cancel: &CancellableInput) {
     let there = |pipe: &Pipe<'_, R>| {
         let bytes = ioctl_fionread(&pipe.input).unwrap_or(0);
@@ -261,12 +260,12 @@ fn read_what_is_there<R: Read + AsFd>(pipes: &mut [Pipe<'_, R>], cancel: &Cancel
     }
 }
 
-/// Watches whether pipes are written to in turn.
+/// Detects whether pipes are written to in turn.
 #[derive(Default)]
 struct Turns {
-    /// Who was ready last, a bit for each.
+    /// The pipes that were ready last, one bit for each.
     last: u32,
-    /// For how many reads they still count as written to in turn.
+    /// Number of reads for which they still count as written to in turn.
     mixed: u32,
 }
 
@@ -297,15 +296,15 @@ const PEER_CLOSED: PollFlags = PollFlags::RDHUP;
 #[cfg(not(target_os = "linux"))]
 const PEER_CLOSED: PollFlags = PollFlags::empty();
 
-/// Whether nobody writes into `input` any more: what is in it is all that comes.
+/// Whether all writers have closed `input`, so that nothing is added to it.
 pub fn is_hung_up(input: &impl AsFd) -> bool {
     let mut fds = [PollFd::new(input, PEER_CLOSED)];
     let gone = PollFlags::HUP | PEER_CLOSED | PollFlags::ERR;
     poll(&mut fds, Some(&Timespec::default())).is_ok() && fds[0].revents().intersects(gone)
 }
 
-/// Waits, but not past the end of the pipe that rests, which poll always tells, and not while
-/// something comes in another.
+/// Pauses until the time is over, the pipe is closed, which poll always reports, or another pipe has
+/// input.
 fn sleep<R: AsFd>(pipes: &[Pipe<'_, R>], open: &[usize], resting: usize, pause: Duration) {
     let fds = open.iter().filter(|&&index| pipes[index].end.is_none());
     let fds = fds.map(|&index| {
@@ -326,8 +325,8 @@ fn sleep<R: AsFd>(pipes: &[Pipe<'_, R>], open: &[usize], resting: usize, pause: 
     let _ = poll(&mut fds, Some(&pause));
 }
 
-/// Makes the pipe larger, so that its writer is not held up while we rest; returns its size, 0 if it
-/// is not a pipe.
+/// Enlarges the pipe, so that its writer does not block during a pause. Returns its size, 0 if it is
+/// not a pipe.
 #[cfg(target_os = "linux")]
 fn enlarge_pipe(input: &impl AsFd) -> usize {
     // Not everybody may have that much; the size it has afterwards counts.
@@ -335,14 +334,13 @@ fn enlarge_pipe(input: &impl AsFd) -> usize {
     rustix::pipe::fcntl_getpipe_size(input).unwrap_or(0)
 }
 
-/// Elsewhere the size of a pipe can neither be asked for nor changed.
+/// Other systems have no way to get or set the size of a pipe.
 #[cfg(not(target_os = "linux"))]
 fn enlarge_pipe(_: &impl AsFd) -> usize {
     0
 }
 
-/// Copies bytes out; false when nobody takes them any more, which is reported unless the reader is
-/// gone.
+/// Copies bytes to `out`. Returns false if that fails, which is reported unless the reader has closed it.
 pub fn copy(bytes: &[u8], out: &mut dyn PollableWrite, reporter: Reporter) -> bool {
     if bytes.is_empty() {
         return true;

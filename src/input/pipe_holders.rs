@@ -1,15 +1,15 @@
-//! Who else has a pipe open: the processes that a command left behind, for the message about them.
+//! The processes that a command left behind with its pipes open, for the message about them.
 
 use std::fs;
 use std::os::fd::AsFd;
 
 use rustix::fs::fstat;
 
-/// At most this many are named.
+/// Maximum number of processes named.
 const MAX_NAMED: usize = 3;
 
-/// The other processes that have one of these pipes open, as `name (process number)`, as far as the
-/// system tells.
+/// The other processes that have one of these pipes open, as `name (pid)`, as far as they can be
+/// determined.
 pub fn pipe_holders(pipes: &[&dyn AsFd]) -> Vec<String> {
     let wanted: Vec<String> = pipes
         .iter()

@@ -1,45 +1,45 @@
-//! When to rest between reads: a program that writes each line by itself would wake us for every
-//! one, thousands of times a second; after a short rest one read takes them all.
+//! Decides when to pause between reads. A program that writes each line separately would wake us for
+//! every line, thousands of times per second; after a short pause one read returns all of them.
 //!
-//! Told what a read gave and how long it waited; decides. Knows no clock and no pipe.
+//! The caller passes the size of each read and how long it waited.
 
 use std::time::Duration;
 
-/// How long a rest is; the end of input ends it. Nobody sees the difference: a batch leaves after a
-/// second.
+/// The usual pause, which the end of input ends. It is not noticeable: a batch is sent after a second.
 const DELAY: Duration = Duration::from_millis(28);
 
-/// How long it is while little comes. A wake-up costs as much as reading dozens of lines: at 100
-/// lines/s, half the wake-ups are half the program's cost.
+/// The pause while there is little input. A wake-up costs as much as reading dozens of lines: at 100
+/// lines/s, half the wake-ups are half the cost.
 const LONG_REST: Duration = Duration::from_millis(40);
 
-/// So much in a read is little: three times as much in the next one would still be no `LARGE_READ`.
+/// A read below this size is little input: three times as much would still not be a `LARGE_READ`.
 const LITTLE: usize = 8 * 1024;
 
-/// A read that waited longer says that lines come slowly: there is nothing to be gained.
+/// A read that waited longer means that lines arrive slowly, and a pause saves nothing.
 const SLOW: Duration = Duration::from_millis(30);
 
-/// So many reads in quick succession, and it is worth it.
+/// Number of reads in quick succession after which to pause.
 const MIN_STREAK: u32 = 8;
 
-/// So many at most, after rests that turned out wrong.
+/// The maximum of that number, which pauses that saved nothing increase.
 const LONG_STREAK: u32 = 4096;
 
-/// A read that gave more was worth its waking: nothing is to be gained.
+/// A larger read was worth its wake-up, so a pause saves nothing.
 const LARGE_READ: usize = 60 * 1024;
 
-/// The room a pipe needs for what comes during a rest, even if it comes eight times as fast as `LARGE_READ`.
+/// The pipe size required for input that arrives during a pause, even at eight times the rate of
+/// `LARGE_READ`.
 const ROOM: usize = 8 * LARGE_READ;
 
-/// Watches reads.
+/// Decides on pauses from the reads so far.
 #[derive(Debug)]
 pub struct ReadCoalescer {
-    /// How many quick small reads there were in a row.
+    /// Number of quick small reads in a row.
     streak: u32,
-    /// How many it takes.
+    /// Number of them after which to pause.
     needed: u32,
     rested: bool,
-    /// Whether the pipe has room enough, once it was asked for.
+    /// Whether the pipe is large enough, once that was checked.
     roomy: Option<bool>,
 }
 
@@ -55,8 +55,8 @@ impl Default for ReadCoalescer {
 }
 
 impl ReadCoalescer {
-    /// How long to rest after a read that gave `bytes` after waiting so long, if at all. `room`
-    /// makes room in the pipe and says how much that is; it is asked once, before the first rest.
+    /// The pause after a read of `bytes` that waited for `waited`, if any. `room` enlarges the pipe and
+    /// returns its size; it is called once, before the first pause.
     pub fn after(
         &mut self,
         bytes: usize,

@@ -1,4 +1,4 @@
-//! How many bytes there are to read in files that are read to their end, for the progress bar.
+//! The number of bytes to read in files that are read to their end, for the progress bar.
 
 use std::collections::HashSet;
 use std::fs;
@@ -13,8 +13,8 @@ use crate::input::rotation::resume::{Question, earlier_files};
 use crate::storage::checkpoint::{Checkpoint, key};
 use crate::storage::file_identity::DevInode;
 
-/// The bytes to be read of files that are read to their end, without those that `is_left_out`. None
-/// if one of them is not a regular file, is compressed, or cannot be opened: then it is unknown.
+/// The number of bytes to read in files that are read to their end, except those that `is_left_out`.
+/// None (unknown) if one of them is not a regular file, is compressed, or cannot be opened.
 pub fn bytes(
     paths: &[PathBuf],
     start: StartAt,

@@ -61,7 +61,7 @@ pub(super) fn judge(
             }
         }
         if read == 0 {
-            if let Some(rest) = splitter.rest().filter(|_| unterminated) {
+            if let Some(rest) = splitter.take_remainder().filter(|_| unterminated) {
                 lines.push(text(rest.bytes));
             }
             break;
@@ -123,7 +123,7 @@ pub(super) fn learn(
 ) -> io::Result<LineTimes> {
     let begin = offset.saturating_sub(BEFORE);
     let mut splitter = options.lines().without_padding();
-    splitter.go_on(begin, begin > 0, Encoding::of(file));
+    splitter.seek(begin, begin > 0, Encoding::of(file));
     let mut before = RangeReader::new(file, begin, offset);
     let mut lines = Vec::new();
     while splitter.read(&mut before)? > 0 {

@@ -248,7 +248,7 @@ impl TailedFile {
         if self.offset == 0 {
             self.encoding = Encoding::of(&mut self.file);
         }
-        lines.go_on(self.offset, self.mid_line, self.encoding);
+        lines.seek(self.offset, self.mid_line, self.encoding);
         let quota = self.offset + READ_QUOTA.max(lines.stride() as u64);
         let mut at = self.offset;
         loop {
@@ -265,7 +265,7 @@ impl TailedFile {
                 at = self.without_padding(lines, at, options, now)?;
                 self.hand_in(lines, options, now);
             } else {
-                lines.unread();
+                lines.discard_last_read();
             }
             if !is_same {
                 return Ok(ReadResult::Truncated);
@@ -293,13 +293,13 @@ impl TailedFile {
     ) -> io::Result<()> {
         let from = self.offset;
         if self.is_unterminated() && self.is_same(self.meta()?.len())? {
-            lines.go_on(self.offset, self.mid_line, self.encoding);
+            lines.seek(self.offset, self.mid_line, self.encoding);
             let mut reader = RangeReader::new(&mut self.file, self.offset, self.end);
             while lines.read(&mut reader)? > 0 {}
             while let Some(piece) = lines.next_piece() {
                 self.processor.push(piece, now);
             }
-            if let Some(piece) = lines.rest() {
+            if let Some(piece) = lines.take_remainder() {
                 self.processor.push(piece, now);
             }
             (self.offset, self.mid_line) = (lines.offset(), true);
@@ -439,10 +439,10 @@ impl TailedFile {
         options: &SourceOptions,
         now: Instant,
     ) -> io::Result<u64> {
-        if options.delimiter == 0 || lines.fresh().last() != Some(&0) {
+        if options.delimiter == 0 || lines.last_read().last() != Some(&0) {
             return Ok(at);
         }
-        let nuls = lines.fresh().iter().rev();
+        let nuls = lines.last_read().iter().rev();
         let nuls = nuls.take_while(|&&byte| byte == 0).count();
         // In UTF-16 a NUL may be half of the last character.
         let half = (at - nuls as u64) % self.encoding.unit() as u64;
@@ -457,10 +457,10 @@ impl TailedFile {
         let next = next - next % self.encoding.unit() as u64;
         lines.unread_last(nuls);
         self.hand_in(lines, options, now);
-        if let Some(piece) = lines.rest() {
+        if let Some(piece) = lines.take_remainder() {
             self.processor.push(piece, now);
         }
-        lines.go_on(next, false, self.encoding);
+        lines.seek(next, false, self.encoding);
         (self.offset, self.mid_line) = (next, false);
         Ok(next)
     }
