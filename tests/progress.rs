@@ -94,13 +94,19 @@ fn the_command_that_shows_the_entries_stays_away_where_it_would_disturb() {
         return;
     };
     let loki = Loki::start();
-    for args in [&["-q"][..], &["--summary", "json"], &["--tee"], &[]] {
+    for args in [
+        &["-q"][..],
+        &["--summary", "json"],
+        &["--tee"],
+        &["--org-id", "red"],
+    ] {
         loki.client_restarted();
         let run = shown_on(&terminal, &loki).args(args).arg(&file);
         run.run().expect(0);
     }
-    // The last run alone, which is without any of them.
+    // The last run alone, which is without any of them. The command has the tenant.
     terminal.wait_for("logcli query");
+    terminal.wait_for("--org-id=red");
     assert_eq!(terminal.shown().matches("logcli query").count(), 1);
 }
 

@@ -32,10 +32,12 @@ use crate::app::systemd::ServiceManager;
 use crate::cli::config;
 use crate::cli::config::{Config, Input, Summary};
 use crate::http::client::HttpTransport;
+use crate::http::tenant::TENANT_HEADER;
 use crate::input::command::Exit;
 use crate::pipeline::{Pipeline, PipelineParts, Sink, StageEnd};
 use crate::process::options::TimeSource;
 use crate::report::counters::Counters;
+use crate::report::humanize::shell_word;
 use crate::report::messages::{Message, Remedy, Reporter, Verbosity};
 use crate::report::progress::Progress;
 use crate::report::summary::RunSummary;
@@ -274,6 +276,11 @@ fn logcli_query(config: &Config, report: &RunSummary) -> String {
         "http://localhost:3100" => String::new(),
         _ => format!(" --addr={target}"),
     };
+    let headers = config.connection.iter().flat_map(|c| &c.headers);
+    let mut tenants = headers.filter(|(name, _)| name.eq_ignore_ascii_case(TENANT_HEADER));
+    let tenant = tenants.next().map_or_else(String::new, |(_, tenant)| {
+        format!(" --org-id={}", shell_word(tenant))
+    });
     let hours = if config.shape.time == TimeSource::Arrival {
         report.took.as_secs() / 3600 + 1
     } else {
@@ -281,7 +288,7 @@ fn logcli_query(config: &Config, report: &RunSummary) -> String {
         720
     };
     format!(
-        "logcli query{address} --since={hours}h '{}'",
+        "logcli query{address}{tenant} --since={hours}h '{}'",
         config.shape.labels
     )
 }
