@@ -1,7 +1,7 @@
-//! Cancelling a read: how a source that waits for input is told that the run ends.
+//! Cancellable waiting for input.
 //!
-//! A thread that sits in `read` cannot be woken; one that waits here, for its input and for the end
-//! of the run at once, can.
+//! A thread that blocks in `read` cannot be woken. A source waits here instead, for its input and for the
+//! end of the run at the same time.
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
@@ -11,16 +11,16 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// How much longer an input is read.
+/// The limit for reading an input after a signal.
 #[derive(Debug, Clone, Copy)]
 struct DrainLimit {
-    /// Until nothing came for this long,
+    /// The input is read until it is silent for this long,
     quiet: Duration,
     /// and at most until then.
     until: Instant,
 }
 
-/// The end of the run loop, which limits what is read.
+/// The handle of the run loop, which cancels a source.
 #[derive(Debug)]
 pub struct CancelHandle {
     limit: Arc<Mutex<Option<DrainLimit>>>,
@@ -28,7 +28,7 @@ pub struct CancelHandle {
     wake: PipeWriter,
 }
 
-/// The end of the source, which waits for input here.
+/// The handle of a source, which waits for input with it.
 #[derive(Debug)]
 pub struct CancellableInput {
     limit: Arc<Mutex<Option<DrainLimit>>>,
@@ -36,23 +36,23 @@ pub struct CancellableInput {
     wake: PipeReader,
 }
 
-/// What may wake a source.
+/// Something that a source waits for.
 #[derive(Clone, Copy)]
 pub enum Awaited<'a> {
-    /// Something to read, or the end of it.
+    /// Data to read, or the end of input.
     Input(&'a dyn AsFd),
-    /// Room to write, for a tee whose reader is slow.
+    /// Room to write, for a tee with a slow reader.
     Output(&'a dyn AsFd),
 }
 
-/// Why a wait ended.
+/// The result of a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ready {
-    /// These are ready, a bit for each in the order in which they were given.
+    /// These are ready: one bit for each, in the given order.
     Some(u32),
-    /// Nothing came until the time given; after [`CancelHandle::drain`], nothing is there now.
+    /// Nothing was ready in time; after [`CancelHandle::drain`], nothing is ready now.
     Quiet,
-    /// The source must end with what is there, though somebody may still write to it.
+    /// The source must read what is there and end, even if its input is still open.
     Over,
 }
 
@@ -63,10 +63,10 @@ impl Ready {
     }
 }
 
-/// Makes both ends.
+/// Creates both handles.
 ///
 /// # Errors
-/// If there are no descriptors left.
+/// If the process has no descriptors left.
 pub fn new() -> io::Result<(CancelHandle, CancellableInput)> {
     let (reader, writer) = io::pipe()?;
     let limit = Arc::new(Mutex::new(None));
@@ -85,47 +85,46 @@ pub fn new() -> io::Result<(CancelHandle, CancellableInput)> {
 }
 
 impl CancelHandle {
-    /// Whether the source has read something that the reader of its tee does not take: it is shipped
-    /// only after that.
+    /// Whether the source is blocked by its tee. The data is shipped only after it was copied.
     pub fn tee_blocked(&self) -> bool {
         self.tee_blocked.load(Ordering::Acquire)
     }
 
-    /// Lets the source go on until nothing came for `quiet` or until `until`; what is there by then
-    /// it still reads. An input whose writers are all gone is read to its end.
+    /// Lets the source continue until its input is silent for `quiet`, at most until `until`. What is in
+    /// the input then is still read, and an input without writers is read to its end.
     pub fn drain(&self, quiet: Duration, until: Instant) {
         let limit = Some(DrainLimit { quiet, until });
         *self.limit.lock().unwrap_or_else(PoisonError::into_inner) = limit;
-        // If this fails the source is gone.
+        // An error means that the source has ended.
         let _ = (&self.wake).write(&[0]);
     }
 }
 
 impl CancellableInput {
-    /// Notes whether something that was read is being passed on.
+    /// Sets whether the source is writing to its tee.
     pub fn set_tee_blocked(&self, blocked: bool) {
         self.tee_blocked.store(blocked, Ordering::Release);
     }
 
-    /// Whether the run is ending, so that what is there is to be read soon.
+    /// Whether [`CancelHandle::drain`] was called.
     pub fn is_draining(&self) -> bool {
         self.limit().is_some()
     }
 
-    /// Waits until one of these is ready, at most until `due`, or until the source must end.
+    /// Waits until one of these is ready, until `due`, or until the source must end.
     pub fn wait(&mut self, awaited: &[Awaited<'_>], due: Option<Instant>) -> Ready {
         loop {
             let (now, limit) = (Instant::now(), self.limit());
             let until = match limit {
                 None => due,
-                // What waits for company goes on as soon as there is nothing to be read.
+                // Held lines are released as soon as there is nothing to read.
                 Some(_) if due.is_some() => Some(now),
                 Some(limit) => Some(limit.until.min(now + limit.quiet)),
             };
             let wake = Awaited::Input(&self.wake);
             let events = match poll_all(awaited.iter().chain([&wake]), until, now) {
                 Err(rustix::io::Errno::INTR) => continue,
-                // An input that cannot be waited for can still be read.
+                // If an input cannot be polled, try to read it.
                 Err(_) => return Ready::Some(all(awaited.len())),
                 Ok(events) => events,
             };
@@ -142,7 +141,7 @@ impl CancellableInput {
             return match limit {
                 _ if ready == 0 && (limit.is_none() || due.is_some()) => Ready::Quiet,
                 Some(limit) if limit.until <= now => {
-                    // What nobody writes to any more is read to its end.
+                    // An input without writers is read to its end.
                     match bits(&|found| found.contains(PollFlags::HUP)) {
                         0 => Ready::Over,
                         ending => Ready::Some(ending),
@@ -154,8 +153,8 @@ impl CancellableInput {
         }
     }
 
-    /// Waits until one of `inputs` can be read, at most until `due`, and returns its index; None if
-    /// none can by then, or when the run ends.
+    /// Waits until one of `inputs` can be read and returns its index. Returns `None` at `due` or when the
+    /// run ends.
     pub fn wait_any(&mut self, inputs: &[impl AsFd], due: Option<Instant>) -> Option<usize> {
         loop {
             let now = Instant::now();
@@ -180,7 +179,7 @@ impl CancellableInput {
     }
 }
 
-/// The bits of this many.
+/// The bits of this many inputs.
 fn all(count: usize) -> u32 {
     (1 << count) - 1
 }

@@ -1,5 +1,4 @@
-//! A command that is run: started, signalled and waited for. What it prints is read like any other
-//! pipe.
+//! Starts a command, passes signals on to it and waits for its end. Its output is read like any pipe.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, PipeWriter};
@@ -15,28 +14,28 @@ use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitOptions, getpgid, kill_process, wait, waitid,
 };
 
-/// The exit status when a command was found but cannot be executed, as shells have it.
+/// The exit status for a command that was found but cannot be executed, as in shells.
 const CANNOT_EXECUTE: u8 = 126;
 
-/// The exit status when there is no such command.
+/// The exit status for a command that does not exist.
 const NOT_FOUND: u8 = 127;
 
-/// The exit status when there can be no process for it, as `env` and `timeout` have it.
+/// The exit status if no process can be created, as in `env` and `timeout`.
 const NO_PROCESS: u8 = 125;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exit {
-    /// Its status as shells tell it: 128 + n for signal n.
+    /// The exit status as in shells: 128 + n for signal n.
     pub status: u8,
     /// Whether a signal ended it.
     pub by_signal: bool,
-    /// How long it ran.
+    /// How long the command ran.
     pub took: Duration,
 }
 
 impl Exit {
-    /// That of a command that could not be started.
+    /// The result for a command that could not be started.
     pub fn not_started(status: u8) -> Self {
         Self {
             status,
@@ -57,13 +56,13 @@ impl Exit {
 /// A command that could not be started.
 #[derive(Debug)]
 pub struct SpawnError {
-    /// The status that shells give for it.
+    /// The exit status that shells use for it.
     pub status: u8,
-    /// Why.
+    /// The reason.
     pub why: io::Error,
 }
 
-/// A command that runs. Clones share it.
+/// A running command. Clones share it.
 #[derive(Debug, Clone)]
 pub struct ChildProcess {
     pid: Option<Pid>,
@@ -74,21 +73,21 @@ pub struct ChildProcess {
 #[derive(Debug)]
 struct Process {
     child: process::Child,
-    /// Whether its number may be another process's by now.
+    /// Whether it was reaped, so that another process may have its process id.
     is_reaped: bool,
 }
 
-/// The name of a command: that of its file.
+/// The name of a command: its file name.
 pub fn name(command: &[OsString]) -> String {
     let program = command.first().map_or(OsStr::new(""), OsString::as_os_str);
     let file = Path::new(program).file_name().unwrap_or(program);
     file.to_string_lossy().into_owned()
 }
 
-/// Starts a command. Its standard input is ours; what it prints goes into these pipes.
+/// Starts a command. It inherits standard input, and its output goes into these pipes.
 ///
 /// # Errors
-/// With the status that stands for it.
+/// If it cannot be started; the error has the exit status that shells use for it.
 pub fn start(
     command: &[OsString],
     stdout: &PipeWriter,
@@ -105,7 +104,7 @@ pub fn start(
             .spawn()
     };
     let spawned = match spawn(program, command.get(1..).unwrap_or_default()) {
-        // A script without `#!` is run by the shell, as execvp has it and everybody expects.
+        // Like execvp, run a script without `#!` with the shell.
         Err(why) if Errno::from_io_error(&why) == Some(Errno::NOEXEC) => {
             match find_in_path(program) {
                 Some(script) => {
@@ -139,20 +138,20 @@ pub fn start(
 }
 
 impl ChildProcess {
-    /// Passes a signal on, unless the command has ended: its number may be another process's then.
+    /// Passes a signal on, unless the command has ended: another process may have its id then.
     pub fn forward_signal(&self, signal: i32) {
         let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         let (Some(pid), Some(signal)) = (self.pid, to_signal(signal)) else {
             return;
         };
         if !process.is_reaped {
-            // A command of another user (sudo) may not be signalled by us; it is waited for.
+            // A command of another user (sudo) cannot be signalled; it is only waited for.
             let _ = kill_process(pid, signal);
         }
     }
 
-    /// Whether it gets what the terminal sends to us: it does unless it has a process group of its
-    /// own.
+    /// Whether the terminal sends signals to the command, too. It does unless the command has a process
+    /// group of its own.
     pub fn shares_terminal(&self) -> bool {
         match (self.pid, getpgid(None)) {
             (Some(pid), Ok(own)) => getpgid(Some(pid)).is_ok_and(|group| group == own),
@@ -160,8 +159,8 @@ impl ChildProcess {
         }
     }
 
-    /// Waits for its end, which leaves the process number taken, and then, under the lock that
-    /// [`ChildProcess::forward_signal`] holds too, gives the number back.
+    /// Waits for the end without reaping, so that the process id stays in use, and then reaps under the
+    /// lock that [`ChildProcess::forward_signal`] also holds.
     ///
     /// # Errors
     /// If it cannot be waited for.
@@ -179,8 +178,8 @@ impl ChildProcess {
         Ok(Exit::new(process.child.wait()?, took))
     }
 
-    /// The same for the first process of a container, whose children all orphans become: until the
-    /// command ends, each of them is reaped.
+    /// The same for process 1 of a container, which becomes the parent of all orphans: they are reaped
+    /// until the command ends.
     fn wait_and_reap(&self) -> io::Result<Exit> {
         loop {
             match waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
@@ -199,8 +198,8 @@ impl ChildProcess {
     }
 }
 
-/// Reaps what becomes a child of the first process of a container after its command has ended, until
-/// there is none. Of any other process the children are its own.
+/// Reaps the orphans that process 1 of a container still has after its command has ended. Does nothing
+/// in any other process.
 pub fn reap_orphans() {
     while is_first_process() {
         match wait(WaitOptions::empty()) {
@@ -210,12 +209,12 @@ pub fn reap_orphans() {
     }
 }
 
-/// Whether we are the first process of a container, or of the system.
+/// Whether this is process 1, of a container or of the system.
 fn is_first_process() -> bool {
     process::id() == 1
 }
 
-/// The numbers of the real-time signals; none where the system has none.
+/// The numbers of the real-time signals, on systems that have them.
 pub fn real_time_signals() -> RangeInclusive<i32> {
     #[cfg(target_os = "linux")]
     let numbers = libc::SIGRTMIN()..=libc::SIGRTMAX();
@@ -224,7 +223,7 @@ pub fn real_time_signals() -> RangeInclusive<i32> {
     numbers
 }
 
-/// A signal by its number, if a command can be sent it.
+/// The signal with this number, if it can be sent to a command.
 fn to_signal(number: i32) -> Option<Signal> {
     let is_real_time = |number: &i32| real_time_signals().contains(number);
     Signal::from_named_raw(number).or_else(|| {
@@ -236,13 +235,13 @@ fn to_signal(number: i32) -> Option<Signal> {
     })
 }
 
-/// The exit status that stands for how a process ended.
+/// Converts the status of a process to an exit status as in shells.
 fn shell_status(ended: ExitStatus) -> u8 {
     let status = ended.code().or(ended.signal().map(|n| 128 + n));
     status.map_or(u8::MAX, |status| status as u8)
 }
 
-/// Where `execvp` finds a program.
+/// The path at which `execvp` finds a program.
 pub fn find_in_path(program: &OsStr) -> Option<OsString> {
     if program.as_encoded_bytes().contains(&b'/') {
         return Some(program.to_owned());

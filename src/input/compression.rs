@@ -1,18 +1,18 @@
-//! Compressed and packed files, recognized by their first bytes whatever they are called.
+//! Recognizes compressed files and archives by their first bytes, independent of their names.
 
 use std::path::Path;
 
 use crate::report::humanize::shell_word;
 
-/// How many first bytes it takes to recognize every format.
+/// Number of bytes at the beginning of a file that are needed to recognize all formats.
 pub const NEEDED: usize = 512;
 
 /// The format of a file that is not plain text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Decompressed while it is read.
+    /// Gzip, which is decompressed while it is read.
     Gzip,
-    /// Not read: what it is, and the command whose output can be piped in instead.
+    /// A format that is not read. The output of a command can be piped in instead.
     Other {
         /// The name of the format.
         name: &'static str,
@@ -21,7 +21,7 @@ pub enum Format {
     },
 }
 
-/// The formats other than gzip: where their mark is, the mark, their name and the command.
+/// The other formats: the offset of their magic number, the number, their name and the command.
 const OTHERS: [(usize, &[u8], &str, &str); 10] = [
     (0, b"\x28\xb5\x2f\xfd", "zstd", "zstd -dc"),
     (0, b"BZh", "bzip2", "bzip2 -dc"),
@@ -35,7 +35,7 @@ const OTHERS: [(usize, &[u8], &str, &str); 10] = [
     (257, b"ustar", "tar", "tar -xOf"),
 ];
 
-/// Recognizes the format of a file by its first bytes; None for anything else, such as text.
+/// Recognizes the format of a file by its first bytes. Returns `None` for anything else, such as text.
 pub fn recognize(head: &[u8]) -> Option<Format> {
     if head.starts_with(b"\x1f\x8b\x08") {
         return Some(Format::Gzip);
@@ -61,7 +61,7 @@ pub fn recognize_inside_gzip(head: &[u8]) -> Option<Format> {
     })
 }
 
-/// Why a file of another format is not read, and what to do.
+/// The message for a file of a format that is not read.
 pub fn refusal(name: &str, command: &str, path: &Path) -> String {
     format!(
         "it is in {name} format: use `{command} {} | loki-push`",

@@ -1,4 +1,4 @@
-//! Text encodings: UTF-8, and UTF-16 where a byte order mark says so.
+//! Text encodings: UTF-8, and UTF-16 in an input that begins with its byte order mark.
 
 use crate::storage::file_identity::Content;
 
@@ -21,24 +21,24 @@ const MARKS: [(&[u8], Encoding); 3] = [
     (b"\xfe\xff", Encoding::Utf16Be),
 ];
 
-/// A byte that never occurs in UTF-8: it stands for a code unit that cannot be decoded, and becomes
-/// U+FFFD as any other invalid byte does.
+/// A byte that is never valid in UTF-8. It replaces a code unit that cannot be decoded, and becomes
+/// U+FFFD like any other invalid byte.
 const INVALID: u8 = 0xff;
 
 impl Encoding {
-    /// The byte order mark that some text begins with: its encoding and its length.
+    /// The encoding of the byte order mark at the beginning of a text, and the length of the mark.
     pub fn of_mark(text: &[u8]) -> Option<(Self, usize)> {
         let mark = MARKS.iter().find(|(mark, _)| text.starts_with(mark));
         mark.map(|(mark, encoding)| (*encoding, mark.len()))
     }
 
-    /// The encoding of a file, by its first bytes. If they cannot be read, reading on fails likewise.
+    /// The encoding of a file, by its first bytes. An error in reading them will occur again later.
     pub fn of(content: &mut impl Content) -> Self {
         let head = content.read_bytes(0, 2).unwrap_or_default();
         Self::of_mark(&head).map_or(Self::Utf8, |(encoding, _)| encoding)
     }
 
-    /// The bytes of a code unit.
+    /// The size of a code unit in bytes.
     pub fn unit(self) -> usize {
         match self {
             Self::Utf8 => 1,
@@ -46,9 +46,9 @@ impl Encoding {
         }
     }
 
-    /// The index of the first `unit` in whole units of text.
+    /// The index of the first code unit with the value `unit` in text that begins with a whole unit.
     pub fn find(self, text: &[u8], unit: u8) -> Option<usize> {
-        // Where its other byte is, which must be 0.
+        // The positions of its byte and of the other byte, which must be 0.
         let (at, other) = match self {
             Self::Utf8 => return memchr::memchr(unit, text),
             Self::Utf16Le => (0, 1),
@@ -60,7 +60,7 @@ impl Encoding {
         })
     }
 
-    /// Whether text of whole units ends in `unit`.
+    /// Whether text of whole code units ends in `unit`.
     pub fn ends_in(self, text: &[u8], unit: u8) -> bool {
         let last = &text[text.len().saturating_sub(self.unit())..];
         text.len().is_multiple_of(self.unit()) && self.find(last, unit) == Some(0)

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use crate::entry::labels::MAX_VALUE;
 
-/// The value of the label `filename`: the path, as far as Loki takes it as a label.
+/// The value of the label `filename`: the path, shortened to what Loki accepts in a label.
 pub fn label(path: &Path) -> String {
     let text = path.to_string_lossy().replace('\u{FFFD}', "?");
-    // The end tells more than the beginning.
+    // The end is more informative than the beginning.
     let from = text.len().saturating_sub(MAX_VALUE);
     let from = (from..=text.len())
         .find(|&at| text.is_char_boundary(at))
@@ -18,7 +18,7 @@ pub fn label(path: &Path) -> String {
     text[from..].to_owned()
 }
 
-/// Whether the name says that the file is compressed by gzip.
+/// Whether the name ends in `.gz`.
 pub fn is_gzip(name: &Path) -> bool {
     name.extension() == Some(OsStr::new("gz"))
 }

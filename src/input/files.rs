@@ -1,6 +1,6 @@
-//! Files read to their end, one after another, standard input among them.
+//! Reads files to their end, one after another, including standard input.
 //!
-//! Gzipped files are decompressed. One file that cannot be read does not hold up the others.
+//! Gzipped files are decompressed. A file that cannot be read does not prevent reading the others.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -38,10 +38,10 @@ pub const STDIN: &str = "-";
 /// Why a file is not read whose lines would make others of it.
 const WRITTEN_HERE: &str = "loki-push writes this file itself";
 
-/// How much of a line is shown in a message, in bytes.
+/// Maximum number of bytes of a line that a message shows.
 const SHOWN: usize = 160;
 
-/// How long a named pipe without a writer holds up the files after it.
+/// How long a named pipe without a writer delays the files after it.
 const FIFO_WAIT: Duration = Duration::from_millis(250);
 
 /// The time between two fingerprints of a file that is read.
@@ -51,10 +51,10 @@ const FINGERPRINTS: Duration = Duration::from_secs(1);
 pub struct FileReader {
     options: SourceOptions,
     input: CancellableInput,
-    /// Every file that was met, with a checkpoint. Without one a file that is named twice is read
-    /// twice, as by `cat`.
+    /// All known files, if there is a checkpoint. Without one, a file that is named twice is read twice,
+    /// as by `cat`.
     history: Option<History>,
-    /// Those of them that were read in this run.
+    /// The files that were read in this run.
     read: HashSet<FileId>,
     unreadable: u64,
     /// Named pipes that no process has open for writing.
@@ -65,7 +65,7 @@ pub struct FileReader {
     hung_up: Option<Arc<HungUp>>,
 }
 
-/// What is done when the writer of standard input is gone, though what it left cannot be read yet.
+/// Called when the writer of standard input has gone, but its data cannot be read yet.
 type HungUp = dyn Fn() + Send + Sync;
 
 /// A named pipe that no process has open for writing.
@@ -85,7 +85,7 @@ enum ReadEnd {
 }
 
 impl FileReader {
-    /// A reader that has read nothing. Pipes among the files are read until `input` is cancelled.
+    /// Creates a reader. Pipes among the files are read until `input` is cancelled.
     pub fn new(options: SourceOptions, input: CancellableInput) -> Self {
         let checkpoint = options.checkpoint.clone();
         Self {
@@ -101,8 +101,8 @@ impl FileReader {
         }
     }
 
-    /// Runs `tell`, now and then, while there is no room for what is read from standard input, all
-    /// that is left to be read, and its writer is gone.
+    /// Calls `tell` repeatedly while only standard input is left, its writer has gone, and the buffer is
+    /// full.
     #[must_use]
     pub fn on_hang_up(self, tell: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
@@ -120,14 +120,14 @@ impl FileReader {
         }
     }
 
-    /// Copies what is read to `tee` as well, unchanged (of a gzipped file the content).
+    /// Also copies the input unchanged to `tee`; of a gzipped file, the content.
     #[must_use]
     pub fn with_tee(self, tee: Option<Box<dyn PollableWrite>>) -> Self {
         Self { tee, ..self }
     }
 
-    /// Reads the given paths and patterns in order. Returns how many could not be read, or not to
-    /// their end.
+    /// Reads the given paths and patterns in order. Returns the number of files that could not be read
+    /// completely.
     pub fn read(mut self, given: &[PathBuf]) -> u64 {
         let mut rest = given;
         while let Some((path, more)) = rest.split_first() {
@@ -155,7 +155,7 @@ impl FileReader {
         self.unreadable
     }
 
-    /// Where to start in a file that was not met before. If an earlier run looked for it, it is new.
+    /// Where to start in an unknown file. If an earlier run looked for it, the file is new.
     fn start(&self, path: &Path) -> StartAt {
         match &self.options.checkpoint {
             Some(checkpoint) if checkpoint.watch(path) => StartAt::Start,
@@ -178,7 +178,7 @@ impl FileReader {
                     history.saw(DevInode::from(&meta), path);
                 }
             }
-            // An earlier run read them, and they were rotated away since.
+            // Files that an earlier run read, and that were rotated since.
             for path in glob::orphaned(pattern, history.closed_paths()) {
                 if self.files_of(&path, None, start) == ReadEnd::Interrupted {
                     return ReadEnd::Interrupted;
@@ -201,7 +201,7 @@ impl FileReader {
             || self.options.own.contain_at(path)
     }
 
-    /// Reads the file at a path, and what is left of those that had the path before.
+    /// Reads the file at a path, and the rest of files that were at the path before.
     fn path(&mut self, path: &Path, start: StartAt, of_pattern: bool) -> ReadEnd {
         let file = match OpenFile::open(path) {
             Ok(_) if self.is_own(path) => {
@@ -283,7 +283,7 @@ impl FileReader {
     fn read_idle_fifos(&mut self) {
         while !self.idle_fifos.is_empty() && !self.options.is_over() {
             let until = self.idle_fifos.iter().map(|fifo| fifo.until);
-            // One without a limit keeps the others, too.
+            // If one is waited for without limit, so are all.
             let until =
                 until.reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other)));
             let inputs: Vec<&File> = self.idle_fifos.iter().map(|fifo| &*fifo.file).collect();
@@ -295,13 +295,13 @@ impl FileReader {
         }
     }
 
-    /// Reads what is left of the files that had a path, and the one that has it now.
+    /// Reads the rest of files that were at a path before, and then the current one.
     fn files_of(&mut self, path: &Path, current: Option<OpenFile>, start: StartAt) -> ReadEnd {
         let Some(history) = &mut self.history else {
             let Some(mut file) = current else {
                 return ReadEnd::Whole;
             };
-            // Without a checkpoint its positions only say that its lines can be read again.
+            // Without a checkpoint, positions only show that the lines can be read again.
             let id = FileId::try_from(self.read.len()).unwrap_or(FileId::MAX);
             self.read.insert(id);
             let result = start_of(&mut file, start)
@@ -336,8 +336,8 @@ impl FileReader {
         }
     }
 
-    /// The files that had a path before `current`, oldest first; what is lost with those that cannot
-    /// be found is reported.
+    /// The files that were at a path before `current`, oldest first. Losses with files that cannot be
+    /// found are reported.
     fn earlier(
         &mut self,
         path: &Path,
@@ -388,8 +388,8 @@ impl FileReader {
         self.ended(path, result)
     }
 
-    /// Reads a file from an offset to its end. An unterminated last line of the file that has its
-    /// path is left for the next run, if there is a checkpoint.
+    /// Reads a file from an offset to its end. With a checkpoint, an unterminated last line of the current
+    /// file is left for the next run.
     fn regular(
         &mut self,
         path: &Path,
@@ -427,7 +427,7 @@ impl FileReader {
         processor.set_offset(offset);
         let (mut at, mut fingerprinted) = (offset, None);
         let result = loop {
-            // A file stays where it is.
+            // A file can be read again by the next run.
             if self.options.stop.state().phase > Phase::Running || self.options.is_over() {
                 processor.end();
                 processor.flush(&self.options.intake, 0);
@@ -466,7 +466,7 @@ impl FileReader {
         result
     }
 
-    /// Notes how far a file was read.
+    /// Records how far a file was read.
     fn read_to(
         &mut self,
         id: Option<FileId>,
@@ -477,14 +477,14 @@ impl FileReader {
         if let (Some(history), Some(id)) = (&mut self.history, id) {
             history.read_to(id, lines.offset(), lines.end());
             history.set_timestamps(id, processor.timestamps());
-            // A gzipped file would be decompressed twice; it is known by its inode.
+            // A gzipped file would have to be decompressed twice. It is identified by its inode.
             if !file.is_gzip() {
                 history.take_fingerprint(id, file);
             }
         }
     }
 
-    /// The times of standard input: where it is a file, that is judged like any other.
+    /// The reader of timestamps for standard input. If that is a file, it is judged like any other.
     ///
     /// # Errors
     /// Those of reading.
@@ -504,7 +504,7 @@ impl FileReader {
         time_check::judge(&self.options, &unknown, start, true).map(Some)
     }
 
-    /// A file in which no time can be read is not shipped, and stays where it is.
+    /// Reports a file that is not shipped because no time can be read in it.
     fn unreadable_times(&mut self, what: &str, line: &str) {
         self.unreadable += 1;
         self.options.intake.count_unreadable_times();
@@ -570,7 +570,7 @@ impl FileReader {
 
     fn ended(&mut self, name: &Path, result: io::Result<ReadEnd>) -> ReadEnd {
         match result {
-            // What a checkpoint covers, the next run reads.
+            // Without a checkpoint, the next run would not resume here.
             Ok(ReadEnd::Interrupted) if self.history.is_none() => {
                 self.unreadable += 1;
                 let what = &*name.to_string_lossy();
@@ -612,7 +612,7 @@ fn packed_at_position(mut file: &File) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// Where to start in a file that was not met before.
+/// The offset at which to start in an unknown file.
 fn start_of(file: &mut OpenFile, start: StartAt) -> io::Result<u64> {
     match start {
         StartAt::Start => Ok(0),

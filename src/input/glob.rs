@@ -1,6 +1,6 @@
-//! Patterns: which files they match, and where new ones may appear.
+//! Expands patterns, and finds the folders in which new matches may appear.
 //!
-//! The one user of the crate `glob`. Braces and `[^…]` are rewritten to what that knows.
+//! Braces and `[^…]` are rewritten to forms that the crate `glob` supports.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::storage::checkpoint;
 
-/// Whether a name is a pattern: it has a wildcard, and there is no file of that name.
+/// Whether a name is a pattern: it contains a wildcard, and no file with that name exists.
 pub fn is_pattern(name: &Path) -> bool {
     let has_braces = || name.to_str().is_some_and(|text| braces(text).is_some());
     (is_wild(name) || has_braces()) && fs::symlink_metadata(name).is_err()
@@ -23,7 +23,7 @@ fn is_wild(name: &Path) -> bool {
 /// Checks a pattern.
 ///
 /// # Errors
-/// What is wrong with it.
+/// If it is invalid.
 pub fn check(name: &Path) -> Result<(), String> {
     let text = name.to_str().ok_or("a pattern must be UTF-8")?;
     compile(text).map(drop)
@@ -36,8 +36,8 @@ fn compile(text: &str) -> Result<Vec<glob::Pattern>, String> {
         .collect()
 }
 
-/// The patterns without braces that one stands for, with `[!…]` for `[^…]`, and with `**/*` for a
-/// `**` at the end: as in a shell it matches all files below.
+/// Expands a pattern into patterns without braces, with `[!…]` instead of `[^…]`, and with `**/*` instead
+/// of `**` at the end, which matches all files below as in a shell.
 fn expanded(text: &str) -> Vec<String> {
     let Some((start, parts, end)) = braces(text) else {
         let mut pattern = text.replace("[^", "[!");
@@ -53,8 +53,7 @@ fn expanded(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The first braces with a comma in them: where they start, what is between the commas, and where
-/// they end.
+/// The first braces that contain a comma: their start, the parts between the commas, and their end.
 fn braces(text: &str) -> Option<(usize, Vec<&str>, usize)> {
     for (start, _) in text.match_indices('{') {
         let (mut depth, mut from, mut parts) = (0, start + 1, Vec::new());
@@ -78,7 +77,7 @@ fn braces(text: &str) -> Option<(usize, Vec<&str>, usize)> {
     None
 }
 
-/// The same for a path; one that is not UTF-8 stands for itself.
+/// The same for a path. A path that is not UTF-8 is not expanded.
 fn expanded_path(pattern: &Path) -> Vec<PathBuf> {
     match pattern.to_str() {
         Some(text) => expanded(text).into_iter().map(PathBuf::from).collect(),
@@ -86,15 +85,15 @@ fn expanded_path(pattern: &Path) -> Vec<PathBuf> {
     }
 }
 
-/// Files that are left out, by their name or their path.
+/// The patterns of `--exclude-path`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Excluded(Vec<glob::Pattern>);
 
 impl Excluded {
-    /// The files that match one of these patterns.
+    /// Compiles the patterns.
     ///
     /// # Errors
-    /// What is wrong with one of them.
+    /// If one of them is invalid.
     pub fn new(patterns: &[String]) -> Result<Self, String> {
         let mut compiled = Vec::new();
         for pattern in patterns {
@@ -104,7 +103,7 @@ impl Excluded {
         Ok(Self(compiled))
     }
 
-    /// Whether a file is left out.
+    /// Whether a file is excluded.
     pub fn contain(&self, path: &Path) -> bool {
         let options = glob::MatchOptions {
             require_literal_leading_dot: false,
@@ -128,7 +127,7 @@ impl Excluded {
 pub const IS_DIRECTORY: &str =
     "is a directory; for the files in it, use a quoted pattern such as 'DIR/*.log'";
 
-/// Why the folder of a pattern cannot be listed, if that is why nothing matches.
+/// The error in listing the folder of a pattern, if that is why nothing matches.
 pub fn unreadable_folder(pattern: &Path) -> Option<String> {
     let folder = pattern.ancestors().skip(1).find(|dir| !is_pattern(dir))?;
     let folder = if folder.as_os_str().is_empty() {
@@ -146,9 +145,8 @@ const OPTIONS: glob::MatchOptions = glob::MatchOptions {
     require_literal_leading_dot: true,
 };
 
-/// Of these paths, as a checkpoint knows them, the ones that a pattern would match, but that nothing
-/// bears now: what bore them may have been rotated away, and lie beside them. Each as it would be
-/// found by the pattern.
+/// Those of these canonical paths that the pattern matches but that do not exist any more: their files
+/// may have been rotated to other names. Each is returned in the form in which the pattern would find it.
 pub fn orphaned(pattern: &Path, paths: Vec<PathBuf>) -> Vec<PathBuf> {
     let absolute = checkpoint::key(pattern);
     let absolute = absolute.to_str().and_then(|text| compile(text).ok());
@@ -170,8 +168,8 @@ pub fn orphaned(pattern: &Path, paths: Vec<PathBuf>) -> Vec<PathBuf> {
     orphaned
 }
 
-/// The files that a pattern matches now, sorted by name; as in a shell, a wildcard matches no
-/// leading dot. What cannot be looked into has no match.
+/// The files that a pattern matches now, sorted by name. As in a shell, a wildcard does not match a
+/// leading dot. Folders that cannot be read have no matches.
 pub fn matches(pattern: &Path) -> Vec<PathBuf> {
     let patterns = expanded_path(pattern).into_iter();
     let mut found: Vec<PathBuf> = patterns.flat_map(|pattern| walk(&pattern)).collect();
@@ -181,7 +179,7 @@ pub fn matches(pattern: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// All that a pattern matches now. Names need not be UTF-8; what is none of it counts as U+FFFD.
+/// Everything that a pattern matches now. Bytes of names that are not UTF-8 count as U+FFFD.
 fn walk(pattern: &Path) -> Vec<PathBuf> {
     let mut found = vec![PathBuf::new()];
     for part in pattern.components() {
@@ -196,13 +194,13 @@ fn walk(pattern: &Path) -> Vec<PathBuf> {
             found = found.iter().flat_map(|dir| entries(dir, fits)).collect();
         }
     }
-    // `**` twice leads to one thing by several ways.
+    // With two `**`, a file is found in several ways.
     found.sort();
     found.dedup();
     found
 }
 
-/// What of a directory has such a name, sorted.
+/// The entries of a directory whose names match, sorted.
 fn entries(dir: &Path, fits: impl Fn(&OsStr) -> bool) -> Vec<PathBuf> {
     let is_here = dir.as_os_str().is_empty();
     let listed = fs::read_dir(if is_here { Path::new(".") } else { dir });
@@ -213,7 +211,7 @@ fn entries(dir: &Path, fits: impl Fn(&OsStr) -> bool) -> Vec<PathBuf> {
     names.iter().map(|name| dir.join(name)).collect()
 }
 
-/// A directory and all below it that are not hidden, through no link.
+/// A directory and all directories below it that are not hidden. Links are not followed.
 fn below(dir: &Path) -> Vec<PathBuf> {
     let is_dir = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir());
     let inner = entries(dir, |name| !name.as_encoded_bytes().starts_with(b"."));
@@ -223,7 +221,7 @@ fn below(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The directories in which something may appear that a pattern matches, as they are now.
+/// The existing directories in which new matches of a pattern may appear.
 pub fn directories(pattern: &Path) -> Vec<PathBuf> {
     let patterns = expanded_path(pattern).into_iter();
     patterns

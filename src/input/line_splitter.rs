@@ -224,7 +224,7 @@ impl LineSplitter {
 
     /// The offset in the input of the first byte that was not returned.
     pub fn offset(&self) -> u64 {
-        // Where NULs are at the end, content may still be written.
+        // NULs at the end may still be overwritten with content.
         self.offset - self.skipped
     }
 
@@ -303,7 +303,7 @@ impl LineSplitter {
             self.scanned -= self.start;
             self.start = 0;
         }
-        // A long line needed it, and the next one is far.
+        // A large buffer was only needed for a long line, which is rare.
         if self.filled == 0 && self.buffer.len() > 4 * READ {
             self.buffer = Vec::new();
         }

@@ -43,19 +43,19 @@ pub struct SourceOptions {
     pub gather: LineOptions,
     /// How lines become entries.
     pub shape: Arc<EntryOptions>,
-    /// The byte that ends a line.
+    /// The delimiter of lines.
     pub delimiter: u8,
     /// Maximum number of bytes read at once.
     pub portion: usize,
-    /// Whether lines carry the label `filename`.
+    /// Whether entries get the label `filename`.
     pub labelled: bool,
-    /// Where a file without a checkpoint begins.
+    /// Where to start in a file that is not in the checkpoint.
     pub begin: crate::input::open_file::StartAt,
     /// Positions of an earlier run, and where this run records its own.
     pub checkpoint: Option<Arc<Checkpoint>>,
     /// Receives the chunks.
     pub intake: EntrySender,
-    /// The files that are left out.
+    /// The files of `--exclude-path`.
     pub excluded: glob::Excluded,
     /// The files that this process writes.
     pub own: own_files::OwnFiles,

@@ -12,7 +12,7 @@ use crate::storage::file_identity::DevInode;
 /// The files that this process writes.
 #[derive(Debug, Clone, Default)]
 pub struct OwnFiles {
-    /// Standard output and standard error, where they are files.
+    /// Standard output and standard error, if they are files.
     streams: Vec<DevInode>,
     /// Files that may be replaced or created later.
     paths: Vec<PathBuf>,
@@ -23,7 +23,7 @@ pub struct OwnFiles {
 }
 
 impl OwnFiles {
-    /// Standard output and standard error, these files and these folders.
+    /// Collects standard output, standard error, these files and these folders.
     pub fn new(paths: Vec<PathBuf>, replaced: Option<PathBuf>, folders: Vec<PathBuf>) -> Self {
         let streams = [
             regular_file(std::io::stdout()),
@@ -78,7 +78,7 @@ impl OwnFiles {
         is_named && is_same_folder(folder_of(path), folder_of(own))
     }
 
-    /// Whether a folder is one of those of which nothing is read.
+    /// Whether a folder is one of those whose contents are never read.
     fn is_folder(&self, folder: &Path) -> bool {
         self.folders.iter().any(|own| is_same_folder(own, folder))
     }

@@ -25,7 +25,7 @@ const MAX_PIPE: usize = 1024 * 1024;
 /// their content was written is unknown, so this much of one is stamped before the other.
 const TURN: usize = 1024;
 
-/// For how many reads two pipes count as written to in turn after they were.
+/// Number of reads for which two pipes count as interleaved after they were written to alternately.
 const MIXED_READS: u32 = 16;
 
 /// Number of bytes that can be written without blocking to a pipe that has room (`PIPE_BUF`).
@@ -41,7 +41,7 @@ pub struct Pipe<'a, R> {
     /// continues.
     tee: &'a mut Option<Box<dyn PollableWrite>>,
     coalescer: Option<ReadCoalescer>,
-    /// Whether the next read waits for room in the tee.
+    /// Whether the next read must wait until the tee is writable.
     stalled: bool,
     end: Option<io::Result<()>>,
 }
@@ -55,8 +55,7 @@ impl<'a, R: Read + AsFd> Pipe<'a, R> {
         sender: &'a EntrySender,
         tee: &'a mut Option<Box<dyn PollableWrite>>,
     ) -> Self {
-        // The reader of a tee waits for it; and what is read slowly is read in small pieces on
-        // purpose.
+        // A tee must not be delayed, and with `--limit-rate` small reads are intended.
         let coalesces = tee.is_none() && !splitter.is_slow();
         Self {
             input,
@@ -70,7 +69,7 @@ impl<'a, R: Read + AsFd> Pipe<'a, R> {
         }
     }
 
-    /// Reads it to its end, or for as long as the run allows.
+    /// Reads the pipe to its end, or until it is cancelled.
     ///
     /// # Errors
     /// If reading fails; what was read before that is shipped.
@@ -114,7 +113,7 @@ impl<'a, R: Read + AsFd> Pipe<'a, R> {
     fn read(&mut self, most: usize, cancel: &CancellableInput) -> Option<usize> {
         let read = self.splitter.read(&mut (&mut self.input).take(most as u64));
         let bytes = match &read {
-            // The pipe was given to us non-blocking, and another reader was faster.
+            // The pipe is non-blocking, and another process has read it first.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
             // A terminal whose other side is closed.
             Err(error) if Errno::from_io_error(error) == Some(Errno::IO) && isatty(&self.input) => {
@@ -145,7 +144,7 @@ impl<'a, R: Read + AsFd> Pipe<'a, R> {
             if self.splitter.has_remainder() {
                 self.processor.postpone(now);
             }
-            // Whether or not anybody takes them.
+            // Even after the sender has ended.
             self.processor.flush(self.sender, bytes);
         }
         Some(bytes)
@@ -204,7 +203,7 @@ pub fn read_pipes<R: Read + AsFd>(pipes: &mut [Pipe<'_, R>], cancel: &mut Cancel
         for (bit, &index) in open.iter().enumerate() {
             let pipe = &mut pipes[index];
             if !ready.has(bit) {
-                // Others may keep us awake for as long as they like.
+                // Another pipe may keep this loop busy.
                 let now = Instant::now();
                 let is_due = pipe.processor.next_deadline().is_some_and(|due| due <= now);
                 if is_due || ready == Ready::Quiet && is_draining {
@@ -237,7 +236,7 @@ pub fn read_pipes<R: Read + AsFd>(pipes: &mut [Pipe<'_, R>], cancel: &mut Cancel
 fn read_what_is_there<R: Read + AsFd>(pipes: &mut [Pipe<'_, R>], cancel: &CancellableInput) {
     let there = |pipe: &Pipe<'_, R>| {
         let bytes = ioctl_fionread(&pipe.input).unwrap_or(0);
-        // More does not fit into a pipe; of a file it may be anything.
+        // A pipe cannot hold more; for a file it is the whole rest.
         usize::try_from(bytes).unwrap_or(MAX_PIPE).min(MAX_PIPE)
     };
     let mut left: Vec<usize> = pipes.iter().map(there).collect();
@@ -290,7 +289,8 @@ impl Turns {
     }
 }
 
-/// The other end of a socket is closed for writing; only Linux reports it apart from a hangup.
+/// The event that the other end of a socket is closed for writing. Only Linux distinguishes it from a
+/// hangup.
 #[cfg(target_os = "linux")]
 const PEER_CLOSED: PollFlags = PollFlags::RDHUP;
 #[cfg(not(target_os = "linux"))]
@@ -321,7 +321,7 @@ fn sleep<R: AsFd>(pipes: &[Pipe<'_, R>], open: &[usize], resting: usize, pause: 
         tv_sec: 0,
         tv_nsec: pause.subsec_nanos().into(),
     };
-    // Woken early by a signal, we read a little early.
+    // A signal may end the pause early, which is harmless.
     let _ = poll(&mut fds, Some(&pause));
 }
 
@@ -329,7 +329,7 @@ fn sleep<R: AsFd>(pipes: &[Pipe<'_, R>], open: &[usize], resting: usize, pause: 
 /// not a pipe.
 #[cfg(target_os = "linux")]
 fn enlarge_pipe(input: &impl AsFd) -> usize {
-    // Not everybody may have that much; the size it has afterwards counts.
+    // This may be refused; only the resulting size counts.
     let _ = rustix::pipe::fcntl_setpipe_size(input, MAX_PIPE);
     rustix::pipe::fcntl_getpipe_size(input).unwrap_or(0)
 }

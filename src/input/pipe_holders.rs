@@ -23,7 +23,7 @@ pub fn pipe_holders(pipes: &[&dyn AsFd]) -> Vec<String> {
     holders.take(MAX_NAMED).map(described).collect()
 }
 
-/// Whether a process has one of these open.
+/// Whether a process has one of these pipes open.
 fn holds(number: u32, wanted: &[String]) -> bool {
     let open = fs::read_dir(format!("/proc/{number}/fd"));
     let links = open.into_iter().flatten().flatten();

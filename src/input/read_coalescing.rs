@@ -71,7 +71,7 @@ impl ReadCoalescer {
         }
         if bytes > LARGE_READ {
             self.streak = 0;
-            // The writer only drew breath, and may have had to wait for us: trust it less.
+            // The burst is over, or the writer had to wait for us: require more reads next time.
             if rested {
                 self.needed = (self.needed * 2).min(LONG_STREAK);
             }
@@ -82,7 +82,7 @@ impl ReadCoalescer {
             return None;
         }
         self.rested = true;
-        // What came before the first rest says nothing of how much comes during one.
+        // The size of reads before the first pause does not predict how much comes during one.
         let comes_little = rested && bytes < LITTLE;
         Some(if comes_little { LONG_REST } else { DELAY })
     }

@@ -24,7 +24,7 @@ pub fn bytes(
     let mut history = checkpoint.map(History::looking_at);
     let (mut seen, mut total) = (HashSet::new(), 0);
     for path in paths.iter().filter(|path| !is_left_out(path)) {
-        // Where an earlier run looked for a file, one that it did not know is new.
+        // A file without a record, at a path that an earlier run looked for, is new.
         let start = match checkpoint {
             Some(checkpoint) if checkpoint.watch(path) => StartAt::Start,
             _ => start,

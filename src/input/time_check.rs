@@ -18,15 +18,15 @@ const LINES: usize = 1_000;
 /// At most this many bytes of lines are judged.
 const BYTES: u64 = 1024 * 1024;
 
-/// What a file's first lines show.
+/// The result of judging a file.
 pub(super) enum Verdict {
-    /// Times can be read, or nothing is to be timed.
+    /// Times can be read, or all lines are blank.
     Readable(Box<LineTimes>),
-    /// None can; the first line that is not blank.
+    /// No time can be read. Contains the first line that is not blank.
     Unreadable(String),
 }
 
-/// The times of a file that is read to its end, unless they are those of arrival.
+/// The reader of timestamps for a file that is read to its end. Returns `None` with `--time arrival`.
 pub(super) fn times_of(options: &SourceOptions, name: &str, meta: &Metadata) -> Option<LineTimes> {
     let modified = meta.modified().ok();
     let written = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
@@ -51,7 +51,7 @@ pub(super) fn judge(
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     while lines.len() < LINES {
         let read = match splitter.read(&mut input) {
-            // Reading it will fail likewise, after what comes before.
+            // The error will occur again after the lines before it are shipped.
             Err(_) if !lines.is_empty() => break,
             read => read?,
         };
@@ -72,7 +72,7 @@ pub(super) fn judge(
         lines = unwrapped(options, &lines);
     }
     lines.retain(|line| !line.trim_ascii().is_empty());
-    // Twice: a later line may show how an earlier one is to be read.
+    // Read twice, since a later line may show how to interpret an earlier one.
     let mut learned = times.fresh(None);
     for line in &lines {
         learned.read(&options.shape, line);
@@ -87,7 +87,7 @@ pub(super) fn judge(
     })
 }
 
-/// The lines out of their envelopes.
+/// The inner lines, without their envelopes.
 fn unwrapped(options: &SourceOptions, lines: &[String]) -> Vec<String> {
     let mut unwrapper = Unwrapper::new(options.gather.unwrap, BYTES as usize, false);
     let mut inner = Vec::new();
@@ -106,7 +106,7 @@ fn unwrapped(options: &SourceOptions, lines: &[String]) -> Vec<String> {
     inner
 }
 
-/// How much before the offset at which a file resumes is looked at, in bytes.
+/// Number of bytes before the resume offset that are read to learn the form of the times.
 const BEFORE: u64 = 64 * 1024;
 
 /// Learns the form of the times, and the last one, from the lines before the offset at which a file
@@ -128,7 +128,7 @@ pub(super) fn learn(
     let mut lines = Vec::new();
     while splitter.read(&mut before)? > 0 {
         while let Some(fragment) = splitter.next_piece() {
-            // The first of them may be cut.
+            // The first line may be incomplete.
             if fragment.first {
                 lines.push(String::from_utf8_lossy(fragment.bytes).into_owned());
             }

@@ -1,4 +1,5 @@
-//! What all followed files share: the options, one buffer, the history, and how many may be open.
+//! State shared by all followed files: the options, one read buffer, the history, and the limit of open
+//! files.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -6,25 +7,25 @@ use crate::input::SourceOptions;
 use crate::input::line_splitter::LineSplitter;
 use crate::input::rotation::history::History;
 
-/// Descriptors that are not for followed files: connections, the spool, the checkpoint.
+/// Descriptors reserved for connections, the spool, the checkpoint and the like.
 const RESERVED: usize = 32;
 
-/// What all followed files share.
+/// State shared by all followed files.
 pub struct FollowContext {
-    /// How files are read.
+    /// The options for reading.
     pub options: SourceOptions,
-    /// The buffer for all of them.
+    /// The line splitter, whose buffer all files share.
     pub lines: LineSplitter,
-    /// Every file that was met.
+    /// All known files.
     pub history: History,
-    /// How many files may be open.
+    /// Maximum number of open files.
     pub most_open: usize,
     /// Whether bytes are known to be lost.
     pub has_lost: bool,
 }
 
 impl FollowContext {
-    /// Nothing is open yet. The limit of open files is raised.
+    /// Creates the state, and raises the limit of open files.
     pub fn new(mut options: SourceOptions) -> Self {
         options.intake = options.intake.without_waiting();
         Self {
@@ -37,8 +38,8 @@ impl FollowContext {
     }
 }
 
-/// Followed files are kept open, so that nothing is lost when they are renamed; so the limit of open
-/// files is raised as far as possible. Returns how many files that allows.
+/// Raises the limit of open files as far as possible, since followed files stay open so that nothing is
+/// lost when they are renamed. Returns the number of files that may be open.
 fn raise_file_limit() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {

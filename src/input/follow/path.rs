@@ -1,4 +1,4 @@
-//! A followed path, and the file that has it.
+//! A followed path, and the file at it.
 
 use std::path::PathBuf;
 
@@ -9,47 +9,47 @@ use crate::input::open_file::{FileTimes, StartAt};
 use crate::storage::checkpoint::key;
 use crate::storage::file_identity::DevInode;
 
-/// Where to start in the next file that appears at a path and was not met before.
+/// Where to start in the next unknown file at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// Where the options say: it was there when we came.
+    /// As configured: the file existed at the start.
     AsGiven(StartAt),
-    /// At its start: it appeared later.
+    /// At the beginning: the file appeared later.
     New,
-    /// At the end that it had when we came, if it is the same file: it could not be opened then.
+    /// At the size that the file had at the start, when it could not be opened, if it is the same file.
     Remembered(DevInode, u64),
 }
 
 /// A followed path.
 pub struct FollowedPath {
-    /// The path as it was given.
+    /// The path as given.
     pub path: PathBuf,
-    /// The same as the checkpoint's key.
+    /// The canonical path, as in the checkpoint.
     pub key: PathBuf,
-    /// Whether a pattern matched it: then it may go.
+    /// Whether the path comes from a pattern, so that it is dropped when the file disappears.
     pub of_pattern: bool,
-    /// The tick of the next look.
+    /// The tick at which the path is checked next.
     pub due: u64,
-    /// Ticks between two looks.
+    /// Number of ticks between two checks.
     pub period: u64,
-    /// Where to start in the next file.
+    /// Where to start in the next unknown file.
     pub start: Start,
-    /// The file that has the path, or had it last; open or not.
+    /// The current or last file at the path, whether open or closed.
     pub file: Option<FileId>,
     /// The times of that file when it was closed.
     pub last_times: Option<FileTimes>,
-    /// Whether that is open and still has the path.
+    /// Whether that file is open and still at the path.
     pub is_attached: bool,
-    /// That file as it was when it was closed while it had the path.
+    /// The state of that file when it was closed while still at the path.
     pub closed: Option<(DevInode, FileStamp)>,
-    /// Whether nothing was opened by the path yet.
+    /// Whether no file was opened at the path yet.
     pub is_fresh: bool,
     /// Whether the path is missing or cannot be read.
     pub status: PathStatus,
 }
 
 impl FollowedPath {
-    /// A path that was not looked at yet.
+    /// Creates a path that was not checked yet.
     pub fn new(path: PathBuf, start: StartAt, of_pattern: bool) -> Self {
         Self {
             key: key(&path),

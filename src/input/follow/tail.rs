@@ -1,4 +1,4 @@
-//! An open file that is followed, read as far as it goes now.
+//! Reads one followed file: new lines, truncation, and content that changed in place.
 
 use std::fs::Metadata;
 use std::io;
@@ -16,31 +16,31 @@ use crate::input::open_file::{OpenFile, RangeReader};
 use crate::process::line_processor::LineProcessor;
 use crate::storage::file_identity::{Content, HEAD};
 
-/// How much is read of one file before the others have their turn.
+/// Bytes that are read of one file before it is the turn of the others.
 const READ_QUOTA: u64 = 1024 * 1024;
 
-/// The longest last line that is remembered.
+/// Maximum length of the last line that is remembered.
 const LAST_LINE: u64 = 512;
 
 /// The time between two fingerprints of a file that grows.
 const FINGERPRINTS: Duration = Duration::from_secs(1);
 
-/// What a read found.
+/// The result of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadResult {
     /// Nothing new.
     Idle,
-    /// New bytes, and its end.
+    /// New bytes, up to the end.
     Data,
-    /// New bytes, and there are more.
+    /// New bytes, and there are more to read.
     More,
-    /// New bytes that cannot be handed on now.
+    /// New bytes that cannot be shipped now, because the buffer is full.
     HeldUp,
-    /// It was truncated: it holds another content now.
+    /// The file was truncated and has other content now.
     Truncated,
 }
 
-/// A size and time of writing: while they stay the same, so does the file.
+/// The size and the time of the last write. While they are the same, the file has not changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FileStamp {
     size: u64,
@@ -57,27 +57,27 @@ impl FileStamp {
     }
 }
 
-/// An open file that is followed.
+/// A followed file that is open.
 pub struct TailedFile {
-    /// Its number in this run.
+    /// The number of the file in this run.
     pub id: FileId,
-    /// When something new was last read.
+    /// When new bytes were last read.
     pub changed: Instant,
     /// The file.
     pub file: OpenFile,
-    /// Everything before it was handed on; an unterminated line follows it.
+    /// The offset up to which lines were shipped. An unterminated line may follow.
     offset: u64,
     mid_line: bool,
     encoding: Encoding,
-    /// The first bytes of what was read.
+    /// The first bytes, as far as they were read.
     head: Vec<u8>,
     /// The last line that was read, unless it is the first one.
     last: Vec<u8>,
-    /// How much there is to read. NULs at its end are not content yet.
+    /// The size of the content. NULs at the end do not count yet.
     end: u64,
-    /// Read to its end when it was so.
+    /// The stamp when it was last read to its end.
     seen: Option<FileStamp>,
-    /// Known to be the same file when it was so.
+    /// The stamp when it was last known to have the same content.
     checked: Option<FileStamp>,
     fingerprinted: Option<Instant>,
     failed: Option<String>,
@@ -124,30 +124,30 @@ impl TailedFile {
         Ok(tail)
     }
 
-    /// Its metadata now.
+    /// The current metadata.
     ///
     /// # Errors
-    /// Those of asking.
+    /// If it cannot be read.
     pub fn meta(&self) -> io::Result<Metadata> {
         self.file.file().metadata()
     }
 
-    /// How far it was handed on.
+    /// The offset up to which lines were shipped.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// How much there was to read when it was last looked at.
+    /// The size of the content at the last check.
     pub fn end(&self) -> u64 {
         self.end
     }
 
-    /// Whether it was read to an unterminated line.
+    /// Whether an unterminated line follows the shipped ones.
     pub fn is_unterminated(&self) -> bool {
         self.seen.is_some() && self.end > self.offset
     }
 
-    /// Its stamp, if it was read to its end and nothing of it is held back.
+    /// The stamp, if the file was read to its end and no line is held.
     pub fn idle_stamp(&self) -> Option<FileStamp> {
         self.seen
             .filter(|_| self.processor.next_deadline().is_none())
@@ -169,10 +169,10 @@ impl TailedFile {
         due
     }
 
-    /// Whether it was truncated, if it changed since it was last looked at; without reading it.
+    /// Checks whether the file was truncated since the last check, without reading new lines.
     ///
     /// # Errors
-    /// Those of asking.
+    /// Those of reading.
     pub fn look_only(&mut self) -> io::Result<ReadResult> {
         let meta = self.meta()?;
         let stamp = FileStamp::of(&meta);
@@ -187,7 +187,7 @@ impl TailedFile {
         Ok(ReadResult::Idle)
     }
 
-    /// Whether an error is another one than the last, so that it is to be reported.
+    /// Whether an error differs from the last one, so that it must be reported.
     pub fn is_news(&mut self, error: &io::Error) -> bool {
         let why = error.to_string();
         let is_news = self.failed.as_ref() != Some(&why);
@@ -200,11 +200,11 @@ impl TailedFile {
         self.failed.is_some()
     }
 
-    /// Reads what is new, at most a quota of it. `lines` is lent: all files share one buffer, and
-    /// an unterminated line is read again when it has grown.
+    /// Reads new lines, up to a quota. `lines` is shared by all files; an unterminated line is read again
+    /// when it has grown.
     ///
     /// # Errors
-    /// Those of reading; what was read is handed on.
+    /// Those of reading; lines before the error are shipped.
     pub fn read(
         &mut self,
         meta: &Metadata,
@@ -214,7 +214,7 @@ impl TailedFile {
     ) -> io::Result<ReadResult> {
         let stamp = FileStamp::of(meta);
         if self.seen == Some(stamp) {
-            // LineSplitter that waited for others, or for a time, do so in bounds.
+            // Lines are only held for a limited time.
             if self.processor.next_deadline().is_some_and(|due| due <= now) {
                 self.processor.flush_pending();
             }
@@ -259,7 +259,7 @@ impl TailedFile {
             let mut reader = RangeReader::new(&mut self.file, at, self.end);
             let read = lines.read(&mut reader)?;
             at = reader.at;
-            // Bytes that were read from beyond the end of what is there now are old content, too.
+            // If the file is shorter now than where this read began, the bytes are still old content.
             let is_same = self.file.is_gzip() || self.begins_as_before()?;
             if is_same || self.meta()?.len() < before {
                 at = self.without_padding(lines, at, options, now)?;
@@ -280,8 +280,8 @@ impl TailedFile {
         }
     }
 
-    /// Nothing more is waited for: hands in an unterminated last line, too. If it goes on after all,
-    /// the rest of it becomes an entry of its own.
+    /// Ships everything, including an unterminated last line. If that line continues after all, its rest
+    /// becomes an entry of its own.
     ///
     /// # Errors
     /// Those of reading.
@@ -309,7 +309,7 @@ impl TailedFile {
         Ok(())
     }
 
-    /// Nothing more comes in this run: hands in what is held back.
+    /// Ships held lines at the end of the run.
     pub fn flush(&mut self, options: &SourceOptions, bytes: usize) {
         self.processor.end();
         self.processor.flush(&options.intake, bytes);
@@ -330,12 +330,12 @@ impl TailedFile {
         self.encoding = lines.encoding();
         self.processor.flush(&options.intake, bytes);
         if bytes > 0 {
-            // If it fails, the next look does, too.
+            // An error will occur again at the next check.
             let _ = self.remember();
         }
     }
 
-    /// Remembers how the part that was read begins and ends.
+    /// Remembers the first bytes and the last line of the part that was read.
     fn remember(&mut self) -> io::Result<()> {
         let len = self.offset.min(HEAD as u64) as usize;
         if self.file.is_gzip() {
@@ -363,7 +363,7 @@ impl TailedFile {
         Ok(self.file.read_bytes(0, self.head.len())? == self.head)
     }
 
-    /// Whether it still holds what was read, so that reading can go on.
+    /// Whether the file still has the content that was read, so that reading can continue.
     fn is_same(&mut self, size: u64) -> io::Result<bool> {
         if self.file.is_gzip() {
             return Ok(true);
@@ -381,15 +381,15 @@ impl TailedFile {
         let from = self.offset - self.last.len() as u64;
         let ends_alike = self.file.read_bytes(from, self.last.len())? == self.last;
         if ends_alike && (begins_alike || !self.last.is_empty()) {
-            // A header with a counter was changed in place, for example.
+            // For example, a counter in the header was changed in place.
             self.head = self.file.read_bytes(0, self.head.len())?;
             return Ok(true);
         }
         self.goes_on_before_bracket(begins_alike)
     }
 
-    /// Whether what was read ended in closing brackets that have moved, as those of a JSON document
-    /// to which something was added. Then the line before them is read again, if it changed.
+    /// Whether the part that was read ended in closing brackets that have moved, as in a JSON document to
+    /// which something was added. The line before them is then read again if it changed.
     fn goes_on_before_bracket(&mut self, begins_alike: bool) -> io::Result<bool> {
         let (from, old) = if begins_alike {
             (self.offset - self.last.len() as u64, self.last.clone())
@@ -416,7 +416,7 @@ impl TailedFile {
         Ok(true)
     }
 
-    /// Whether there are only NULs after what was read, as before, in a file that was preallocated.
+    /// Whether only NULs follow the part that was read, as in a preallocated file.
     fn is_padding(&mut self, size: u64) -> io::Result<bool> {
         const LOOKED_AT: usize = 512;
         if self
@@ -429,9 +429,9 @@ impl TailedFile {
         Ok(next.iter().all(|&byte| byte == 0))
     }
 
-    /// Leaves out the NULs at the end of what was just read, which a crash, a preallocation or a
-    /// writer that goes on where it was in a truncated file leaves. Those after which there is
-    /// nothing else are where content may still be written. Returns where to read on.
+    /// Skips NULs at the end of the last read, which come from a crash, from preallocation, or from a
+    /// writer that continues at its old offset in a truncated file. NULs at the end of the file may still
+    /// be overwritten with content. Returns the offset at which to continue.
     fn without_padding(
         &mut self,
         lines: &mut LineSplitter,
@@ -465,7 +465,7 @@ impl TailedFile {
         Ok(next)
     }
 
-    /// The first byte from an offset on that is not NUL.
+    /// The offset of the first byte that is not NUL, from an offset on.
     fn first_written(&mut self, from: u64) -> io::Result<Option<u64>> {
         let data = rustix::fs::seek(&**self.file.file(), SeekFrom::Data(from));
         let mut at = data.unwrap_or(from);
@@ -480,7 +480,7 @@ impl TailedFile {
     }
 }
 
-/// Whether a byte may be among those that close a document.
+/// Whether a byte may be part of the end of a JSON document.
 fn is_bracket(byte: u8) -> bool {
     byte.is_ascii_whitespace() || b"]})".contains(&byte)
 }

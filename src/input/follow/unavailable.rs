@@ -1,5 +1,4 @@
-//! Why a followed path cannot be read now: it is missing, or there is something that cannot be
-//! opened. Each is reported once when it begins.
+//! The status of a followed path: readable, missing, or not readable. Problems are reported once.
 
 use std::io;
 use std::path::Path;
@@ -16,22 +15,22 @@ pub struct PathStatus {
 }
 
 impl PathStatus {
-    /// Whether there is nothing at the path.
+    /// Whether no file exists at the path.
     pub fn is_missing(&self) -> bool {
         self.missing
     }
 
-    /// Whether what is at the path cannot be read.
+    /// Whether the file at the path cannot be read.
     pub fn is_failing(&self) -> bool {
         self.failing.is_some()
     }
 
-    /// The file at the path is open.
+    /// Records that the file at the path is open.
     pub fn is_open(&mut self) {
         *self = Self::default();
     }
 
-    /// The path could not be looked at. `is_fresh` if there never was a file.
+    /// Records that the path could not be checked. `is_fresh` means that there never was a file.
     pub fn not_found(
         &mut self,
         path: &Path,
@@ -54,7 +53,7 @@ impl PathStatus {
         }
     }
 
-    /// What is at the path cannot be read.
+    /// Records that the file at the path cannot be read.
     pub fn unreadable(&mut self, path: &Path, error: &io::Error, reporter: Reporter) {
         let mut why = error.to_string();
         if self.failing.as_ref() == Some(&why) {

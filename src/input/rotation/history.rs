@@ -1,40 +1,40 @@
-//! Every file that this run or the checkpoint has met, and the one rule of identity.
+//! All files known to this run or the checkpoint, and the rule that identifies them.
 //!
-//! A file is its device and inode for as long as that exists under any name that can be seen or in
-//! an open handle. Failing that it is its content: another file is taken for it if that has its
-//! path, or a name that rotation gives; if the original was truncated or is gone; and if it is at
-//! least as long as what was read and agrees with its first 4 KiB and the 64 KiB before the point
-//! up to which it was read. Names only say where to look.
+//! A file is identified by device and inode for as long as these exist under any visible name or in an
+//! open handle. Otherwise it is identified by its content: another file counts as the same if it has the
+//! same path or a name that rotation may give; if the original was truncated or is gone; and if it is at
+//! least as long as the part that was read and agrees with its first 4 KiB and with the 64 KiB before
+//! the offset. Names only tell where to look.
 //!
-//! Which histories come out whole and once:
+//! In these histories every line is shipped exactly once:
 //!
-//! - *Rename, in any number of steps, to any name in a folder that is looked at:* the inode is
-//!   known, whether the file is open or was closed long ago, in this run or the next.
-//! - *Copy and truncate:* while the original still holds all that the copy does, the copy is not
-//!   read. Once the original is truncated the copy takes over its place in the history, and only
-//!   the rest of it is read.
-//! - *Compress:* the content decides, as for any copy; what it holds beyond what was read is read.
+//! - *Rename, in any number of steps, to any name in a watched folder:* the inode is known, whether the
+//!   file is open or was closed long ago, in this run or the next.
+//! - *Copy and truncate:* while the original still contains everything in the copy, the copy is not
+//!   read. Once the original is truncated, the copy takes its place in the history, and only the rest
+//!   of it is read.
+//! - *Compress:* the content decides, as for any copy; only the part that was not read yet is read.
 //! - *Replace by a copy with more lines* (`sed -i`, rsync, restore, an editor): the original is
 //!   gone, the content agrees, and reading resumes where it was.
-//! - *Delete, move out of sight:* an open file is read to its end. One that the last run left is
-//!   lost, and reported with the number of bytes.
-//! - *Recreate:* another inode, another content, a new file.
+//! - *Delete, or move to an unwatched folder:* an open file is read to its end. The rest of a file that
+//!   an earlier run left unread is lost, which is reported with the number of bytes.
+//! - *Recreate:* a new inode and new content are a new file.
 //!
-//! Where both readings remain the file is read again, which repeats lines and never loses one:
+//! In ambiguous cases the file is read again, which may repeat lines but never loses any:
 //!
-//! - a copy whose original still exists, unless its name is surely one that rotation gave,
+//! - a copy whose original still exists, unless its name can only come from rotation,
 //! - a file that was rewritten in place with another beginning and other last lines,
-//! - a device that was renumbered while the file was renamed to a name rotation does not give,
+//! - a device that was renumbered while the file got a name that does not come from rotation,
 //! - a deleted file that was replaced by its own copy, if that was renamed before it was seen and
 //!   the path stays empty until the deleted file is forgotten (5 s).
 //!
-//! What is not read, since nothing tells it from another program's file: a generation that was
+//! A generation is not read if nothing distinguishes it from the file of another program: if it was
 //! renamed or copied before any of it was read, to a name that may be a neighbour's (`app-2.log`,
-//! `app.log.old`), or while no run looked and the generation before it is gone.
+//! `app.log.old`), or while no run was watching and the generation before it is gone.
 //!
-//! What cannot come out whole: bytes that were truncated or deleted between two looks, without a
-//! copy in a folder that is looked at; and a file of one line or a few that is deleted and made
-//! anew with the very same lines before the end of what was read, which looks like its own copy.
+//! Lines are lost in two cases: bytes that are truncated or deleted between two checks, without a copy
+//! in a watched folder; and a short file that is deleted and recreated with exactly the same lines
+//! before the offset, which looks like a copy of itself.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -50,46 +50,46 @@ use crate::report::messages::{Message, Reporter};
 use crate::storage::checkpoint::Checkpoint;
 use crate::storage::file_identity::{Content, DevInode, FileRecord, Fingerprint};
 
-/// What a file is that was just opened.
+/// The identity of a file that was just opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Identity {
-    /// A file that was met before, or the copy that takes its place.
+    /// A known file, or the copy that takes its place.
     Known(FileId),
-    /// A copy of a file that still holds all of it.
+    /// A copy of a file that still contains all of it.
     Copy,
-    /// A file that was not met before, to be read from this offset on: a further copy of one that
-    /// is gone has nothing new before it.
+    /// An unknown file, to be read from this offset: another copy of a file that is gone has nothing new
+    /// before it.
     New(u64),
 }
 
-/// A file that was met.
+/// A known file.
 pub struct KnownFile {
-    /// What is known of it; its offset is the one from which it is read.
+    /// The record of the file. Its offset is the one from which it is read.
     pub record: FileRecord,
-    /// While it is open.
+    /// The open file, while it is open.
     handle: Option<Arc<File>>,
-    /// Whether the inode does not hold this content any more.
+    /// Whether the inode has other content now.
     is_truncated: bool,
     /// Whether the inode is that of a copy, since the original was truncated or is gone.
     is_copy: bool,
-    /// Whether an earlier run met it.
+    /// Whether it is known from an earlier run.
     is_of_earlier_run: bool,
-    /// Where its inode was last seen.
+    /// The path at which the inode was last seen.
     seen_at: PathBuf,
 }
 
-/// The files that were met.
+/// All known files.
 pub struct History {
     files: BTreeMap<FileId, KnownFile>,
     by_inode: HashMap<DevInode, Vec<FileId>>,
-    /// By the name before rotation.
+    /// The files by the name before rotation.
     by_name: HashMap<Vec<u8>, Vec<FileId>>,
     checkpoint: Option<Arc<Checkpoint>>,
     next: FileId,
 }
 
 impl History {
-    /// The history that a checkpoint keeps, or an empty one.
+    /// Creates the history from a checkpoint, or an empty one.
     pub fn new(checkpoint: Option<Arc<Checkpoint>>) -> Self {
         let mut history = Self {
             files: BTreeMap::new(),
@@ -108,7 +108,7 @@ impl History {
         history
     }
 
-    /// The history that a checkpoint keeps, to look at: the checkpoint does not change.
+    /// Creates a read-only history, which does not change the checkpoint.
     pub fn looking_at(checkpoint: &Checkpoint) -> Self {
         let mut history = Self::new(None);
         for (id, record) in checkpoint.files() {
@@ -122,24 +122,24 @@ impl History {
         self.files.get(&id)
     }
 
-    /// From where a file is to be read.
+    /// The offset from which a file is read.
     pub fn offset(&self, id: FileId) -> u64 {
         self.files.get(&id).map_or(0, |file| file.record.offset)
     }
 
-    /// The open file at this inode.
+    /// The open file with this inode.
     pub fn open_at(&self, at: DevInode) -> Option<FileId> {
         let ids = self.by_inode.get(&at)?.iter();
         ids.copied()
             .find(|id| self.is_open(*id) && !self.files[id].is_truncated)
     }
 
-    /// Whether the inode of a file holds another content now.
+    /// Whether the inode of a file has other content now.
     pub fn is_truncated(&self, id: FileId) -> bool {
         self.files.get(&id).is_some_and(|file| file.is_truncated)
     }
 
-    /// Whether an earlier run met a file.
+    /// Whether a file is known from an earlier run.
     pub fn is_of_earlier_run(&self, id: FileId) -> bool {
         self.files
             .get(&id)
@@ -153,9 +153,9 @@ impl History {
             .is_some_and(|file| file.record.fingerprint.end() > 0)
     }
 
-    /// A file that was read by `path` cannot be found: forgets it, and reports what is lost with it.
-    /// Returns whether anything is known to be. `had_path_last` if it is the one that had the path
-    /// at the end of the last run.
+    /// Forgets a file that was read at `path` and cannot be found, and reports the loss. Returns whether
+    /// bytes are known to be lost. `had_path_last` is set for the file that was at the path at the end of
+    /// the last run.
     pub fn report_missing(
         &mut self,
         id: FileId,
@@ -184,8 +184,7 @@ impl History {
             .is_some_and(|file| file.handle.is_some())
     }
 
-    /// The files that were first read by a path, as the checkpoint's key for it, and that are not
-    /// open, oldest first.
+    /// The files that were first read at a canonical path and are not open, oldest first.
     pub fn closed_of(&self, path: &Path) -> Vec<FileId> {
         let ids = self.by_name.get(&names::original(names::name(path)));
         let mut ids = ids.cloned().unwrap_or_default();
@@ -206,7 +205,7 @@ impl History {
         closed.map(|file| file.record.path.clone()).collect()
     }
 
-    /// Notes that an inode was seen at a path.
+    /// Records that an inode was seen at a path.
     pub fn saw(&mut self, at: DevInode, path: &Path) {
         for id in self.by_inode.get(&at).into_iter().flatten() {
             if let Some(file) = self.files.get_mut(id) {
@@ -215,8 +214,8 @@ impl History {
         }
     }
 
-    /// Tells which file this is that was found at a path, as the checkpoint's key for it. If it
-    /// takes the place of one that was met, the history has it at its inode from now on.
+    /// Identifies a file that was found at a canonical path. If it takes the place of a known file, the
+    /// history records its inode for that file.
     ///
     /// # Errors
     /// Those of reading it.
@@ -235,7 +234,7 @@ impl History {
                 self.truncated(id);
                 continue;
             }
-            // Two records may be of one file, one of them from the spool.
+            // Two records may belong to one file, one of them from the spool.
             match same {
                 Some(other) if self.offset(other) >= self.offset(id) => self.forget(id),
                 other => {
@@ -269,7 +268,7 @@ impl History {
             }
             match self.original(id) {
                 Some(mut original) => {
-                    // While it is being made it does not hold all that was read.
+                    // A copy in progress does not contain everything that was read yet.
                     if is_surely_rotated && file.is_prefix_of(&mut original)? {
                         return Ok(Identity::Copy);
                     }
@@ -290,7 +289,7 @@ impl History {
         Ok(Identity::Known(id))
     }
 
-    /// The file that still holds the content of a file that was met.
+    /// A file that still has the content of a known file.
     fn original(&self, id: FileId) -> Option<OpenFile> {
         let known = &self.files[&id];
         if known.is_truncated {
@@ -304,8 +303,8 @@ impl History {
         holds.then_some(file)
     }
 
-    /// Finds a file that is not open at its inode: where it was last seen, or in that folder or the
-    /// one of its path.
+    /// Finds a closed file by its inode: at the path where it was last seen, in that folder, or in the
+    /// folder of its original path.
     pub fn find_closed(&self, id: FileId) -> Option<OpenFile> {
         let known = self.files.get(&id)?;
         let record = &known.record;
@@ -358,7 +357,7 @@ impl History {
         id
     }
 
-    /// The number of an earlier file of a path; it is added if it was not met before.
+    /// The number of an earlier file of a path, which is added if it is unknown.
     pub fn number(&mut self, path: &Path, identity: Identity, file: &OpenFile) -> FileId {
         match identity {
             Identity::Known(id) => id,
@@ -383,21 +382,21 @@ impl History {
         self.files.insert(id, known);
     }
 
-    /// The file is open from now on.
+    /// Records that the file is open.
     pub fn opened(&mut self, id: FileId, handle: &Arc<File>) {
         if let Some(known) = self.files.get_mut(&id) {
             known.handle = Some(Arc::clone(handle));
         }
     }
 
-    /// The file is not open any more.
+    /// Records that the file is closed.
     pub fn closed(&mut self, id: FileId) {
         if let Some(known) = self.files.get_mut(&id) {
             known.handle = None;
         }
     }
 
-    /// The file was read up to an offset, of so many bytes.
+    /// Records the offset up to which a file was read, and its size.
     pub fn read_to(&mut self, id: FileId, offset: u64, size: u64) {
         if let Some(known) = self.files.get_mut(&id) {
             (known.record.offset, known.record.size) = (offset, size.max(offset));
@@ -424,7 +423,7 @@ impl History {
         }
     }
 
-    /// Takes a new fingerprint of a file as far as it was read, if it was read further since.
+    /// Updates the fingerprint of a file, if more of it was read since the last one.
     pub fn take_fingerprint(&mut self, id: FileId, content: &mut impl Content) {
         let Some(known) = self.files.get_mut(&id) else {
             return;
@@ -432,7 +431,7 @@ impl History {
         if known.record.fingerprint.end() == known.record.offset {
             return;
         }
-        // If it fails, the file was truncated meanwhile: then the last one is what it held.
+        // On an error the file was truncated meanwhile, and the last fingerprint stays valid.
         if let Ok(fingerprint) = Fingerprint::of(content, known.record.offset) {
             known.record.fingerprint = fingerprint;
             if let Some(checkpoint) = &self.checkpoint {
@@ -441,7 +440,7 @@ impl History {
         }
     }
 
-    /// The inode of a file holds another content now.
+    /// Records that the inode of a file has other content now.
     pub fn truncated(&mut self, id: FileId) {
         if let Some(known) = self.files.get_mut(&id) {
             known.is_truncated = true;
@@ -466,7 +465,7 @@ impl History {
         }
     }
 
-    /// Forgets a file; the checkpoint does so once all that was read of it is settled.
+    /// Forgets a file. The checkpoint does so once everything read from it is settled.
     pub fn forget_when_settled(&mut self, id: FileId) {
         if let Some(known) = self.remove(id)
             && let Some(checkpoint) = &self.checkpoint
@@ -499,8 +498,8 @@ impl History {
         Some(known)
     }
 
-    /// Forgets the files that are not open and cannot be found, so that the checkpoint does not
-    /// grow for ever; but not those of a name that is looked for, which may come back.
+    /// Forgets closed files that cannot be found, so that the checkpoint does not grow for ever. Files of
+    /// a path that is looked for are kept, since they may come back.
     pub fn forget_gone(&mut self) {
         let closed = self.files.iter().filter(|(_, file)| file.handle.is_none());
         let gone = |(id, file): &(&FileId, &KnownFile)| {
@@ -518,14 +517,14 @@ impl History {
         gone.into_iter().for_each(|id| self.forget(id));
     }
 
-    /// When an open file was created and last written.
+    /// The times of creation and last write of an open file.
     pub fn times(&self, id: FileId) -> Option<FileTimes> {
         let handle = self.files.get(&id)?.handle.as_ref()?;
         handle.metadata().ok().map(|meta| FileTimes::of(&meta))
     }
 }
 
-/// Whether rotation may have made `path` of `original`, or both of a third one.
+/// Whether rotation may have renamed `original` to `path`, or a third name to both.
 fn can_be_copy(original: &Path, path: &Path) -> bool {
     let (original, name) = (names::name(original), names::name(path));
     let both = names::original(name);
@@ -535,15 +534,15 @@ fn can_be_copy(original: &Path, path: &Path) -> bool {
     is_rotated(name) && (original == both || is_rotated(original))
 }
 
-/// Whether the file at the inode of a record is the one that was recorded: it holds what was read.
-/// If its beginning was changed in place, as a header with a counter is, the last lines tell.
+/// Whether a file with the inode of a record is the recorded one, which still has the content that was
+/// read. If its beginning was changed in place, such as a counter in a header, the last lines decide.
 fn agrees(record: &FileRecord, file: &mut OpenFile) -> io::Result<bool> {
     let fingerprint = record.fingerprint;
     if !file.reaches(record.offset.max(fingerprint.end())) {
         return Ok(false);
     }
     if fingerprint.fits_head(file)? {
-        // Read up to here, and no further: what follows may be anything.
+        // Only the content up to the offset is compared.
         return fingerprint.fits_tail(file);
     }
     Ok(fingerprint.has_tail()
@@ -552,7 +551,7 @@ fn agrees(record: &FileRecord, file: &mut OpenFile) -> io::Result<bool> {
         && file.read_bytes(record.offset - 1, 1)? == b"\n")
 }
 
-/// Whether a file at another inode holds all that was read, and that is a line at least.
+/// Whether a file with another inode has all the content that was read, which is at least one line.
 fn agrees_with_all(record: &FileRecord, file: &mut OpenFile) -> io::Result<bool> {
     let fingerprint = record.fingerprint;
     Ok(fingerprint.end() > 0

@@ -1,4 +1,4 @@
-//! Log rotation: which file is which, and what is to be read of those that had a name before.
+//! Log rotation: identifies files across renames, copies and compression, and finds what is left to read.
 
 pub mod history;
 pub mod names;

@@ -1,6 +1,6 @@
-//! The names that rotation gives to the files it moves, copies or compresses.
+//! The names that rotation gives to files that it moves, copies or compresses.
 //!
-//! Names only say where to look: which file is which is told by its inode or its content.
+//! Names only tell where to look. A file is identified by its inode or its content.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 /// Endings of compressed files.
 const COMPRESSED: [&[u8]; 6] = [b".gz", b".xz", b".bz2", b".zst", b".lz4", b".Z"];
 
-/// The path, and the one it leads to if it is a link, as those of Kubernetes' containers are:
-/// rotation renames the file there.
+/// The path and, if it is a link, its target. The logs of Kubernetes' containers are links, and rotation
+/// renames their targets.
 pub fn link_targets(path: &Path) -> Vec<PathBuf> {
     let mut paths = vec![path.to_owned()];
     if let Ok(link) = fs::read_link(path) {
-        // The file it leads to may be missing just now.
+        // The target may be missing at the moment.
         let target = fs::canonicalize(path).unwrap_or_else(|_| folder(path).join(link));
         if folder(&target) != folder(path) || target.file_name() != path.file_name() {
             paths.push(target);
@@ -55,13 +55,13 @@ pub fn original(name: &[u8]) -> Vec<u8> {
     name.to_vec()
 }
 
-/// Whether rotation may have given the name `other` to a file called `name`, or to a copy of it.
+/// Whether rotation may have renamed a file from `name` to `other`, or copied it.
 pub fn may_be_rotated(name: &[u8], other: &[u8]) -> bool {
     parts(name, other).is_some()
 }
 
-/// Whether `other` can hardly be anything but a rotated `name`: a number after the whole name, or
-/// a date. `app-2.log` beside `app.log` may as well be the log of a second instance.
+/// Whether `other` is certainly a rotated `name`: a number after the whole name, or a date. `app-2.log`
+/// next to `app.log` may be the log of a second instance.
 pub fn is_surely_rotated(name: &[u8], other: &[u8]) -> bool {
     let Some((suffix, is_inside)) = parts(name, other) else {
         return false;
@@ -70,13 +70,13 @@ pub fn is_surely_rotated(name: &[u8], other: &[u8]) -> bool {
         || !is_inside && suffix[0] == b'.' && suffix[1..].iter().all(u8::is_ascii_digit)
 }
 
-/// The number in the name of a file that rotation has given one.
+/// The number that rotation has added to a name.
 pub fn number(name: &[u8], other: &[u8]) -> Option<u64> {
     let (suffix, _) = parts(name, other)?;
     std::str::from_utf8(suffix.get(1..)?).ok()?.parse().ok()
 }
 
-/// What rotation has put into `other`, and whether before the ending of `name`.
+/// The text that rotation has inserted in `other`, and whether it is before the extension of `name`.
 fn parts<'a>(name: &[u8], other: &'a [u8]) -> Option<(&'a [u8], bool)> {
     let other = if uncompressed(name).len() == name.len() {
         uncompressed(other)
@@ -97,7 +97,7 @@ fn parts<'a>(name: &[u8], other: &'a [u8]) -> Option<(&'a [u8], bool)> {
     is_suffix(suffix).then_some((suffix, true))
 }
 
-/// The name without the ending of a compressed file.
+/// The name without the extension of a compressed file.
 pub fn uncompressed(name: &[u8]) -> &[u8] {
     let stripped = COMPRESSED
         .iter()
@@ -105,8 +105,8 @@ pub fn uncompressed(name: &[u8]) -> &[u8] {
     stripped.filter(|name| !name.is_empty()).unwrap_or(name)
 }
 
-/// Whether this is what rotation puts into a name: a number, a date, or a word for `old`, after a
-/// mark that separates it from the rest (`app1.log` and `app12.log` are two files).
+/// Whether rotation may insert this text in a name: a number, a date, or a word such as `old`, after a
+/// separator (`app1.log` and `app12.log` are two different files).
 fn is_suffix(part: &[u8]) -> bool {
     let Some((&first, rest)) = part.split_first() else {
         return false;
@@ -120,7 +120,7 @@ fn is_suffix(part: &[u8]) -> bool {
     part == b"~" || (separated && (word || number))
 }
 
-/// Whether this begins with a year and a month, and a day unless that is all.
+/// Whether a text begins with a year and a month, followed by a day unless it ends there.
 fn is_date(text: &[u8]) -> bool {
     let digits = |at: usize, len: usize| {
         let digits = text.get(at..at + len)?;

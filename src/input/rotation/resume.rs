@@ -1,5 +1,5 @@
-//! The earlier generations of a path: what is left to read of the files that had it before the one
-//! that has it now, and of those that had it in between.
+//! Finds the earlier files of a path: those that were at the path before the current one and are not read
+//! to their ends, and those that were at the path in between and are unknown.
 
 use std::collections::HashSet;
 use std::fs;
@@ -13,32 +13,32 @@ use crate::input::rotation::history::{History, Identity};
 use crate::input::rotation::names;
 use crate::storage::file_identity::DevInode;
 
-/// What is asked about the earlier generations of a path.
+/// The search for the earlier files of a path.
 pub struct Question<'a> {
-    /// The path, as it was given.
+    /// The path as given.
     pub path: &'a Path,
-    /// The same as the checkpoint's key.
+    /// The canonical path.
     pub key: &'a Path,
-    /// The file that has the path now.
+    /// The current file at the path.
     pub current: Option<(DevInode, FileTimes)>,
-    /// The files that had it and are not open, oldest first.
+    /// The closed files that were at the path, oldest first.
     pub wanted: Vec<FileId>,
-    /// The times of the one that had it last, if that is open.
+    /// The times of the last file at the path, if it is open.
     pub last: Option<FileTimes>,
-    /// Whether the content of the file that has the path now was truncated before.
+    /// Whether the current file was truncated before.
     pub was_truncated: bool,
 }
 
-/// The answer.
+/// The result of the search.
 #[derive(Default)]
 pub struct EarlierFiles {
     /// Files to read, oldest first.
     pub files: Vec<(Identity, OpenFile)>,
-    /// Files that were met before and cannot be found.
+    /// Known files that cannot be found.
     pub missing: Vec<FileId>,
 }
 
-/// Looks for the earlier generations of a path in its folder, and in that of the file it links to.
+/// Searches for the earlier files of a path in its folder, and in that of the file it links to.
 pub fn earlier_files(history: &mut History, question: &Question<'_>) -> EarlierFiles {
     let mut missing: Vec<FileId> = question.wanted.clone();
     let mut known: Vec<(FileId, OpenFile, Option<u64>)> = Vec::new();
@@ -64,7 +64,7 @@ pub fn earlier_files(history: &mut History, question: &Question<'_>) -> EarlierF
             Identity::Known(_) | Identity::Copy | Identity::New(_) => {}
         }
     }
-    // It may have been moved to a name that rotation does not give.
+    // It may have got a name that does not come from rotation.
     missing.retain(|id| match history.find_closed(*id) {
         Some(file) if Some(file.at()) != question.current.map(|(at, _)| at) => {
             known.push((*id, file, None));
@@ -88,8 +88,8 @@ pub fn earlier_files(history: &mut History, question: &Question<'_>) -> EarlierF
     EarlierFiles { files, missing }
 }
 
-/// Whether a file that was not met before had the path after the last one that was, whose times are
-/// `newest`, and before the one that has it now.
+/// Whether an unknown file was at the path after the last known one, whose times are `newest`, and before
+/// the current one.
 fn is_between(
     file: &OpenFile,
     number: Option<u64>,
@@ -99,10 +99,10 @@ fn is_between(
 ) -> bool {
     let Some(newest) = newest else { return false };
     if file.is_gzip() {
-        // It was created when it was compressed, but keeps the time of its last write.
+        // A compressed file was created by the compression, but keeps the time of the last write.
         return file.times().was_written_after(newest);
     }
-    // In a row of numbers a lower one is newer.
+    // Of numbered files the one with the lower number is newer.
     let follows = known
         .iter()
         .any(|(.., other)| number < *other && number.is_some());
@@ -114,8 +114,8 @@ fn is_between(
     is_after && (is_before || follows)
 }
 
-/// The files beside a path that may have had it, or that are copies of those which had. None that is
-/// open, and not the one that has the path now.
+/// The files next to a path that may have been at the path, or may be copies of such files. Open files and
+/// the current one are left out.
 fn siblings(history: &History, question: &Question<'_>) -> Vec<(std::path::PathBuf, OpenFile)> {
     let wanted = question.wanted.iter().filter_map(|id| history.get(*id));
     let wanted: HashSet<u64> = wanted.map(|file| file.record.at.ino).collect();
@@ -150,7 +150,7 @@ fn siblings(history: &History, question: &Question<'_>) -> Vec<(std::path::PathB
     found
 }
 
-/// The checkpoint's key for a file beside a path, or beside the one that it links to.
+/// The canonical path of a file next to a path, or next to the file that it links to.
 fn key_beside(key: &Path, path: &Path, sibling: std::path::PathBuf) -> std::path::PathBuf {
     match sibling.file_name() {
         Some(name) if names::name(path) == names::name(key) => key.with_file_name(name),
