@@ -78,7 +78,7 @@ impl ServiceManager {
         }
     }
 
-    /// Sends a message. Errors are ignored: a missing service manager is no reason to stop.
+    /// Sends a message. Errors are ignored: a run also works without a service manager.
     fn tell(&self, message: &str) {
         let _ = self.socket.send_to_addr(message.as_bytes(), &self.address);
     }

@@ -68,8 +68,8 @@ impl NamedLimits {
         self.fields = named.fields.or(self.fields);
     }
 
-    /// Whether no entry can exceed a limit where the largest is no larger than this, so that they need
-    /// not be looked at one by one.
+    /// Whether all entries of a request fit, judged by the sizes of its largest one, so that the request
+    /// need not be decoded.
     pub fn are_met_by(&self, largest: LargestEntry) -> bool {
         /// The shortest field in JSON: `"a":""`.
         const SHORTEST_FIELD: usize = 6;
