@@ -371,9 +371,9 @@ fn kill_at_random(kills: usize, seed: u64) {
     // Loki stores once. A batch that could not be spooled has its times in memory only. If the kill comes
     // after Loki stored it and before the checkpoint says so, the next run cannot know whether it was
     // stored: it must send the lines again, or lose them in the other case, and can only give them new
-    // times. Nothing that is written after the answer helps, since the kill may come first; what helps is
-    // to write the times before the first attempt, which is the spool. So one batch for each kill is
-    // the least.
+    // times. Nothing that is written after the answer helps, since the kill may come first. The times
+    // could only be written before the first attempt, to a checkpoint whose disk has room, at the cost
+    // of a write per batch; that is not built, so one batch may repeat for each kill.
     let repeats: usize = shown(&loki).into_values().map(|times| times - 1).sum();
     assert!(
         repeats <= BATCH * kills_without_spool,

@@ -60,9 +60,9 @@
 //! chunks. Lines are read again only from after the highest position, so they never get a second
 //! timestamp.
 //!
-//! A batch that the disk does not take is sent from memory, and has no copy of its bytes: if a kill
-//! comes between Loki's answer and the checkpoint, which is then saved at once, its lines are read
-//! again and show twice.
+//! A batch that cannot be written to the spool is sent from memory, and has no copy of its bytes. If
+//! the process is killed after Loki's answer and before the checkpoint, which is saved at once, has
+//! recorded it, its lines are read again and show twice.
 //!
 //! The limits are Loki's. Above its sharding rate (1.5 MB per second and stream) a repeat lands in
 //! another shard and both show, and a 204 may hide a loss. A repeat more than an hour behind its
