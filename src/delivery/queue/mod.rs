@@ -7,13 +7,12 @@
 mod ack;
 mod capacity;
 mod disk;
-mod in_flight;
 mod overflow;
 mod queued;
 mod recovery;
 #[cfg(test)]
 pub mod tests;
-mod unstored;
+mod unsettled;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,11 +25,10 @@ pub use crate::delivery::queue::overflow::OnFull;
 
 use crate::delivery::completion::CompletionTracker;
 use crate::delivery::queue::capacity::{QueueResources, Store};
-use crate::delivery::queue::in_flight::InFlightAcks;
 use crate::delivery::queue::overflow::OverflowPolicy;
 use crate::delivery::queue::queued::QueueItem;
 use crate::delivery::queue::recovery::RecoveredBatches;
-use crate::delivery::queue::unstored::UnstoredBatches;
+use crate::delivery::queue::unsettled::{UnsettledBatch, UnsettledBatches};
 use crate::entry::request::EncodedBatch;
 use crate::report::counters::Counters;
 use crate::report::messages::Reporter;
@@ -53,7 +51,12 @@ impl QueuedBatch {
     /// A batch that never waited anywhere.
     pub fn alone(batch: EncodedBatch) -> Self {
         let resources = QueueResources::new(&Arc::new(Counters::new()), 0, None);
-        let ack = Ack::new(&Arc::new(resources), batch.entries(), 0, None, false);
+        let unsettled = UnsettledBatch {
+            remaining: batch.entries(),
+            number: Some(batch.number),
+            ..UnsettledBatch::default()
+        };
+        let ack = Ack::new(&UnsettledBatches::new(Arc::new(resources)), unsettled);
         Self { batch, ack }
     }
 }
@@ -63,8 +66,7 @@ pub struct DeliveryQueue {
     queue: ByteQueue<QueueItem>,
     /// The batches of earlier runs; they are sent first.
     recovered: RecoveredBatches,
-    in_flight: InFlightAcks,
-    unstored: UnstoredBatches,
+    unsettled: Arc<UnsettledBatches>,
     resources: Arc<QueueResources>,
     overflow: OverflowPolicy,
     /// Whether to look for more batches of earlier runs when all are sent.
@@ -98,14 +100,13 @@ impl DeliveryQueue {
             overflow: OverflowPolicy::new(on_full, &resources, &queue, stop, reporter),
             queue,
             recovered: RecoveredBatches::default(),
-            in_flight: InFlightAcks::default(),
-            unstored: UnstoredBatches::default(),
+            unsettled: UnsettledBatches::new(Arc::clone(&resources)),
             resources,
             drain: false,
             stop: Arc::clone(stop),
             reporter,
         };
-        new.recovered.recover(&new.resources, reporter);
+        new.recovered.recover(&new.unsettled, reporter);
         new
     }
 
@@ -123,23 +124,29 @@ impl DeliveryQueue {
         let (number, positions) = (batch.number, batch.positions.clone());
         self.resources.settlement.started(number, entries);
         let Ok(stored) = self.store(&batch) else {
-            self.unstored.give_up(&batch);
+            self.unsettled.give_up(&batch);
             return;
         };
         let in_memory = match &stored {
             Some(_) => self.resources.memory.try_acquire(bytes),
             None if self.overflow.admit(Store::Memory, bytes, &batch) => true,
             None => {
-                self.unstored.give_up(&batch);
+                self.unsettled.give_up(&batch);
                 return;
             }
         };
         let memory = if in_memory { bytes } else { 0 };
         let is_stored = stored.is_some();
-        let ack = Ack::new(&self.resources, entries, memory, stored, false);
-        ack.set_number(number);
+        let unsettled = UnsettledBatch {
+            remaining: entries,
+            memory,
+            stored,
+            number: Some(number),
+            in_flight: false,
+        };
+        let ack = Ack::new(&self.unsettled, unsettled);
         if !is_stored && self.resources.disk.is_some() {
-            self.unstored.add(&batch, &ack);
+            self.unsettled.store_later(&batch, &ack);
         }
         let item = QueueItem {
             batch: in_memory.then_some(batch),
@@ -185,7 +192,7 @@ impl DeliveryQueue {
         let Some(disk) = &self.resources.disk else {
             return true;
         };
-        self.unstored.store(|batch| {
+        self.unsettled.store(|batch| {
             let prepared = disk.prepare(batch);
             let bytes = prepared.bytes() as usize;
             if disk.is_full_of_others(bytes) || !disk.room.try_acquire(bytes) {
@@ -249,7 +256,7 @@ impl DeliveryQueue {
                 Pop::TimedOut => return Pop::TimedOut,
             };
             // Before it is read back: that takes a while, and the run may end meanwhile.
-            if !self.in_flight.hand_out(&item.ack) {
+            if !self.unsettled.hand_out(&item.ack) {
                 return Pop::Ended;
             }
             if let Some(batch) = self.read_back(item) {
@@ -259,7 +266,7 @@ impl DeliveryQueue {
     }
 
     fn finds_more(&self) -> bool {
-        self.recovered.recover(&self.resources, self.reporter) > 0
+        self.recovered.recover(&self.unsettled, self.reporter) > 0
     }
 
     /// Returns the batch, from the spool if it is not in memory.
@@ -291,7 +298,7 @@ impl DeliveryQueue {
     /// Whether the batches in flight take all the memory there is for batches. More could be read back
     /// from the spool, but has to wait.
     pub fn in_flight_memory_full(&self) -> bool {
-        let held = self.in_flight.memory() as u64;
+        let held = self.unsettled.in_flight_memory() as u64;
         held > 0 && held >= self.resources.size(Store::Memory)
     }
 
@@ -313,7 +320,7 @@ impl DeliveryQueue {
     /// Whether there is a spool, and every batch is in it until it has its fate.
     #[cfg(feature = "cli")]
     pub fn is_all_spooled(&self) -> bool {
-        self.resources.disk.is_some() && self.unstored.is_empty() && self.blocked_on().is_none()
+        self.resources.disk.is_some() && self.unsettled.all_stored() && self.blocked_on().is_none()
     }
 
     /// From now on no batch waits for room: one that finds none is dropped.
@@ -390,7 +397,7 @@ impl DeliveryQueue {
         self.store_earlier();
         drop(self.queue.close_and_drain());
         self.recovered.release();
-        self.in_flight.revoke_all();
+        self.unsettled.revoke_all();
         self.resources.settlement.end();
     }
 }

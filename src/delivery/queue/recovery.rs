@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::delivery::queue::ack::Ack;
-use crate::delivery::queue::capacity::QueueResources;
 use crate::delivery::queue::queued::QueueItem;
+use crate::delivery::queue::unsettled::{UnsettledBatch, UnsettledBatches};
 use crate::entry::FilePositions;
 use crate::report::messages::{Message, Reporter};
 
@@ -15,7 +15,8 @@ pub struct RecoveredBatches(Mutex<VecDeque<QueueItem>>);
 
 impl RecoveredBatches {
     /// Takes over what earlier runs left; returns the number of batches.
-    pub fn recover(&self, resources: &Arc<QueueResources>, reporter: Reporter) -> usize {
+    pub fn recover(&self, unsettled: &Arc<UnsettledBatches>, reporter: Reporter) -> usize {
+        let resources = unsettled.resources();
         let Some(disk) = &resources.disk else {
             return 0;
         };
@@ -29,7 +30,12 @@ impl RecoveredBatches {
                 disk.settle(stored);
                 continue;
             }
-            let ack = Ack::new(resources, stored.entries, 0, Some(stored), true);
+            let batch = UnsettledBatch {
+                remaining: stored.entries,
+                stored: Some(stored),
+                ..UnsettledBatch::default()
+            };
+            let ack = Ack::new(unsettled, batch);
             self.lock().push_back(QueueItem {
                 batch: None,
                 positions: FilePositions::default(),

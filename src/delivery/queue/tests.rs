@@ -328,12 +328,42 @@ pub mod on_disk {
         let Pop::Item(item) = queue.queue.pop(None) else {
             panic!("nothing waits");
         };
-        assert!(queue.in_flight.hand_out(&item.ack));
+        assert!(queue.unsettled.hand_out(&item.ack));
         queue.close_and_keep();
         assert_eq!(counters.counts().spooled, 20);
         assert!(queue.read_back(item).is_none());
         drop(first);
         assert_eq!(counters.counts().spooled, 20, "nothing has two fates");
+    }
+
+    #[test]
+    fn a_batch_settled_while_it_is_stored_late_leaves_the_spool() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = spool(dir.path(), 1 << 20);
+        let (queue, ..) = on_disk(&spool, 1 << 20, OnFull::Block, None);
+        let batch = ten_entries(0, FilePositions::default());
+        let unsettled = UnsettledBatch {
+            remaining: 10,
+            number: Some(0),
+            ..UnsettledBatch::default()
+        };
+        let ack = Ack::new(&queue.unsettled, unsettled);
+        queue.unsettled.store_later(&batch, &ack);
+        let mut ack = Some(ack);
+        let all_stored = queue.unsettled.store(|batch| {
+            // Loki answers before the write has ended.
+            let ack = ack.take().expect("a single batch");
+            ack.settle_all(Fate::Delivered);
+            drop(ack);
+            let disk = queue.resources.disk.as_ref().unwrap();
+            let prepared = disk.prepare(batch);
+            assert!(disk.room.try_acquire(prepared.bytes() as usize));
+            disk.spool.store(prepared, batch).ok()
+        });
+        assert!(all_stored && queue.is_all_spooled());
+        assert_eq!(queue.waiting_bytes(), 0);
+        queue.close_and_keep();
+        assert_eq!(spool.recover().len(), 0);
     }
 
     #[test]
