@@ -1183,7 +1183,7 @@ fn twelve_kills_lose_nothing_and_repeat_at_most_the_last_second() {
         if n % 3 == 0 {
             fs::rename(path, path.with_extension(format!("log.{n}"))).unwrap();
         }
-        loki.client_restarted();
+        loki.client_killed();
         running = Some(start());
     });
     let expected = lines(0..total);

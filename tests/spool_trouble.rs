@@ -353,9 +353,7 @@ fn kill_at_random(kills: usize, seed: u64) {
         }
         // Killed, unless it has ended.
         drop(running);
-        loki.stop();
-        loki.client_restarted();
-        loki.restart();
+        loki.client_killed();
         loki.clear();
     }
     let _ = fs::remove_file(disk.join("filler"));

@@ -277,6 +277,13 @@ impl Loki {
     pub fn client_restarted(&self) {
         self.shared.change(State::client_restarted);
     }
+
+    /// The same after a kill, whose last requests may still lie in a socket: they are not read.
+    pub fn client_killed(&self) {
+        self.stop();
+        self.client_restarted();
+        self.restart();
+    }
 }
 
 /// Waiting.

@@ -60,6 +60,8 @@ pub struct Limits {
     /// Lines that failed with other times may not come back with other times.
     /// Off where a test repeats its lines.
     pub keep_times: bool,
+    /// What was answered may not come again.
+    pub no_repeats: bool,
     /// Entries more than an hour behind the newest stored one of their stream may not share a
     /// request with fresh ones.
     pub old_apart: bool,
@@ -80,6 +82,7 @@ impl Default for Limits {
             user_agent: "loki-push/",
             one_at_a_time: true,
             keep_times: true,
+            no_repeats: true,
             old_apart: true,
             probes: false,
         }

@@ -44,10 +44,10 @@ impl State {
             }
         }
         let before = self.same_body(push);
-        if let Some(why) = self.came_again(&before) {
-            wrong.push(why);
-        } else if !before.iter().any(|number| self.open_ended(*number)) {
-            wrong.extend(self.sent_twice(push));
+        if self.limits.no_repeats {
+            let is_open = before.iter().any(|number| self.open_ended(*number));
+            let twice = || (!is_open).then(|| self.sent_twice(push)).flatten();
+            wrong.extend(self.came_again(&before).or_else(twice));
         }
         wrong.extend(twice_in_itself(push));
         if before.is_empty() {
