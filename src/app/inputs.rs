@@ -177,7 +177,8 @@ pub(super) fn own_files(config: &Config) -> OwnFiles {
     let dead_letter = config.dead_letter.clone();
     let dead_letter = dead_letter.filter(|path| path != Path::new(dead_letter::STDERR));
     let files = dead_letter.into_iter().collect();
-    let spool = config.spool.as_ref().map(|spool| spool.dir.clone());
+    let spool = config.spool.iter();
+    let folders = spool.flat_map(|spool| std::iter::once(&spool.dir).chain(&spool.sending));
     let metrics = config.metrics_file.clone();
-    OwnFiles::new(files, metrics, spool.into_iter().collect())
+    OwnFiles::new(files, metrics, folders.cloned().collect())
 }

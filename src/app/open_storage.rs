@@ -103,9 +103,9 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
 /// otherwise those that only need another token.
 pub(super) fn report_other_batches(spool: &Spool, config: &Config, reporter: Reporter) {
     let drain = config.input == Input::Drain;
-    let dir = spool.dir().display().to_string();
-    let dir = dir.as_str();
     for other in spool.other_destinations(drain || config.loudness == Verbosity::Verbose) {
+        let dir = other.spool.display().to_string();
+        let dir = dir.as_str();
         let remedy = if drain && other.relation == Relation::OtherUrl {
             "use --drain=all to deliver them to the URL of this run".to_owned()
         } else {
@@ -124,7 +124,7 @@ pub(super) fn report_other_batches(spool: &Spool, config: &Config, reporter: Rep
     if !holders.is_empty() {
         let processes: Vec<String> = holders.iter().map(u32::to_string).collect();
         reporter.say(&Message::SpoolInUse {
-            spool: dir,
+            spool: &spool.dir().display().to_string(),
             processes: &processes.join(", "),
         });
     }

@@ -73,6 +73,8 @@ pub mod spool {
         pub bytes: u64,
         /// Never read.
         pub positions: Vec<Value>,
+        /// Never read.
+        pub is_sending: bool,
         none: Infallible,
     }
 
@@ -124,6 +126,11 @@ pub mod spool {
 
         /// Never called.
         pub fn store(&self, _: PreparedBatch, _: &EncodedBatch) -> io::Result<SpooledBatch> {
+            match *self {}
+        }
+
+        /// Never called.
+        pub fn store_sending(&self, _: PreparedBatch, _: &EncodedBatch) -> Option<SpooledBatch> {
             match *self {}
         }
 

@@ -3,6 +3,7 @@
 //! condition, with a deadline that ends in a full picture.
 #![allow(dead_code, unused_imports, reason = "no test needs all of it")]
 
+pub mod broken_disk;
 pub mod daemon;
 pub mod dir;
 pub mod finished;

@@ -9,7 +9,7 @@ use crate::cli::args;
 use crate::delivery::backoff::Backoff;
 use crate::delivery::sender::{CONVINCING, SenderSettings};
 use crate::pipeline::{CHUNKS, Settings};
-use crate::storage::spool;
+use crate::storage::{checkpoint, spool};
 
 /// The maximum of threads that compress at once. Two keep a reader busy at the default level; more
 /// would only take processors from the writing program.
@@ -102,14 +102,15 @@ pub fn spool(
         "--spool requires the name of a directory"
     );
     at_least("--spool-size", sending.spool_size, 1)?;
-    let checkpoint = input.checkpoint.as_ref().map(std::path::absolute);
-    let checkpoint = checkpoint.transpose().context("--checkpoint")?;
+    let state = input.checkpoint.as_ref().map(std::path::absolute);
+    let state = state.transpose().context("--checkpoint")?;
     Ok(Some(spool::Options {
         dir,
         size: sending.spool_size,
         sync: sending.spool_sync,
         destination,
-        checkpoint: checkpoint.map(|path| path.display().to_string()),
+        sending: state.as_deref().map(checkpoint::sending),
+        checkpoint: state.map(|path| path.display().to_string()),
         drain: match sending.drain {
             Some(args::DrainArg::Own) => Some(spool::Drain::Own),
             Some(args::DrainArg::All) => Some(spool::Drain::AnyUrl),

@@ -65,8 +65,7 @@ impl Ack {
 
     /// Whether the batch is in the spool.
     pub fn is_stored(&self) -> bool {
-        let table = &self.0.table;
-        table.get(self.0.id, |batch| batch.stored.is_some()) == Some(true)
+        self.stored().is_some_and(|batch| !batch.is_sending)
     }
 
     /// Whether the batch takes memory.

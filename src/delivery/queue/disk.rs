@@ -113,6 +113,23 @@ impl SpoolBackend {
         self.spool.prepare(batch, positions)
     }
 
+    /// Stores a batch with `store` if there is room for it.
+    pub fn store_with(
+        &self,
+        batch: PreparedBatch,
+        store: impl FnOnce(PreparedBatch) -> Option<SpooledBatch>,
+    ) -> Option<SpooledBatch> {
+        let bytes = batch.bytes() as usize;
+        if !self.room.try_acquire(bytes) {
+            return None;
+        }
+        let stored = store(batch);
+        if stored.is_none() {
+            self.room.release(bytes);
+        }
+        stored
+    }
+
     /// Removes a batch that is settled, or keeps it until its checkpoint is on disk.
     pub fn settle(&self, batch: SpooledBatch) {
         let mut settled = self.lock();

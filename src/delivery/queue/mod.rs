@@ -194,16 +194,26 @@ impl DeliveryQueue {
         };
         self.unsettled.store(|batch| {
             let prepared = disk.prepare(batch);
-            let bytes = prepared.bytes() as usize;
-            if disk.is_full_of_others(bytes) || !disk.room.try_acquire(bytes) {
-                return None;
-            }
-            let stored = disk.spool.store(prepared, batch).ok();
-            if stored.is_none() {
-                disk.room.release(bytes);
-            }
-            stored
+            let has_room = !disk.is_full_of_others(prepared.bytes() as usize);
+            let store = |prepared| disk.spool.store(prepared, batch).ok();
+            has_room.then(|| disk.store_with(prepared, store))?
         })
+    }
+
+    /// Stores a batch of files that is about to be sent, and those before it, next to the checkpoint
+    /// if they are not in the spool.
+    fn store_sending(&self, queued: &QueuedBatch) {
+        let Some(disk) = &self.resources.disk else {
+            return;
+        };
+        if queued.ack.stored().is_none() && !queued.batch.positions.is_empty() {
+            self.unsettled.store(|batch| {
+                let prepared = disk.prepare(batch);
+                let store = |prepared| disk.spool.store_sending(prepared, batch);
+                let is_due = batch.number <= queued.batch.number;
+                is_due.then(|| disk.store_with(prepared, store))?
+            });
+        }
     }
 
     /// Takes room in the spool, waiting for it as the policy says. Returns false if the batch is to
@@ -260,6 +270,7 @@ impl DeliveryQueue {
                 return Pop::Ended;
             }
             if let Some(batch) = self.read_back(item) {
+                self.store_sending(&batch);
                 return Pop::Item(batch);
             }
         }

@@ -110,6 +110,7 @@ pub mod on_disk {
             sync: false,
             destination: Destination::new("http://loki"),
             checkpoint: None,
+            sending: None,
             drain: None,
         };
         Arc::new(Spool::open(options, Reporter::new(Verbosity::Quiet)).unwrap())

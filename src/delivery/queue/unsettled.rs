@@ -152,7 +152,7 @@ impl UnsettledBatches {
         };
         if batch.remaining == 0 {
             disk.settle(stored);
-        } else if batch.number.is_some() && stored.exists() {
+        } else if batch.number.is_some() && !stored.is_sending && stored.exists() {
             let counters = &self.resources.counters;
             counters.settle(batch.remaining, Fate::Spooled, false);
         }

@@ -22,6 +22,9 @@ const MAX_SIZE: u64 = 512 << 20;
 const LOCK: &str = ".lock";
 const NEXT: &str = ".tmp";
 
+/// The suffix of the directory for batches that are being sent though the spool cannot take them.
+const SENDING: &str = ".sending";
+
 /// The file of a checkpoint.
 pub struct CheckpointFile {
     path: PathBuf,
@@ -117,6 +120,11 @@ impl CheckpointFile {
 /// The files of a checkpoint: the checkpoint itself, its lock and its temporary file.
 pub fn files_of(path: &Path) -> [PathBuf; 3] {
     [path.to_owned(), beside(path, LOCK), beside(path, NEXT)]
+}
+
+/// The directory for batches that are being sent though the spool cannot take them.
+pub fn sending(path: &Path) -> PathBuf {
+    beside(path, SENDING)
 }
 
 /// Returns the content of the file: a JSON object with its kind, the format version, and the members

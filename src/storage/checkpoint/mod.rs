@@ -23,7 +23,7 @@ use crate::report::messages::{Message, Reporter};
 use crate::storage::checkpoint::canonical_path::Keys;
 pub use crate::storage::checkpoint::canonical_path::key;
 use crate::storage::checkpoint::file::CheckpointFile;
-pub use crate::storage::checkpoint::file::files_of;
+pub use crate::storage::checkpoint::file::{files_of, sending};
 use crate::storage::checkpoint::state::CheckpointState;
 use crate::storage::file_identity::{DevInode, FileRecord, Fingerprint};
 

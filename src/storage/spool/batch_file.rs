@@ -216,7 +216,12 @@ pub fn write(
         }
         out.flush()
     })?;
-    if sync { dir.sync() } else { Ok(()) }
+    if sync {
+        dir.sync().inspect_err(|_| {
+            let _ = dir.remove_file(name);
+        })?;
+    }
+    Ok(())
 }
 
 /// Reads a file's header, and checks that as many bytes follow it as it says.

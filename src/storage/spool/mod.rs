@@ -60,9 +60,11 @@
 //! chunks. Lines are read again only from after the highest position, so they never get a second
 //! timestamp.
 //!
-//! A batch that cannot be written to the spool is sent from memory, and has no copy of its bytes. If
-//! the process is killed after Loki's answer and before the checkpoint, which is saved at once, has
-//! recorded it, its lines are read again and show twice.
+//! A batch with positions that cannot be written to the spool waits in memory, and is written to a
+//! directory of the same layout next to the checkpoint (`FILE.sending`) before it is sent; the
+//! checkpoint is saved as soon as it is settled, so only batches being sent are there. If that cannot be
+//! written either, and the process is killed between Loki's answer and that save, its lines are read
+//! again and show twice.
 //!
 //! The limits are Loki's. Above its sharding rate (1.5 MB per second and stream) a repeat lands in
 //! another shard and both show, and a 204 may hide a loss. A repeat more than an hour behind its
@@ -126,6 +128,9 @@ pub struct Options {
     pub destination: Destination,
     /// The checkpoint that this run's positions belong to.
     pub checkpoint: Option<String>,
+    /// The directory next to that checkpoint for batches that are sent though the spool cannot take
+    /// them.
+    pub sending: Option<PathBuf>,
     /// Whether this run only delivers, and what: then it stores nothing.
     pub drain: Option<Drain>,
 }
@@ -152,10 +157,10 @@ pub struct Spool {
 
 #[derive(Default)]
 struct State {
-    /// The directory, once it could be opened.
-    root: Option<Arc<Dir>>,
-    /// Our own directory in it, once it could be created.
-    own: Option<Arc<OwnedDir>>,
+    /// The spool itself.
+    spool: Place,
+    /// The directory next to the checkpoint, if there is one.
+    sending: Option<Place>,
     /// Directories of earlier runs that hold batches.
     recovered: Vec<Arc<OwnedDir>>,
     /// Directories that belonged to running processes when they were last looked at.
@@ -163,6 +168,67 @@ struct State {
     /// Whether nothing could be written when it was last tried.
     failing: bool,
     closed: bool,
+}
+
+/// A directory in which each process has one of its own.
+#[derive(Default)]
+struct Place {
+    path: PathBuf,
+    /// The directory, once it could be opened.
+    root: Option<Arc<Dir>>,
+    /// Our own directory in it, once it could be created.
+    own: Option<Arc<OwnedDir>>,
+}
+
+impl Place {
+    /// Our own directory, which is created if there is none yet.
+    fn own(&mut self, record: &DestinationRecord) -> io::Result<Arc<OwnedDir>> {
+        if let Some(own) = &self.own {
+            return Ok(Arc::clone(own));
+        }
+        let root = match &self.root {
+            Some(root) if root.is_linked() => Arc::clone(root),
+            _ => Arc::new(Dir::open_or_create(&self.path)?),
+        };
+        self.root = Some(Arc::clone(&root));
+        let name = || owned_dir::name(stored_batch::now(), std::process::id());
+        let own = Arc::new(OwnedDir::create(&root, record, name)?);
+        self.own = Some(Arc::clone(&own));
+        Ok(own)
+    }
+
+    fn store(
+        &mut self,
+        batch: PreparedBatch,
+        encoded: &EncodedBatch,
+        sync: bool,
+    ) -> io::Result<SpooledBatch> {
+        let name = OsString::from(format!("{:020}.{BATCH}", encoded.number));
+        let own = self.own(batch.destination());
+        let stored = own.and_then(|own| batch.store(own, name, encoded, sync));
+        if stored
+            .as_ref()
+            .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        {
+            // Somebody has removed it; another one is created with the next batch.
+            self.own = None;
+        }
+        stored
+    }
+}
+
+impl State {
+    /// The directories to look for batches of earlier runs in.
+    fn roots(&self) -> Vec<Arc<Dir>> {
+        let places = std::iter::once(&self.spool).chain(&self.sending);
+        places.filter_map(|place| place.root.clone()).collect()
+    }
+
+    /// Our own directories.
+    fn own_dirs(&self) -> impl Iterator<Item = &Arc<OwnedDir>> {
+        let places = std::iter::once(&self.spool).chain(&self.sending);
+        places.filter_map(|place| place.own.as_ref())
+    }
 }
 
 impl Spool {
@@ -178,13 +244,19 @@ impl Spool {
         if options.drain.is_some() {
             let root = Dir::open(dir)
                 .with_context(|| format!("--drain: cannot read the spool {}", dir.display()))?;
-            state.root = Some(Arc::new(root));
+            state.spool.root = Some(Arc::new(root));
         } else if dir.ancestors().any(is_file_of_ours) {
             bail!(
                 "--spool: {} is a file, or below one; name a directory on a local disk",
                 dir.display()
             );
         }
+        state.spool.path.clone_from(dir);
+        state.sending = options.sending.clone().map(|path| Place {
+            root: Dir::open(&path).ok().map(Arc::new),
+            path,
+            own: None,
+        });
         let spool = Self {
             record: DestinationRecord::new(&options.destination, &destination::salt()),
             quarantine: Quarantine::new(reporter),
@@ -193,33 +265,14 @@ impl Spool {
             reporter,
         };
         if spool.options.drain.is_none() {
-            let created = spool.create_own(&mut state);
+            let created = state.spool.own(&spool.record);
             spool.report(&mut state, created.as_ref().map(drop));
         }
-        if let Some(root) = &state.root {
+        if let Some(root) = &state.spool.root {
             spool.report_strangers(root);
         }
         *spool.lock() = state;
         Ok(spool)
-    }
-
-    /// Our own directory, which is created if there is none yet.
-    fn create_own(&self, state: &mut State) -> io::Result<Arc<OwnedDir>> {
-        if state.closed {
-            return Err(io::Error::other("the spool is closed"));
-        }
-        if let Some(own) = &state.own {
-            return Ok(Arc::clone(own));
-        }
-        let root = match &state.root {
-            Some(root) if root.is_linked() => Arc::clone(root),
-            _ => Arc::new(Dir::open_or_create(&self.options.dir)?),
-        };
-        state.root = Some(Arc::clone(&root));
-        let name = || owned_dir::name(stored_batch::now(), std::process::id());
-        let own = Arc::new(OwnedDir::create(&root, &self.record, name)?);
-        state.own = Some(Arc::clone(&own));
-        Ok(own)
     }
 
     /// Reports that nothing can be written, or that it can be again, when that changes.
@@ -278,20 +331,27 @@ impl Spool {
     pub fn store(&self, batch: PreparedBatch, encoded: &EncodedBatch) -> io::Result<SpooledBatch> {
         // Held while writing, so that the directory is not closed under it.
         let mut state = self.lock();
-        let name = OsString::from(format!("{:020}.{BATCH}", encoded.number));
-        let own = self.create_own(&mut state);
-        let stored = own.and_then(|own| batch.store(own, name, encoded, self.options.sync));
-        if stored
-            .as_ref()
-            .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-        {
-            // Somebody has removed it; another one is created with the next batch.
-            state.own = None;
+        if state.closed {
+            return Err(io::Error::other("the spool is closed"));
         }
-        if !state.closed {
-            self.report(&mut state, stored.as_ref().map(drop));
-        }
+        let stored = state.spool.store(batch, encoded, self.options.sync);
+        self.report(&mut state, stored.as_ref().map(drop));
         stored
+    }
+
+    /// Stores a batch that the spool cannot take next to the checkpoint, for as long as it is being
+    /// sent: if the process is killed before the checkpoint says that it was, the next run sends the
+    /// same bytes. Returns None if that is not possible.
+    pub fn store_sending(
+        &self,
+        batch: PreparedBatch,
+        encoded: &EncodedBatch,
+    ) -> Option<SpooledBatch> {
+        let mut state = self.lock();
+        let place = state.sending.as_mut()?;
+        let mut stored = place.store(batch, encoded, self.options.sync).ok()?;
+        stored.is_sending = true;
+        Some(stored)
     }
 
     /// Reads a batch back; its positions stay with the [`SpooledBatch`]. A damaged file is moved
@@ -322,33 +382,33 @@ impl Spool {
     /// Takes over the batches of runs that are gone, oldest first, and removes their directories
     /// where they are empty. When it is called again it returns only what is newly found.
     pub fn recover(&self) -> Vec<SpooledBatch> {
-        let Some(root) = self.lock().root.clone() else {
-            return Vec::new();
-        };
         let (mut found, mut in_use) = (Vec::new(), Vec::new());
         let held = self.held();
-        for name in scan::directories(&root) {
-            let record = owned_dir::open_trusted(&root, &name);
-            let Ok(Some(dir)) = record else {
-                continue;
-            };
-            let is_other = |record| !self.options.delivers(&record);
-            if held.contains(&name) || owned_dir::destination(&dir).is_some_and(is_other) {
-                continue;
-            }
-            match OwnedDir::take_over(&root, &name) {
-                Ok(TakeOver::Taken(dir)) => {
-                    let dir = Arc::new(dir);
-                    let batches = self.batches_of(&dir);
-                    if batches.is_empty() {
-                        dir.remove_if_empty();
-                    } else {
-                        found.extend(batches);
-                        self.lock().recovered.push(dir);
-                    }
+        let roots = self.lock().roots();
+        for root in roots {
+            for name in scan::directories(&root) {
+                let record = owned_dir::open_trusted(&root, &name);
+                let Ok(Some(dir)) = record else {
+                    continue;
+                };
+                let is_other = |record| !self.options.delivers(&record);
+                if held.contains(&name) || owned_dir::destination(&dir).is_some_and(is_other) {
+                    continue;
                 }
-                Ok(TakeOver::InUse) => in_use.push(name),
-                Ok(TakeOver::Gone) | Err(_) => {}
+                match OwnedDir::take_over(&root, &name) {
+                    Ok(TakeOver::Taken(dir)) => {
+                        let dir = Arc::new(dir);
+                        let batches = self.batches_of(&dir);
+                        if batches.is_empty() {
+                            dir.remove_if_empty();
+                        } else {
+                            found.extend(batches);
+                            self.lock().recovered.push(dir);
+                        }
+                    }
+                    Ok(TakeOver::InUse) => in_use.push(name),
+                    Ok(TakeOver::Gone) | Err(_) => {}
+                }
             }
         }
         self.lock().in_use = in_use;
@@ -378,25 +438,26 @@ impl Spool {
     /// destinations, each with the options that deliver it. With `all` unset, only those that
     /// nothing but a token or a header keeps from being delivered by this run.
     pub fn other_destinations(&self, all: bool) -> Vec<OtherBatches> {
-        let Some(root) = self.lock().root.clone() else {
-            return Vec::new();
-        };
-        let others = scan::other_destinations(&root, &self.options).into_iter();
-        let others = others.filter(|(_, relation)| all || *relation == Relation::OtherToken);
-        others
-            .map(|(record, relation)| OtherBatches {
+        let mut found = Vec::new();
+        let roots = self.lock().roots();
+        for root in roots {
+            let others = scan::other_destinations(&root, &self.options).into_iter();
+            let others = others.filter(|(_, relation)| all || *relation == Relation::OtherToken);
+            found.extend(others.map(|(record, relation)| OtherBatches {
+                spool: root.path().to_owned(),
                 destination: record.to_string(),
                 options: record.options(),
                 relation,
-            })
-            .collect()
+            }));
+        }
+        found
     }
 
     /// The ids of the running processes that hold batches for the destination of this run, as far as
     /// they were seen when batches were last taken over.
     pub fn holders(&self) -> Vec<u32> {
         let state = self.lock();
-        let Some(root) = &state.root else {
+        let Some(root) = &state.spool.root else {
             return Vec::new();
         };
         let has_batches = |name: &&OsString| {
@@ -411,17 +472,19 @@ impl Spool {
     /// All positions of this run's checkpoint in the spool, whoever holds them: they outrank what
     /// the checkpoint says.
     pub fn positions(&self) -> Vec<Value> {
-        let root = self.lock().root.clone();
-        match (root, &self.options.checkpoint) {
-            (Some(root), Some(checkpoint)) => scan::positions(&root, checkpoint),
-            _ => Vec::new(),
-        }
+        let Some(checkpoint) = &self.options.checkpoint else {
+            return Vec::new();
+        };
+        let roots = self.lock().roots().into_iter();
+        roots
+            .flat_map(|root| scan::positions(&root, checkpoint))
+            .collect()
     }
 
     /// The number of bytes that other runs of this user hold in the spool now, damaged files
     /// included.
     pub fn used_by_others(&self) -> u64 {
-        let root = self.lock().root.clone();
+        let root = self.lock().spool.root.clone();
         root.map_or(0, |root| scan::bytes_of_others(&root, &self.held()))
     }
 
@@ -429,7 +492,7 @@ impl Spool {
     #[cfg(test)]
     pub fn used(&self) -> u64 {
         let state = self.lock();
-        let dirs = state.own.iter().chain(&state.recovered);
+        let dirs = state.own_dirs().chain(&state.recovered);
         let is_batch = |name: &std::ffi::OsStr| owned_dir::has_extension(name, BATCH);
         dirs.map(|dir| scan::bytes_in(dir.dir(), is_batch)).sum()
     }
@@ -437,7 +500,7 @@ impl Spool {
     /// The names of the directories that this process holds.
     fn held(&self) -> BTreeSet<OsString> {
         let state = self.lock();
-        let dirs = state.own.iter().chain(&state.recovered);
+        let dirs = state.own_dirs().chain(&state.recovered);
         dirs.map(|dir| dir.name().to_owned()).collect()
     }
 
@@ -456,10 +519,14 @@ impl Spool {
     pub fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        let own = state.own.take();
-        for dir in own.iter().chain(&state.recovered) {
+        for dir in state.own_dirs().chain(&state.recovered) {
             dir.release();
         }
+        if let Some(sending) = state.sending.take() {
+            // Unless batches in it wait for the next run.
+            let _ = fs::remove_dir(sending.path);
+        }
+        state.spool.own = None;
         state.recovered.clear();
     }
 
@@ -471,6 +538,8 @@ impl Spool {
 /// Batches in a spool that a run does not deliver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtherBatches {
+    /// The directory they are in.
+    pub spool: PathBuf,
     /// Where they go, as messages name it.
     pub destination: String,
     /// The options of a run that delivers them.

@@ -25,6 +25,8 @@ pub struct SpooledBatch {
     pub bytes: u64,
     /// The file positions that are reached with it, as this run's checkpoint describes them.
     pub positions: Vec<Value>,
+    /// Whether it is next to the checkpoint and not in the spool itself, for as long as it is sent.
+    pub is_sending: bool,
     /// Whether it has positions that belong to another checkpoint, which must be kept for it.
     other_checkpoint: bool,
 }
@@ -55,6 +57,10 @@ impl PreparedBatch {
         Self { header, line }
     }
 
+    pub(super) fn destination(&self) -> &DestinationRecord {
+        &self.header.destination
+    }
+
     /// The length of its file.
     pub fn bytes(&self) -> u64 {
         self.line.len() as u64 + self.header.body_bytes()
@@ -75,6 +81,7 @@ impl PreparedBatch {
             entries: self.header.entries(),
             bytes: self.bytes(),
             positions: self.header.positions,
+            is_sending: false,
             other_checkpoint: false,
         })
     }
@@ -100,6 +107,7 @@ impl SpooledBatch {
             bytes,
             other_checkpoint: !ours && !header.positions.is_empty(),
             positions: if ours { header.positions } else { Vec::new() },
+            is_sending: false,
             dir: Arc::clone(dir),
             name,
         };

@@ -19,6 +19,7 @@ fn options(dir: &Path) -> Options {
         sync: false,
         destination: Destination::new("http://loki/loki/api/v1/push"),
         checkpoint: None,
+        sending: None,
         drain: None,
     }
 }
