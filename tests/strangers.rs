@@ -129,6 +129,13 @@ fn a_planted_position_does_not_skip_our_lines() {
 
 /// What somebody may have put where a file of ours is to be.
 fn plant(kind: &str, path: &Path, elsewhere: &Path) {
+    plant_ours(kind, path, elsewhere);
+    if kind != "hard link" {
+        give(path);
+    }
+}
+
+fn plant_ours(kind: &str, path: &Path, elsewhere: &Path) {
     match kind {
         "fifo" => fifo(path),
         "link" => symlink(elsewhere, path).unwrap(),
@@ -137,9 +144,6 @@ fn plant(kind: &str, path: &Path, elsewhere: &Path) {
         "file" => fs::write(path, "").unwrap(),
         "directory" => fs::create_dir(path).unwrap(),
         _ => unreachable!(),
-    }
-    if kind != "hard link" {
-        give(path);
     }
 }
 
@@ -271,6 +275,33 @@ fn a_batch_that_is_no_file_of_ours_is_not_read() {
         assert!(!run.stderr.contains("panicked"), "{kind}: {run:?}");
         assert_eq!(loki.lines(), ["one", "three"], "{kind}: {run:?}");
         assert!(run.peak_kib.is_none_or(|peak| peak < 200 << 10), "{run:?}");
+    }
+}
+
+#[test]
+fn a_lock_that_is_no_file_of_ours_is_reported_and_not_waited_for() {
+    for kind in ["fifo", "link", "dangling link", "hard link", "directory"] {
+        let (loki, dir) = (Loki::reserve(), Dir::new());
+        let (spool, elsewhere) = (dir.join("spool"), dir.write("precious", "mine"));
+        let run = || with_spool(&loki, &spool);
+        run().stdin_bytes("one\n").run().expect(0);
+        let lock = folders(&spool).remove(0).join("lock");
+        fs::remove_file(&lock).unwrap();
+        plant_ours(kind, &lock, &elsewhere);
+        loki.restart();
+        let said = [lock.to_str().unwrap(), "remove that"];
+        let left = run().arg("--drain").run().expect(1).expect_stderr(said);
+        assert_eq!(left.messages().len(), 1, "{kind}: {left:?}");
+        let left = run().stdin_bytes("two\n").run().expect_stderr(said);
+        assert_eq!(left.summary().delivered, 1, "{kind}: {left:?}");
+        assert_eq!(dir.read_text("precious"), "mine", "{kind}");
+        assert!(!dir.join("precious.new").exists(), "{kind}");
+        match kind {
+            "directory" => fs::remove_dir(&lock).unwrap(),
+            _ => fs::remove_file(&lock).unwrap(),
+        }
+        run().arg("--drain").run().expect(0);
+        assert_eq!(loki.lines(), ["one", "two"], "{kind}");
     }
 }
 

@@ -197,6 +197,12 @@ pub enum Message<'a> {
         why: &'a str,
         damaged: bool,
     },
+    /// Entries of an earlier run that cannot be taken over.
+    SpoolLeft {
+        folder: &'a str,
+        why: &'a str,
+        in_the_way: bool,
+    },
     /// Entries of an earlier run are taken over.
     Adopting { entries: usize, spool: &'a str },
     /// The spool cannot be written to.

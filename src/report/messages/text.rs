@@ -295,6 +295,20 @@ impl fmt::Display for Message<'_> {
                 "cannot read the spool file {file}: {}; it stays there for the next run",
                 Sanitized(why)
             ),
+            Self::SpoolLeft {
+                folder,
+                why,
+                in_the_way,
+            } => write!(
+                f,
+                "the batches in {folder} are left there: {}; {}",
+                Sanitized(why),
+                if *in_the_way {
+                    "remove that, and the next run delivers them"
+                } else {
+                    "the next run tries again"
+                }
+            ),
             Self::Adopting { entries, spool } => write!(
                 f,
                 "taking over {} of earlier runs from {spool}",

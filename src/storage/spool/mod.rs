@@ -165,6 +165,8 @@ struct State {
     recovered: Vec<Arc<OwnedDir>>,
     /// Directories that belonged to running processes when they were last looked at.
     in_use: Vec<OsString>,
+    /// Directories that cannot be taken over, which was reported.
+    unusable: BTreeSet<OsString>,
     /// Whether nothing could be written when it was last tried.
     failing: bool,
     closed: bool,
@@ -407,7 +409,13 @@ impl Spool {
                         }
                     }
                     Ok(TakeOver::InUse) => in_use.push(name),
-                    Ok(TakeOver::Gone) | Err(_) => {}
+                    Ok(TakeOver::Gone) => {}
+                    Err(why) => {
+                        let is_empty = owned_dir::batches(&dir).is_ok_and(|all| all.is_empty());
+                        if !is_empty && self.lock().unusable.insert(name) {
+                            self.quarantine.leave(&dir, &why);
+                        }
+                    }
                 }
             }
         }

@@ -76,10 +76,12 @@ impl OwnedDir {
         };
         // A directory without its lock was never filled, or is about to go.
         match spool.remove_dir(name) {
-            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
-                Self::lock(spool, name.to_owned(), dir)
-            }
-            _ => Ok(TakeOver::Gone),
+            Ok(()) => Ok(TakeOver::Gone),
+            Err(error) => match error.kind() {
+                io::ErrorKind::DirectoryNotEmpty => Self::lock(spool, name.to_owned(), dir),
+                io::ErrorKind::NotFound => Ok(TakeOver::Gone),
+                _ => Err(error),
+            },
         }
     }
 

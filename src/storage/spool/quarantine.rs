@@ -2,12 +2,14 @@
 //! to look at, and all of them are reported.
 
 use std::ffi::OsStr;
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::batch_file::ReadError;
 use super::owned_dir::OwnedDir;
 use crate::report::messages::{Message, Reporter};
+use crate::storage::private_files::Dir;
 
 /// The extension of files that are damaged.
 pub const DAMAGED: &str = "damaged";
@@ -29,7 +31,8 @@ impl Quarantine {
         }
     }
 
-    /// The number of files that are damaged or could not be read.
+    /// The number of files that are damaged or could not be read, and of directories that could not
+    /// be taken over.
     pub fn files(&self) -> u64 {
         self.files.load(Ordering::Relaxed)
     }
@@ -37,6 +40,17 @@ impl Quarantine {
     /// The number of entries, as far as they had been counted, in files that were moved aside.
     pub fn entries(&self) -> u64 {
         self.entries.load(Ordering::Relaxed)
+    }
+
+    /// Reports why the batches of a directory are left in it.
+    pub fn leave(&self, dir: &Dir, why: &io::Error) {
+        self.files.fetch_add(1, Ordering::Relaxed);
+        self.reporter.say(&Message::SpoolLeft {
+            folder: &dir.path().display().to_string(),
+            why: &why.to_string(),
+            // An error of the system may be over by then; what is in the way of the lock is not.
+            in_the_way: why.raw_os_error().is_none(),
+        });
     }
 
     /// Reports why a file holds no batch that can be read, and moves it aside if it is damaged.
