@@ -136,17 +136,21 @@ fn a_response_with_large_headers_is_read() {
         .expect(0)
         .expect_silence();
 
-    let run = |filler: String| {
-        let answer = format!("HTTP/1.1 204 No Content\r\n{filler}\r\n").leak();
-        let run = LokiPush::at(format!("http://127.0.0.1:{}", stranger(answer.as_bytes())));
-        run.args(["-m", "hello", "--flush-timeout", "0s"])
-            .run()
-            .expect(1)
-    };
     let many = texts(129, |n| format!("X-{n}: 1\r\n"));
-    run(many).expect_stderr(["more than 128 lines of headers"]);
     let large = texts(70, |n| format!("X-{n}: {}\r\n", "x".repeat(1_000)));
-    run(large).expect_stderr(["more than 64 KiB of headers"]);
+    let run = |status: &str, filler: &str| {
+        let answer = format!("HTTP/1.1 {status}\r\n{filler}\r\n").leak();
+        let run = LokiPush::at(format!("http://127.0.0.1:{}", stranger(answer.as_bytes())));
+        run.args(["-m", "hello", "--flush-timeout", "0s"]).run()
+    };
+    // What Loki has accepted is not sent again.
+    for filler in [&many, &large] {
+        run("204 No Content", filler).expect(0).expect_silence();
+    }
+    let ended = run("500 Oh", &many).expect(1);
+    ended.expect_stderr(["more than 128 lines of headers"]);
+    let ended = run("500 Oh", &large).expect(1);
+    ended.expect_stderr(["more than 64 KiB of headers"]);
 }
 
 #[test]
@@ -346,6 +350,15 @@ fn in_a_real_minute_one_entry_that_never_passes_is_found() {
                 let ended = again().run().expect(1);
                 assert_found(&loki, &dir, ended.summary().refused, &ended);
                 assert_eq!(again().run().expect(0).summary().read, 0);
+            });
+            scope.spawn(move || {
+                let (loki, dir) = (firewall(status), Dir::new());
+                let log = dir.write("app.log", with_an_attack());
+                let job = ["--no-exit-entry", "--app=default", "--", "sh", "-c"];
+                let run = run(&loki, &dir).args(job);
+                let run = run.arg("cat \"$0\"; exit 7").arg(log);
+                let ended = run.run().expect(7);
+                assert_found(&loki, &dir, ended.summary().refused, &ended);
             });
             scope.spawn(move || {
                 let (loki, dir) = (firewall(status), Dir::new());

@@ -12,6 +12,10 @@ use ureq::unversioned::transport::{
 /// What a response's headers may take: ureq's own limit, and some to notice that it is passed.
 const LARGEST_HEADERS: usize = 65 * 1024;
 
+/// ureq's limits on the bytes and the lines of a response's headers.
+const MAX_BYTES: usize = 64 * 1024;
+const MAX_LINES: usize = 128;
+
 /// Wraps connections to the server after everything else.
 #[derive(Debug)]
 pub struct ExchangeConnector {
@@ -110,6 +114,9 @@ impl<T: Transport> Transport for Exchange<T> {
             return Err(Error::Other(Box::new(StaleConnection)));
         }
         self.answering |= matches!(came, Ok(true));
+        if matches!(came, Ok(true)) && is_accepted_at_length(self.transport.buffers().input()) {
+            replace_input(self.transport.buffers(), ACCEPTED);
+        }
         came
     }
 
@@ -142,6 +149,35 @@ fn is_final(input: &[u8]) -> bool {
     }
 }
 
+/// What ureq reads instead of a 204 whose headers are beyond its limits.
+const ACCEPTED: &[u8] = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+
+/// Whether this is a 204 with headers that ureq would not read. They say nothing that matters, and
+/// nothing follows them; entries that Loki has accepted would be sent for ever.
+fn is_accepted_at_length(input: &[u8]) -> bool {
+    let Some(end) = input.windows(2).position(|at| at == b"\r\n") else {
+        return false;
+    };
+    let status = &input[..end];
+    if !status.starts_with(b"HTTP/1.") || status.get(8..12).is_none_or(|code| code != b" 204") {
+        return false;
+    }
+    let lines = input[end + 2..].split(|byte| *byte == b'\n');
+    let lines = lines.take_while(|line| !matches!(*line, b"" | b"\r"));
+    let (mut count, mut bytes) = (0, end + b"\r\n\r\n".len());
+    for line in lines {
+        count += 1;
+        bytes += line.len() + 1;
+    }
+    count > MAX_LINES || bytes > MAX_BYTES
+}
+
+fn replace_input(buffers: &mut dyn Buffers, by: &[u8]) {
+    buffers.input_consume(buffers.input().len());
+    buffers.input_append_buf()[..by.len()].copy_from_slice(by);
+    buffers.input_appended(by.len());
+}
+
 /// Makes room for more input: for headers that are larger than usual.
 pub fn grow_if_full(buffers: &mut LazyBuffers) {
     if !buffers.input_append_buf().is_empty() {
@@ -170,6 +206,22 @@ mod tests {
         ] {
             assert_eq!(is_final(input.as_bytes()), expected, "{input}");
         }
+    }
+
+    #[test]
+    fn a_204_beyond_the_limits_is_known_by_its_status() {
+        let response = |status: &str, lines: usize, end: &str| {
+            let headers: String = (0..lines).map(|n| format!("X-{n}: 1\r\n")).collect();
+            format!("HTTP/1.1 {status}\r\n{headers}{end}").into_bytes()
+        };
+        let is = |response: Vec<u8>| is_accepted_at_length(&response);
+        assert!(is(response("204 No Content", 129, "\r\n")));
+        assert!(is(response("204", 129, "")) && is(response("204", 128, "X")));
+        assert!(is(response("204", 1, &"x".repeat(64 * 1024))));
+        assert!(!is(response("204 No Content", 128, "\r\n")));
+        assert!(!is(response("204 No Content", 128, "")));
+        assert!(!is(response("2040", 129, "\r\n")) && !is(response("500 204", 129, "\r\n")));
+        assert!(!is(b"HTTP/1.1 204".to_vec()) && !is(Vec::new()));
     }
 
     #[test]
