@@ -194,6 +194,29 @@ fn files_planted_next_to_a_checkpoint_are_left_alone() {
 }
 
 #[test]
+fn what_is_planted_for_batches_being_sent_is_left_alone_and_named() {
+    if !two_users() {
+        return;
+    }
+    for kind in KINDS {
+        let (loki, dir) = (Loki::start(), open_dir());
+        let (log, elsewhere) = (dir.write("app.log", "one\n"), dir.write("precious", "mine"));
+        let planted = dir.join("state.sending");
+        plant(kind, &planted, &elsewhere);
+        let before = fs::symlink_metadata(&planted).unwrap();
+        let run = with_spool(&loki, "/proc/loki-push/spool").arg("--checkpoint");
+        let run = run.arg(dir.join("state")).arg(&log).run().expect(0);
+        let run = run.expect_stderr([planted.to_str().unwrap()]);
+        assert_eq!(loki.lines(), ["one"], "{kind}: {run:?}");
+        assert_eq!(dir.read_text("precious"), "mine", "{kind}");
+        assert!(!dir.join("precious.new").exists(), "{kind}");
+        let after = fs::symlink_metadata(&planted).unwrap();
+        let same = after.modified().unwrap() == before.modified().unwrap();
+        assert!(same, "{kind}: {run:?}");
+    }
+}
+
+#[test]
 fn a_planted_dead_letter_file_is_neither_written_nor_waited_for() {
     if !two_users() {
         return;

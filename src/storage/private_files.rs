@@ -154,6 +154,19 @@ impl Dir {
         Ok(Access::of(&fstat(&self.fd)?))
     }
 
+    /// Checks that it belongs to this user.
+    ///
+    /// # Errors
+    /// If it belongs to another one.
+    pub fn check_owner(&self) -> io::Result<()> {
+        let access = self.access()?;
+        if access.is_ours() {
+            Ok(())
+        } else {
+            Err(foreign(&self.path, access.owner))
+        }
+    }
+
     /// The owner and permissions of something in it; those of a link itself.
     ///
     /// # Errors
@@ -221,9 +234,7 @@ impl Dir {
         mkdirat(&self.fd, name.as_ref(), DIR)?;
         let dir = self.open_dir(name)?;
         // Between the two, somebody who may rename it may have put another in its place.
-        if !dir.access()?.is_ours() {
-            return Err(foreign(&dir.path, dir.access()?.owner));
-        }
+        dir.check_owner()?;
         fchmod(&dir.fd, DIR)?;
         Ok(dir)
     }

@@ -176,6 +176,8 @@ struct State {
 #[derive(Default)]
 struct Place {
     path: PathBuf,
+    /// Whether it is not used if it belongs to another user.
+    is_ours_alone: bool,
     /// The directory, once it could be opened.
     root: Option<Arc<Dir>>,
     /// Our own directory in it, once it could be created.
@@ -192,6 +194,9 @@ impl Place {
             Some(root) if root.is_linked() => Arc::clone(root),
             _ => Arc::new(Dir::open_or_create(&self.path)?),
         };
+        if self.is_ours_alone {
+            root.check_owner()?;
+        }
         self.root = Some(Arc::clone(&root));
         let name = || owned_dir::name(stored_batch::now(), std::process::id());
         let own = Arc::new(OwnedDir::create(&root, record, name)?);
@@ -254,11 +259,7 @@ impl Spool {
             );
         }
         state.spool.path.clone_from(dir);
-        state.sending = options.sending.clone().map(|path| Place {
-            root: Dir::open(&path).ok().map(Arc::new),
-            path,
-            own: None,
-        });
+        state.sending = open_sending(&options, reporter);
         let spool = Self {
             record: DestinationRecord::new(&options.destination, &destination::salt()),
             quarantine: Quarantine::new(reporter),
@@ -530,7 +531,8 @@ impl Spool {
         for dir in state.own_dirs().chain(&state.recovered) {
             dir.release();
         }
-        if let Some(sending) = state.sending.take() {
+        let sending = state.sending.take();
+        if let Some(sending) = sending.filter(|place| place.root.is_some()) {
             // Unless batches in it wait for the next run.
             let _ = fs::remove_dir(sending.path);
         }
@@ -554,6 +556,34 @@ pub struct OtherBatches {
     pub options: String,
     /// How their destination relates to that of this run.
     pub relation: Relation,
+}
+
+/// The directory next to the checkpoint, opened if it exists. What somebody else has put there is
+/// reported, and left alone.
+fn open_sending(options: &Options, reporter: Reporter) -> Option<Place> {
+    let path = options.sending.clone()?;
+    let root = match Dir::open(&path).and_then(|root| root.check_owner().map(|()| root)) {
+        Ok(root) => Some(Arc::new(root)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(why) => {
+            let mut why = why.to_string();
+            let path = path.display().to_string();
+            if !why.starts_with(&path) {
+                why = format!("{path}: {why}");
+            }
+            let text = format!(
+                "not used: {why}; while the spool cannot be written to, a kill may repeat lines"
+            );
+            reporter.say(&Message::Warning { text: &text });
+            return None;
+        }
+    };
+    Some(Place {
+        path,
+        is_ours_alone: true,
+        root,
+        own: None,
+    })
 }
 
 /// Whether a path is a file of this user: then it was named by mistake, and nobody else's doing.
