@@ -109,6 +109,7 @@ enum Mode {
 /// Runs these lines in a mode, one entry a request.
 fn run(run: LokiPush, mode: Mode, dir: &Dir, lines: &[String]) -> Finished {
     let run = run.summed().args([
+        "--flush-timeout=5m",
         "--retry-backoff=1ms",
         "--max-backoff=1ms",
         "--batch-size=1",
@@ -206,6 +207,7 @@ fn early_answers_mean_the_same(loki: &Loki, base: LokiPush, file: bool) {
     let lines: Vec<String> = (0..3_800).map(|n| format!("line {n:0>990}\n")).collect();
     let lines = lines.concat();
     let run = base.summed().args([
+        "--flush-timeout=5m",
         "--retry-backoff=1ms",
         "--max-backoff=1ms",
         "--gzip-level=0",

@@ -59,7 +59,7 @@ fn an_answer_to_the_head_of_a_request_is_heard() {
             "503",
         ),
     ] {
-        let run = LokiPush::at(head_only(answer)).args(["--flush-timeout", "0s", "-v"]);
+        let run = LokiPush::at(head_only(answer)).args(["--flush-timeout", "3s", "-v"]);
         let ended = ship(run, &many_lines()).expect(1).expect_stderr([word]);
         assert!(!ended.stderr.contains("closed"), "{}", ended.report());
         assert!(!ended.stderr.contains("reset"), "{}", ended.report());
