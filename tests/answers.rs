@@ -106,6 +106,39 @@ enum Mode {
     Command,
 }
 
+const MODES: [Mode; 5] = [
+    Mode::Pipe,
+    Mode::PipeWithSpool,
+    Mode::File,
+    Mode::FileWithSpool,
+    Mode::Command,
+];
+
+impl Mode {
+    /// A run that reads this text.
+    fn read(self, run: LokiPush, dir: &Dir, text: &str) -> LokiPush {
+        let run = match self {
+            Self::PipeWithSpool | Self::FileWithSpool => run.arg("--spool").arg(dir.join("spool")),
+            _ => run,
+        };
+        let log = dir.write("app.log", text);
+        match self {
+            Self::Pipe | Self::PipeWithSpool => run.stdin_bytes(text),
+            Self::File | Self::FileWithSpool => {
+                run.arg("--checkpoint").arg(dir.join("cp")).arg(log)
+            }
+            Self::Command => {
+                let run = run.args(["--no-exit-entry", "--app=default", "--", "cat"]);
+                run.arg(log)
+            }
+        }
+    }
+
+    fn is_file(self) -> bool {
+        matches!(self, Self::File | Self::FileWithSpool)
+    }
+}
+
 /// Runs these lines in a mode, one entry a request.
 fn run(run: LokiPush, mode: Mode, dir: &Dir, lines: &[String]) -> Finished {
     let run = run.summed().args([
@@ -116,19 +149,7 @@ fn run(run: LokiPush, mode: Mode, dir: &Dir, lines: &[String]) -> Finished {
         "--connections=1",
         "--parse=none",
     ]);
-    let spool = |run: LokiPush| run.arg("--spool").arg(dir.join("spool"));
-    let log = dir.write("app.log", lines.join("\n") + "\n");
-    let file = |run: LokiPush| run.arg("--checkpoint").arg(dir.join("cp")).arg(&log);
-    let run = match mode {
-        Mode::Pipe => run.stdin_bytes(lines.join("\n")),
-        Mode::PipeWithSpool => spool(run).stdin_bytes(lines.join("\n")),
-        Mode::File => file(run),
-        Mode::FileWithSpool => spool(file(run)),
-        Mode::Command => {
-            let run = run.args(["--no-exit-entry", "--app=default", "--", "cat"]);
-            run.arg(&log)
-        }
-    };
+    let run = mode.read(run, dir, &(lines.join("\n") + "\n"));
     run.deadline(Duration::from_mins(5)).run()
 }
 
@@ -166,24 +187,28 @@ fn all_answers_mean_what_the_law_says(loki: &Loki, base: LokiPush, mode: Mode) {
 
 #[test]
 fn every_answer_means_the_same_in_every_mode() {
-    for mode in [
-        Mode::Pipe,
-        Mode::PipeWithSpool,
-        Mode::File,
-        Mode::FileWithSpool,
-        Mode::Command,
-    ] {
+    for mode in MODES {
         let loki = Loki::start();
         all_answers_mean_what_the_law_says(&loki, LokiPush::new(&loki), mode);
     }
 }
 
-#[test]
-fn every_answer_means_the_same_over_tls() {
+fn over_tls(mode: Mode) {
     let authority = Authority::new();
     let loki = authority.loki(Flaw::None, None);
     let run = LokiPush::new(&loki).arg("--ca-cert").arg(authority.file());
-    all_answers_mean_what_the_law_says(&loki, run, Mode::Pipe);
+    all_answers_mean_what_the_law_says(&loki, run, mode);
+}
+
+#[test]
+fn every_answer_means_the_same_over_tls() {
+    over_tls(Mode::Pipe);
+}
+
+#[test]
+#[ignore = "takes a minute"]
+fn every_answer_means_the_same_over_tls_in_every_mode() {
+    MODES.into_iter().for_each(over_tls);
 }
 
 /// The statuses that gateways and proxies answer with, and some that they never should. A 408 is left
@@ -196,7 +221,7 @@ const EARLY: [u16; 39] = [
 
 /// Answers to the head of a request of 4 MB, whose body nobody reads: each is heard, nothing is
 /// lost, and the same bytes come again until all of it is delivered.
-fn early_answers_mean_the_same(loki: &Loki, base: LokiPush, file: bool) {
+fn early_answers_mean_the_same(loki: &Loki, base: LokiPush, mode: Mode) {
     const BODIES: [Body; 4] = [Body::Html, Body::Plain, Body::Json, Body::Blank];
     let answers: Vec<(u16, Body)> = EARLY.into_iter().zip(BODIES.into_iter().cycle()).collect();
     loki.faults(answers.iter().map(|&(status, body)| {
@@ -217,20 +242,16 @@ fn early_answers_mean_the_same(loki: &Loki, base: LokiPush, file: bool) {
         "--parse=none",
         "-v",
     ]);
-    let run = if file {
-        let log = dir.write("app.log", &lines);
-        // A run over files that ends by itself would give up at the first configuration fault.
-        run.arg("--checkpoint")
-            .arg(dir.join("cp"))
-            .arg("-f")
-            .args(["--from", "start"])
-            .arg(log)
+    // A run over files that ends by itself would give up at the first configuration fault.
+    let follow: &[&str] = if mode.is_file() {
+        &["-f", "--from", "start"]
     } else {
-        run.stdin_bytes(lines)
+        &[]
     };
-    let run = run.spawn();
+    let run = run.args(follow);
+    let run = mode.read(run, &dir, &lines).spawn();
     loki.wait_for_entries(3_800);
-    if file {
+    if mode.is_file() {
         run.signal("TERM");
     }
     let ended = run.wait_to_end().expect(0);
@@ -250,18 +271,20 @@ fn early_answers_mean_the_same(loki: &Loki, base: LokiPush, file: bool) {
 
 #[test]
 fn an_answer_before_the_body_was_read_means_the_same() {
-    for file in [false, true] {
+    for mode in MODES {
         let loki = Loki::start();
-        early_answers_mean_the_same(&loki, LokiPush::new(&loki), file);
+        early_answers_mean_the_same(&loki, LokiPush::new(&loki), mode);
     }
 }
 
 #[test]
 fn an_answer_before_the_body_was_read_means_the_same_over_tls() {
-    let authority = Authority::new();
-    let loki = authority.loki(Flaw::None, None);
-    let run = LokiPush::new(&loki).arg("--ca-cert").arg(authority.file());
-    early_answers_mean_the_same(&loki, run, false);
+    for mode in MODES {
+        let authority = Authority::new();
+        let loki = authority.loki(Flaw::None, None);
+        let run = LokiPush::new(&loki).arg("--ca-cert").arg(authority.file());
+        early_answers_mean_the_same(&loki, run, mode);
+    }
 }
 
 /// Answers that only a person can do something about, and a word of what to do.

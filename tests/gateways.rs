@@ -3,12 +3,13 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::daemon::{Daemon, installed};
 use crate::support::loki::{Answer, Fault};
-use crate::support::tls::Authority;
+use crate::support::tls::{Authority, Flaw};
 use crate::support::{Dir, Finished, Loki, LokiPush, stranger};
 
 /// Lines that make a request of some megabytes: more than sockets take on the way.
@@ -90,7 +91,7 @@ fn an_answer_is_heard_while_nobody_reads_the_request() {
 fn haproxy_answers_at_the_head_and_is_obeyed() {
     let lines = many_lines();
     let authority = Authority::new();
-    let pair = authority.sign(crate::support::tls::Flaw::None);
+    let pair = authority.sign(Flaw::None);
     for (bind, scheme) in [("", "http"), (" ssl crt DIR/pair.pem", "https")] {
         let loki = Loki::start();
         let dir = Dir::new();
@@ -124,6 +125,91 @@ fn haproxy_answers_at_the_head_and_is_obeyed() {
         let ended = ship(run.args(["--flush-timeout", "0s"]), &lines).expect(1);
         ended.expect_stderr(["401", "--username"]);
     }
+}
+
+#[test]
+fn haproxy_without_a_server_is_an_outage() {
+    let (loki, dir) = (Loki::reserve(), Dir::new());
+    let backend = format!(
+        " bind 127.0.0.1:PORT\n default_backend b\nbackend b\n retries 0\n\
+         server s 127.0.0.1:{}",
+        loki.port()
+    );
+    let Some(haproxy) = Daemon::haproxy(Dir::new(), &backend) else {
+        return;
+    };
+    let log = dir.write("app.log", texts(50, |n| format!("line {n}\n")));
+    let run = LokiPush::at(haproxy.url("http")).impatient().summed();
+    let run = run.arg("--checkpoint").arg(dir.join("cp")).arg(log).spawn();
+    run.wait_for_stderr("503");
+    loki.restart();
+    assert_eq!(run.wait_to_end().expect(0).summary().delivered, 50);
+    assert_eq!(loki.lines().len(), 50);
+    loki.assert_clean();
+}
+
+#[test]
+fn haproxy_limits_the_rate_of_requests_and_is_obeyed() {
+    let loki = Loki::start();
+    let frontend = format!(
+        " bind 127.0.0.1:PORT\n stick-table type ip size 10 expire 10s store http_req_rate(1s)\n\
+         http-request track-sc0 src\n\
+         http-request deny deny_status 429 if {{ sc_http_req_rate(0) gt 3 }}\n\
+         default_backend b\nbackend b\n server s 127.0.0.1:{}",
+        loki.port()
+    );
+    let Some(haproxy) = Daemon::haproxy(Dir::new(), &frontend) else {
+        return;
+    };
+    let run = LokiPush::at(haproxy.url("http")).summed();
+    let run = run.args(["--batch-size", "1", "--retry-backoff", "100ms"]);
+    let run = run.args(["--max-backoff", "1s"]);
+    let ended = run.stdin_bytes(texts(8, |n| format!("line {n}\n"))).run();
+    let summary = ended.expect(0).summary();
+    assert_eq!(summary.delivered, 8);
+    assert!(summary.retries > 0);
+    assert_eq!(loki.lines().len(), 8);
+    loki.assert_clean();
+}
+
+#[test]
+fn a_reload_of_haproxy_loses_and_repeats_nothing() {
+    let loki = Loki::start();
+    let frontend = format!(
+        " bind 127.0.0.1:PORT\n # closed\n default_backend b\nbackend b\n server s 127.0.0.1:{}",
+        loki.port()
+    );
+    let Some(haproxy) = Daemon::haproxy(Dir::new(), &frontend) else {
+        return;
+    };
+    let (open, closed) = ("# closed", "http-request deny deny_status 503");
+    let run = LokiPush::at(haproxy.url("http")).args(["--flush-interval", "1ms"]);
+    let mut run = run.impatient().summed().stdin_open().spawn();
+    run.write("line 0\n");
+    loki.wait_for_entries(1);
+    haproxy.reload(open, closed);
+    let mut lines = 1;
+    let deadline = Instant::now() + Duration::from_mins(1);
+    // The process of before goes on with its connection until it has answered once more.
+    while !run.stderr().contains("503") {
+        assert!(Instant::now() < deadline, "{}", run.report());
+        run.write(format!("line {lines}\n"));
+        lines += 1;
+        let is_seen = || loki.look(|seen| seen.entries.len() >= lines);
+        while !is_seen() && !run.stderr().contains("503") && Instant::now() < deadline {
+            thread::yield_now();
+        }
+    }
+    haproxy.reload(closed, open);
+    loki.wait_for_entries(lines);
+    run.close_stdin();
+    assert_eq!(
+        run.wait_to_end().expect(0).summary().delivered,
+        lines as u64
+    );
+    let expected: Vec<String> = (0..lines).map(|n| format!("line {n}")).collect();
+    assert_eq!(loki.lines(), expected);
+    loki.assert_clean();
 }
 
 #[test]
@@ -204,6 +290,34 @@ fn squid_allows_connect_to_443_only_and_says_so() {
 }
 
 #[test]
+fn squid_asks_for_credentials_and_passes_on() {
+    let helper = Path::new("/usr/lib/squid/basic_fake_auth");
+    let Some(squid) = installed("squid").filter(|_| helper.exists()) else {
+        return;
+    };
+    let (loki, dir) = (Loki::start(), Dir::new());
+    dir.write("hosts", "127.0.0.1 loki.test\n");
+    let config = format!(
+        "http_port 127.0.0.1:PORT\nauth_param basic program {}\nacl known proxy_auth REQUIRED\n\
+         http_access allow known\nhttp_access deny all\nhosts_file DIR/hosts\n\
+         pid_filename DIR/squid.pid\ncache_log DIR/cache.log\naccess_log none\n\
+         visible_hostname x\ncoredump_dir DIR\nnetdb_filename none\npinger_enable off\n",
+        helper.display()
+    );
+    let args = ["-N", "-n", "squidPORT", "-f", "DIR/config"];
+    let squid = Daemon::start(&squid, &args, dir, &config);
+    let run = |proxy: String| {
+        let run = LokiPush::at(format!("http://loki.test:{}", loki.port()));
+        let run = run.env("HTTP_PROXY", proxy);
+        run.args(["-m", "x", "--flush-timeout", "0s"]).run()
+    };
+    let ended = run(squid.url("http")).expect(1);
+    ended.expect_stderr(["requires credentials (407)", "USER:PASSWORD"]);
+    run(format!("http://me:secret@127.0.0.1:{}", squid.port)).expect(0);
+    assert_eq!(loki.lines(), ["x"]);
+}
+
+#[test]
 fn a_response_that_ends_too_early_is_no_answer() {
     let cut = "HTTP/1.1 400 Bad Request\r\nContent-Length: 500\r\n\r\nentry for stream";
     let run = LokiPush::at(format!("http://127.0.0.1:{}", stranger(cut.as_bytes())));
@@ -223,7 +337,7 @@ fn a_response_that_ends_too_early_is_no_answer() {
 #[test]
 fn nginx_without_our_certificate_loses_nothing() {
     let (authority, loki) = (Authority::new(), Loki::start());
-    let pair = authority.sign(crate::support::tls::Flaw::None);
+    let pair = authority.sign(Flaw::None);
     let dir = Dir::new();
     dir.write("cert.pem", &pair.cert);
     dir.write("key.pem", &pair.key);
@@ -238,30 +352,55 @@ fn nginx_without_our_certificate_loses_nothing() {
     let Some(nginx) = Daemon::nginx(dir, &server) else {
         return;
     };
-    let run = || {
-        let run = LokiPush::at(nginx.url("https")).args(["-m", "x", "--flush-timeout", "0s"]);
-        run.arg("--ca-cert").arg(authority.file()).summed()
+    let dir = Dir::new();
+    let log = dir.write("app.log", "x\n");
+    let run = |client: Option<(PathBuf, PathBuf)>| {
+        let run = LokiPush::at(nginx.url("https")).args(["--flush-timeout", "0s"]);
+        let run = run.arg("--ca-cert").arg(authority.file()).summed();
+        let run = run.arg("--checkpoint").arg(dir.join("cp")).arg(&log);
+        match client {
+            Some((cert, key)) => run.arg("--cert").arg(cert).arg("--key").arg(key).run(),
+            None => run.run(),
+        }
     };
-    let ended = run()
-        .run()
-        .expect(1)
-        .expect_stderr(["400", "--cert and --key"]);
-    let summary = ended.summary();
-    assert_eq!(
-        (summary.left, summary.refused),
-        (1, 0),
-        "{}",
-        ended.report()
+    let expired = authority.sign(Flaw::Expired);
+    let expired = (
+        dir.write("old.pem", expired.cert),
+        dir.write("old-key.pem", expired.key),
     );
-    let (cert, key) = authority.client_files("client");
-    run()
-        .arg("--cert")
-        .arg(cert)
-        .arg("--key")
-        .arg(key)
-        .run()
-        .expect(0);
+    let other = Authority::new();
+    for (client, remedy) in [
+        (None, "--cert and --key"),
+        (Some(expired), "--cert"),
+        (Some(other.client_files("other")), "--cert"),
+    ] {
+        let ended = run(client).expect(1).expect_stderr(["400", remedy]);
+        let summary = ended.summary();
+        assert_eq!((summary.left, summary.refused), (1, 0), "{ended:?}");
+    }
+    run(Some(authority.client_files("client"))).expect(0);
     assert_eq!(loki.lines(), ["x"]);
+    loki.assert_clean();
+}
+
+#[test]
+fn nginx_limits_size_and_rate_and_is_obeyed() {
+    let loki = Loki::start();
+    let server = format!(
+        "listen 127.0.0.1:PORT; client_max_body_size 200k; limit_req zone=z burst=2 nodelay;\n\
+         location / {{ proxy_pass http://127.0.0.1:{}; proxy_http_version 1.1;\n\
+         proxy_set_header Connection \"\"; }} }}\n\
+         limit_req_zone $server_port zone=z:32k rate=20r/s; server {{",
+        loki.port()
+    );
+    let Some(nginx) = Daemon::nginx(Dir::new(), &server) else {
+        return;
+    };
+    let lines = texts(20_000, |n| format!("line {n:06} {n:0>90}\n"));
+    let ended = ship(LokiPush::at(nginx.url("http")).summed(), &lines).expect(0);
+    assert_eq!(ended.summary().delivered, 20_000, "{ended:?}");
+    assert_eq!(loki.lines().len(), 20_000);
+    loki.assert_clean();
 }
 
 #[test]

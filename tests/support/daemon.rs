@@ -70,10 +70,33 @@ impl Daemon {
         let program = installed("haproxy")?;
         Some(Self::start(
             &program,
-            &["-db", "-f", "DIR/config"],
+            &["-W", "-db", "-f", "DIR/config"],
             dir,
             &config,
         ))
+    }
+
+    /// Tells HAProxy to read its configuration again, in which this was replaced by that.
+    pub fn reload(&self, this: &str, that: &str) {
+        let config = self.dir.read_text("config").replace(this, that);
+        self.dir.write("config", config);
+        let id = rustix::process::Pid::from_raw(self.child.id().cast_signed()).expect("a process");
+        let loaded = || self.dir.read_text("log").matches("Loading success").count();
+        let before = loaded().max(1);
+        // It is deaf while it starts.
+        for _ in 0..60 {
+            if loaded() >= before {
+                rustix::process::kill_process(id, rustix::process::Signal::USR2).expect("a signal");
+            }
+            let later = Instant::now() + Duration::from_secs(1);
+            while Instant::now() < later {
+                if loaded() > before {
+                    return;
+                }
+                std::thread::yield_now();
+            }
+        }
+        panic!("no reload: {}", self.dir.read_text("log"));
     }
 
     /// nginx with this `server` block.
