@@ -1,5 +1,5 @@
-//! What HTTP over a connection must know that ureq does not: that the response may come before the
-//! request was sent, and that a connection kept open may be closed at the moment it is used.
+//! Handles what ureq does not: responses that arrive before the whole request was sent, idle connections
+//! that the server closes just as they are used, and a 204 with oversized headers.
 
 use std::fmt;
 use std::io;
@@ -9,17 +9,17 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
 };
 
-/// What a response's headers may take: ureq's own limit, and some to notice that it is passed.
+/// The size of the input buffer for large headers: ureq's limit, and enough more to exceed it.
 const LARGEST_HEADERS: usize = 65 * 1024;
 
 /// ureq's limits on the bytes and the lines of a response's headers.
 const MAX_BYTES: usize = 64 * 1024;
 const MAX_LINES: usize = 128;
 
-/// Wraps connections to the server after everything else.
+/// Wraps connections to the server. It is the last connector in the chain.
 #[derive(Debug)]
 pub struct ExchangeConnector {
-    /// Whether they go through a proxy. ureq makes the connection to the proxy itself without one.
+    /// Whether they go through a proxy. ureq connects to the proxy itself with no proxy configured.
     pub proxied: bool,
 }
 
@@ -47,8 +47,8 @@ impl<In: Transport> Connector<In> for ExchangeConnector {
     }
 }
 
-/// A connection that was kept open from an earlier request was closed before it brought a response
-/// to this one. It says nothing about the server: the request may go over a new connection at once.
+/// A connection kept open from an earlier request was closed before it returned a response to this one.
+/// That says nothing about the server, so the request may be sent over a new connection at once.
 #[derive(Debug)]
 pub struct StaleConnection;
 
@@ -60,18 +60,18 @@ impl fmt::Display for StaleConnection {
 
 impl std::error::Error for StaleConnection {}
 
-/// A connection over which one request and response follow the other.
+/// A connection that carries one request and response after another.
 #[derive(Debug)]
 pub struct Exchange<T> {
     transport: T,
-    /// Whether an earlier request got its response here.
+    /// Whether an earlier request received its response over it.
     used: bool,
-    /// Whether the response to this one has begun.
+    /// Whether the response to the current request has begun.
     answering: bool,
-    /// Whether the server still reads: neither has it closed the connection, nor answered before
-    /// the request was sent.
+    /// Whether the server still reads: it has neither closed the connection nor responded before the
+    /// request was sent.
     writing: bool,
-    /// Whether it has answered before the request was sent, and ureq has not seen that yet.
+    /// Whether a response came before the request was sent, and ureq has not read it yet.
     early: bool,
 }
 
@@ -84,7 +84,7 @@ impl<T: Transport> Transport for Exchange<T> {
         if std::mem::take(&mut self.answering) {
             self.used = true;
         }
-        // ureq reads only when it has written everything: the rest goes nowhere.
+        // ureq reads only after it has written everything, so the rest is discarded.
         if !self.writing {
             return Ok(());
         }
@@ -139,8 +139,8 @@ pub fn is_closed(error: &io::Error) -> bool {
     )
 }
 
-/// Whether this is how a response begins after which a server need not read any more. One of 1xx
-/// comes before another.
+/// Whether this is the beginning of a final response, after which the server need not read any more. A
+/// 1xx response precedes another one.
 fn is_final(input: &[u8]) -> bool {
     const VERSION: &[u8] = b"HTTP/1.1 ";
     match input.get(VERSION.len()) {
@@ -178,7 +178,7 @@ fn replace_input(buffers: &mut dyn Buffers, by: &[u8]) {
     buffers.input_appended(by.len());
 }
 
-/// Makes room for more input: for headers that are larger than usual.
+/// Enlarges a full input buffer, for headers that are larger than usual.
 pub fn grow_if_full(buffers: &mut LazyBuffers) {
     if !buffers.input_append_buf().is_empty() {
         return;

@@ -1,7 +1,7 @@
-//! TCP connections for ureq: which address of a host is used, and how a socket is written and read.
+//! TCP connections for ureq: chooses the address of a host, and reads and writes the socket.
 //!
-//! ureq's own transport writes a request to its end before it reads. A server that answers at the
-//! head of a request, and reads no more of it, would never be heard.
+//! ureq's own transport reads only after it has written the whole request. It would never see the
+//! response of a server that answers after the head of a request and reads no further.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -23,16 +23,16 @@ use crate::http::exchange::{grow_if_full, is_closed};
 /// How long each of several addresses is tried in the first round.
 const FIRST_ROUND: Duration = Duration::from_millis(250);
 
-/// How often a blocked write looks for an early response.
+/// How often a blocked write checks for an early response.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Opens connections to a server, or to the proxy in front of it. Clones share what they remember.
+/// Opens connections to a server, or to the proxy in front of it. Clones share their state.
 #[derive(Clone)]
 pub struct TcpConnector {
     dns: Dns,
     /// The address that last accepted a connection.
     last_good: Arc<Mutex<Option<SocketAddr>>>,
-    /// How many connections are being opened.
+    /// The number of connections being opened.
     connecting: Arc<AtomicUsize>,
 }
 
@@ -42,16 +42,16 @@ pub enum ConnectError {
     UnknownHost(UnknownHost),
     /// None of the addresses accepts connections.
     Refused {
-        /// Those that were tried.
+        /// The addresses that were tried.
         #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "for --check"))]
         addresses: Vec<SocketAddr>,
-        /// What the last one said.
+        /// The error of the last one.
         error: io::Error,
     },
 }
 
 impl TcpConnector {
-    /// A connector that looks names up here.
+    /// Creates a connector that looks names up with `dns`.
     pub fn new(dns: Dns) -> Self {
         Self {
             dns,
@@ -60,7 +60,7 @@ impl TcpConnector {
         }
     }
 
-    /// How many connections are being opened.
+    /// Returns the number of connections being opened.
     pub fn connecting(&self) -> usize {
         self.connecting.load(Ordering::Relaxed)
     }
@@ -111,8 +111,8 @@ impl TcpConnector {
     }
 }
 
-/// Tries each address for a moment, then those that were silent for the rest of the time: one dead
-/// address among several costs no more than that moment.
+/// Tries each address briefly, then uses the remaining time for those that did not respond. A dead
+/// address among several costs no more than [`FIRST_ROUND`].
 fn connect_to_one<T>(
     addresses: &[SocketAddr],
     deadline: Option<Instant>,
@@ -203,20 +203,19 @@ impl fmt::Debug for TcpConnector {
     }
 }
 
-/// A socket. What it has no room for is kept and sent later, if meanwhile the peer has said
-/// something that the layer above should see first.
+/// A socket. If input arrives while its send buffer is full, the rest of the output is kept and sent
+/// later, so that the layer above can read the input first.
 pub struct TcpTransport {
     /// Shared with ureq, which shuts it down to abort a request.
     stream: Arc<TcpStream>,
     buffers: LazyBuffers,
-    /// As set on the socket.
+    /// The read timeout currently set on the socket.
     read_timeout: Option<Duration>,
     unsent: Vec<u8>,
 }
 
 impl TcpTransport {
-    /// Writes what is unsent. Returns early, with true, if input arrives while the socket has no
-    /// room.
+    /// Writes the unsent output. Returns `true` early if input arrives while the send buffer is full.
     fn write_unsent(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let began = Instant::now();
         let deadline = began.checked_add(*timeout.after);
@@ -253,7 +252,7 @@ impl TcpTransport {
         result
     }
 
-    /// Reads what has arrived, without waiting. A connection that the peer has closed is an error.
+    /// Reads available input without waiting. It is an error if the peer has closed the connection.
     fn read_what_is_there(&mut self) -> io::Result<usize> {
         self.stream.set_nonblocking(true)?;
         let input = self.buffers.input_append_buf();
@@ -277,7 +276,7 @@ impl TcpTransport {
         }
         match self.stream.set_read_timeout(timeout) {
             Ok(()) => self.read_timeout = timeout,
-            // macOS refuses it on a socket whose peer is gone, though there may be input left.
+            // macOS returns this for a socket whose peer has closed, although input may be left.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
             Err(error) => return Err(error),
         }
@@ -285,7 +284,7 @@ impl TcpTransport {
     }
 }
 
-/// Whether a socket would have to wait: its timeout is over, or it must not wait.
+/// Whether an operation failed because it would block, or because its timeout expired.
 fn is_blocked(error: &io::Error) -> bool {
     use io::ErrorKind::{TimedOut, WouldBlock};
     matches!(error.kind(), WouldBlock | TimedOut)
@@ -296,13 +295,13 @@ impl Transport for TcpTransport {
         &mut self.buffers
     }
 
-    /// Takes all of the output, and usually sends it. If input arrives while the socket has no room,
+    /// Accepts all of the output, and usually sends it. If input arrives while the send buffer is full,
     /// the rest stays unsent until the next call.
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         let mut sent = 0;
         if self.unsent.is_empty() {
             let output = &self.buffers.output()[..amount];
-            // The usual case: the socket has room for all of it.
+            // The usual case: the send buffer has room for all of it.
             sent = match (&*self.stream).write(output) {
                 Ok(sent) => sent,
                 Err(error) if is_blocked(&error) || error.kind() == io::ErrorKind::Interrupted => 0,
@@ -324,7 +323,7 @@ impl Transport for TcpTransport {
             match self.write_unsent(timeout) {
                 Ok(true) => return Ok(true),
                 Ok(false) => {}
-                // What it said before it closed is still to be read.
+                // Input that arrived before the peer closed can still be read.
                 Err(Error::Io(error)) if is_closed(&error) => self.unsent.clear(),
                 Err(error) => return Err(error),
             }
@@ -347,7 +346,7 @@ impl Transport for TcpTransport {
     }
 
     fn is_open(&mut self) -> bool {
-        // A byte that nobody asked for spoils the connection, too.
+        // Unexpected input makes the connection unusable, too.
         let probe = || {
             self.stream.set_nonblocking(true)?;
             let silent = self.stream.peek(&mut [0]);

@@ -1,6 +1,6 @@
-//! TLS around a connection, like ureq's own connector, but with a configuration that is checked and
-//! made by us (`tls`): ureq's panics on a key that does not fit its certificate, and accepts no
-//! verifier. It also reads without writing first.
+//! Adds TLS to a connection, like ureq's own connector, but with the configuration made and checked in
+//! `tls`: ureq's panics if a key does not match its certificate, and accepts no verifier of ours. It can
+//! also read before pending output is written.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -17,10 +17,11 @@ use ureq::unversioned::transport::{
 use crate::http::error::CutShort;
 use crate::http::exchange::grow_if_full;
 
-/// Wraps connections to https addresses. None where no address of a run is https.
+/// Wraps connections to https URLs.
 pub struct TlsConnector(pub CurrentTls);
 
-/// The configuration for the next connection, which a renewed certificate replaces.
+/// The configuration for the next connection, replaced when a certificate is renewed. `None` if neither
+/// the URL nor the proxy is https.
 pub type CurrentTls = Arc<Mutex<Option<Arc<ClientConfig>>>>;
 
 impl fmt::Debug for TlsConnector {
@@ -69,7 +70,7 @@ impl<In: Transport> Connector<In> for TlsConnector {
     }
 }
 
-/// A connection that ends here ends for a reason of its own.
+/// Turns a connection closed during the handshake into an error of its own, [`CutShort`].
 fn in_handshake(error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::UnexpectedEof
@@ -84,8 +85,8 @@ fn broken(error: rustls::Error) -> Error {
     Error::Other(Box::new(error))
 }
 
-/// A connection with TLS around it. It is read without being written first, so that what a server
-/// has said is heard although it takes nothing more.
+/// A TLS connection. Input can be read while output is still pending, so that a response is seen even
+/// if the server has stopped reading.
 pub struct TlsTransport {
     conn: ClientConnection,
     sock: TransportAdapter,
@@ -93,11 +94,11 @@ pub struct TlsTransport {
 }
 
 impl TlsTransport {
-    /// Decrypts what lies in the buffer of the connection below, without waiting for more.
+    /// Decrypts the input that the underlying connection has already buffered, without waiting for more.
     fn decrypt(&mut self) -> Result<(), Error> {
         loop {
             let below = self.sock.get_mut().buffers();
-            // rustls would take reading nothing for the end.
+            // rustls would treat an empty read as the end of the connection.
             if below.input().is_empty() {
                 return Ok(());
             }
@@ -108,7 +109,7 @@ impl TlsTransport {
         }
     }
 
-    /// Moves decrypted bytes to our own buffer. None if there are none, and more may come.
+    /// Moves decrypted bytes to our own buffer. Returns `None` if there are none yet.
     fn take_plaintext(&mut self) -> io::Result<Option<usize>> {
         grow_if_full(&mut self.buffers);
         match self.conn.reader().read(self.buffers.input_append_buf()) {

@@ -1,5 +1,5 @@
-//! Certificates and keys in files, read again when these change: a renewal during a run is used for
-//! the next connection.
+//! Reloads certificate and key files when they change, so that the next connection uses a certificate
+//! renewed during the run.
 
 use std::fs;
 use std::io::Read as _;
@@ -14,22 +14,22 @@ use crate::http::setting_names::SettingNames;
 use crate::http::settings::TlsSettings;
 use crate::http::tls::client_config;
 
-/// When files that do not fit together are read again, if they do not change before.
+/// How long to wait before reading files again that could not be used, unless they change earlier.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// The most that is read of a file.
+/// The maximum number of bytes read from a file.
 const LARGEST: u64 = 1024 * 1024;
 
-/// Where certificates and keys come from. What is no regular file is never read again.
+/// The files that certificates and keys come from. Only regular files are reloaded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsFiles {
     /// The CAs to trust.
     pub authority: Option<PathBuf>,
-    /// Our certificate and its key.
+    /// The client certificate and its key.
     pub client: Option<(PathBuf, PathBuf)>,
 }
 
-/// TLS settings that follow their files.
+/// TLS settings that are reloaded when their files change.
 pub struct ReloadedTls {
     settings: TlsSettings,
     names: SettingNames,
@@ -37,17 +37,17 @@ pub struct ReloadedTls {
 }
 
 struct State {
-    /// How the files looked when they were last read.
+    /// Modification time and size of each file when it was last read.
     seen: Vec<Option<Stamp>>,
-    /// When to read them again, if they did not fit together.
+    /// When to read the files again if they could not be used.
     retry_at: Option<Instant>,
 }
 
-/// When a file was last changed, and its size.
+/// The modification time and size of a file.
 type Stamp = (SystemTime, u64);
 
 impl ReloadedTls {
-    /// Settings as they were read from their files.
+    /// Creates it from settings that were just read from their files.
     pub fn new(settings: TlsSettings, names: SettingNames) -> Self {
         let seen = settings.files.stamps();
         Self {
@@ -60,8 +60,8 @@ impl ReloadedTls {
         }
     }
 
-    /// What to use from now on, if files have changed. An error, once, if they cannot be used: what
-    /// they held before stays in use, and they are read again in a while.
+    /// Returns the new configuration if files have changed. Returns an error, only once, if they cannot be
+    /// used: the previous configuration then stays in use, and the files are read again later.
     pub fn changed(&self, now: Instant) -> Option<Result<Arc<ClientConfig>>> {
         let seen = self.settings.files.stamps();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,7 +115,7 @@ fn stamp(path: &Path) -> Option<Stamp> {
     Some((meta.modified().ok()?, meta.len()))
 }
 
-/// Reads a regular file; None if it is not one.
+/// Reads a file. Returns `None` if it is not a regular file.
 fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     let shown = || format!("cannot read {}", path.display());
     if !fs::metadata(path).with_context(shown)?.is_file() {

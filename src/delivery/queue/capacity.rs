@@ -1,4 +1,4 @@
-//! The capacity of the queue: memory and spool, and the counters that are settled with them.
+//! The resources of the queue: memory, spool, and the counters of settled entries.
 
 use std::sync::Arc;
 
@@ -16,22 +16,22 @@ pub enum Store {
     Spool,
 }
 
-/// What acknowledgements are settled with.
+/// The resources that settling a batch releases or updates.
 pub struct QueueResources {
     /// The counters of entries by outcome.
     pub counters: Arc<Counters>,
-    /// The memory that batches take.
+    /// The memory that batches use.
     pub memory: ByteSemaphore,
-    /// The size of it in bytes.
+    /// The size of that memory in bytes.
     capacity: usize,
     /// The spool, if there is one.
     pub disk: Option<SpoolBackend>,
-    /// How far batches are settled.
+    /// Tracks how far batches are settled.
     pub settlement: CompletionTracker,
 }
 
 impl QueueResources {
-    /// Resources with `capacity` bytes of memory.
+    /// Creates resources with `capacity` bytes of memory.
     pub fn new(counters: &Arc<Counters>, capacity: usize, disk: Option<SpoolBackend>) -> Self {
         Self {
             counters: Arc::clone(counters),
@@ -50,7 +50,7 @@ impl QueueResources {
         }
     }
 
-    /// The room in every store there is.
+    /// The room in each existing store.
     pub fn rooms(&self) -> impl Iterator<Item = &ByteSemaphore> {
         let disk = self.disk.as_ref().map(|disk| &disk.room);
         std::iter::once(&self.memory).chain(disk)
@@ -74,7 +74,7 @@ impl Store {
         }
     }
 
-    /// The fate of entries that find no room in it.
+    /// The fate of entries for which it has no room.
     pub fn dropped(self) -> Fate {
         Fate::Dropped(match self {
             Self::Memory => "buffer full",

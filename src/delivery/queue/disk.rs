@@ -1,4 +1,4 @@
-//! The queue's side of the spool: its bound, what it may store, and when a batch is removed.
+//! The queue's view of the spool: its size limit, and when batches are stored and removed.
 
 #[cfg(feature = "cli")]
 use std::collections::BTreeMap;
@@ -16,40 +16,40 @@ use crate::report::messages::{Message, Reporter};
 use crate::storage::spool::{PreparedBatch, Spool, SpooledBatch};
 use crate::sync::byte_semaphore::ByteSemaphore;
 
-/// How file positions are written down so that another run understands them.
+/// Describes file positions so that another run can use them.
 pub type DescribePositions = dyn Fn(&FilePositions) -> Vec<Value> + Send + Sync;
 
-/// Saves the checkpoint; returns whether it is on disk.
+/// Saves the checkpoint. Returns whether it is on disk.
 pub type SaveCheckpoint = dyn Fn() -> bool + Send + Sync;
 
 /// A spool in use.
 pub struct SpoolBackend {
     /// The spool.
     pub spool: Arc<Spool>,
-    /// The bytes in it that we may use.
+    /// The bytes that this process may use in it.
     pub room: ByteSemaphore,
     describe: Option<Arc<DescribePositions>>,
     save: Mutex<Option<Arc<SaveCheckpoint>>>,
     settled: Mutex<Settled>,
-    /// The bytes that other runs used when that was last measured.
+    /// The bytes that other runs used at the last measurement.
     others: AtomicU64,
-    /// Whether it was reported that other runs fill it, since there was room.
+    /// Whether it was reported that other runs fill the spool, since it last had room.
     reported_full: AtomicBool,
     reporter: Reporter,
 }
 
-/// What is settled, in the order in which it was.
+/// The settled batches, in the order in which they were settled.
 #[derive(Default)]
 struct Settled {
     count: u64,
-    /// Batches whose checkpoint is not on disk yet, with their numbers in that order.
+    /// Batches that no saved checkpoint covers yet, with their numbers in that order.
     unsaved: VecDeque<(u64, SpooledBatch)>,
-    /// How many were settled when the checkpoint could last not be saved.
+    /// The number of settled batches at the last failure to save the checkpoint.
     failed_at: Option<u64>,
 }
 
 impl SpoolBackend {
-    /// Uses a spool. `describe` writes positions down, where there is a checkpoint to read them.
+    /// Uses a spool. `describe` is set if there is a checkpoint that positions can belong to.
     #[cfg(feature = "cli")]
     pub fn new(
         spool: Arc<Spool>,
@@ -76,7 +76,7 @@ impl SpoolBackend {
         *self.save.lock().unwrap_or_else(PoisonError::into_inner) = Some(save);
     }
 
-    /// Measures how much of the bound other runs use. That can change at any time.
+    /// Measures how much of the size limit other runs use, which can change at any time.
     pub fn measure(&self) {
         let others = self.spool.used_by_others();
         self.others.store(others, Ordering::Relaxed);
@@ -85,8 +85,8 @@ impl SpoolBackend {
             .resize(usize::try_from(free).unwrap_or(usize::MAX));
     }
 
-    /// Whether a batch of this size has no room even if nothing of ours were in the spool: to wait
-    /// for room would be to wait for other runs. Reported when it begins.
+    /// Whether a batch of this size would not fit even if the spool held nothing of ours, so that only
+    /// other runs could make room. Reported when it begins.
     pub fn is_full_of_others(&self, bytes: usize) -> bool {
         let is_full = || {
             let others = self.others.load(Ordering::Relaxed);
@@ -130,7 +130,7 @@ impl SpoolBackend {
         stored
     }
 
-    /// Removes a batch that is settled, or keeps it until its checkpoint is on disk.
+    /// Removes a settled batch, or keeps it until a saved checkpoint covers it.
     pub fn settle(&self, batch: SpooledBatch) {
         let mut settled = self.lock();
         settled.count += 1;
@@ -141,19 +141,19 @@ impl SpoolBackend {
             let number = settled.count;
             settled.unsaved.push_back((number, batch));
             drop(settled);
-            // Whoever waits for room may save the checkpoint now.
+            // Threads that wait for room can save the checkpoint now.
             self.room.wake_all();
         }
     }
 
-    /// Whether saving the checkpoint may make room: something waits for it, and it has not just
-    /// failed.
+    /// Whether saving the checkpoint may make room: settled batches wait for it, and the last attempt
+    /// did not fail.
     pub fn can_save(&self) -> bool {
         let settled = self.lock();
         !settled.unsaved.is_empty() && settled.failed_at != Some(settled.count)
     }
 
-    /// Whether settled batches wait for a checkpoint that could not be saved.
+    /// Whether settled batches wait for a checkpoint that cannot be saved.
     pub fn cannot_save(&self) -> bool {
         let settled = self.lock();
         !settled.unsaved.is_empty() && settled.failed_at == Some(settled.count)
@@ -164,7 +164,7 @@ impl SpoolBackend {
         let count = self.settled_count();
         let save = self.save.lock().unwrap_or_else(PoisonError::into_inner);
         let save = save.clone();
-        // Who never saves it cannot save it now.
+        // A run without a way to save counts as a failure.
         let saved = save.is_some_and(|save| save());
         self.lock().failed_at = (!saved).then_some(count);
     }
@@ -174,7 +174,7 @@ impl SpoolBackend {
         self.lock().count
     }
 
-    /// A checkpoint that covers the first `count` settled batches is on disk.
+    /// Removes the first `count` settled batches, now that a saved checkpoint covers them.
     #[cfg(feature = "cli")]
     pub fn checkpointed(&self, count: u64) {
         let covered: Vec<_> = {
@@ -189,9 +189,8 @@ impl SpoolBackend {
         }
     }
 
-    /// The checkpoint cannot be written: removes settled batches whose file positions are all covered
-    /// by later ones, which may make the room on the disk that it needs. Returns whether there were
-    /// any.
+    /// Removes settled batches whose file positions are all covered by later ones, which may make room
+    /// on disk for a checkpoint that cannot be written. Returns whether any were removed.
     #[cfg(feature = "cli")]
     pub fn remove_covered(&self) -> bool {
         let covered: Vec<_> = {

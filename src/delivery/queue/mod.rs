@@ -1,8 +1,8 @@
-//! The delivery queue: encoded batches that wait for Loki, in memory and in the spool, and what
-//! happens when there is no more room.
+//! The delivery queue between encoding and sending: encoded batches that wait in memory and in the spool,
+//! and what happens when there is no more room.
 //!
-//! It is between encoding and sending. With a spool every batch is on disk before it can be taken;
-//! what memory has no room for is read back when its turn comes.
+//! With a spool every batch is on disk before it can be taken. Batches that do not fit into memory are
+//! read back when it is their turn.
 
 mod ack;
 mod capacity;
@@ -48,7 +48,7 @@ pub struct QueuedBatch {
 
 #[cfg(test)]
 impl QueuedBatch {
-    /// A batch that never waited anywhere.
+    /// A batch that is in no queue.
     pub fn alone(batch: EncodedBatch) -> Self {
         let resources = QueueResources::new(&Arc::new(Counters::new()), 0, None);
         let unsettled = UnsettledBatch {
@@ -76,8 +76,8 @@ pub struct DeliveryQueue {
 }
 
 impl DeliveryQueue {
-    /// A queue with `capacity` bytes of memory, which takes one batch of any size when empty. With a
-    /// spool everything is on disk too, and what earlier runs left there waits already.
+    /// Creates a queue with `capacity` bytes of memory. When empty, it accepts one batch of any size. With
+    /// a spool all batches are on disk too, and those of earlier runs are queued already.
     pub fn new(
         capacity: usize,
         on_full: OnFull,
@@ -117,8 +117,8 @@ impl DeliveryQueue {
         self
     }
 
-    /// Takes a batch in, or gives one up, as the policy says. A batch that finds no room because the
-    /// run is over is left.
+    /// Queues a batch, or drops one according to the policy. A batch for which there is no room because
+    /// the run is over is left.
     pub fn push(&self, batch: EncodedBatch) {
         let (entries, bytes) = (batch.entries(), batch.footprint());
         let (number, positions) = (batch.number, batch.positions.clone());
@@ -153,14 +153,13 @@ impl DeliveryQueue {
             positions,
             ack,
         };
-        // If nobody sends any more, the batch stays in the spool with its acknowledgement, if it is
-        // there.
+        // If the sender has ended, dropping the item leaves the batch in the spool, if it is there.
         drop(self.queue.push(item, 1));
     }
 
-    /// Stores a batch. Returns None if it is to wait in memory only: there is no spool, it cannot be
-    /// written, or a batch before this one is not in it. An error if there is no room and the batch
-    /// is to be forgotten.
+    /// Stores a batch. Returns `None` if it must wait in memory only: there is no spool, it cannot be
+    /// written, or an earlier batch is not in it. Returns an error if there is no room and the batch is
+    /// dropped or left.
     fn store(&self, batch: &EncodedBatch) -> Result<Option<SpooledBatch>, NoRoom> {
         let Some(disk) = &self.resources.disk else {
             return Ok(None);
@@ -176,7 +175,7 @@ impl DeliveryQueue {
         let stored = disk.spool.store(prepared, batch);
         if stored.is_err() {
             disk.room.release(bytes);
-            // Memory is all there is now: copies of what is on disk need not be in it.
+            // Only memory is left now: batches that are on disk too need not take up room in it.
             self.queue.each(|item| {
                 if item.ack.free_memory() {
                     item.batch = None;
@@ -186,8 +185,8 @@ impl DeliveryQueue {
         Ok(stored.ok())
     }
 
-    /// Stores the batches before that are not in the spool, if it takes them now; returns whether
-    /// one with file positions may be stored after them.
+    /// Tries to store earlier batches that are not in the spool. Returns whether a batch with file
+    /// positions may be stored after them.
     fn store_earlier(&self) -> bool {
         let Some(disk) = &self.resources.disk else {
             return true;
@@ -216,8 +215,8 @@ impl DeliveryQueue {
         }
     }
 
-    /// Takes room in the spool, waiting for it as the policy says. Returns false if the batch is to
-    /// wait in memory, since no batch of ours could make room; an error if it is to be forgotten.
+    /// Acquires room in the spool, waiting as the policy says. Returns `false` if the batch must wait in
+    /// memory, because no batch of ours can make room, and an error if it is dropped or left.
     fn make_room_on_disk(
         &self,
         disk: &SpoolBackend,
@@ -249,11 +248,11 @@ impl DeliveryQueue {
         }
     }
 
-    /// Takes the oldest batch, those of earlier runs before our own. Its room stays in use as long as
-    /// its acknowledgement is held.
+    /// Returns the oldest batch, those of earlier runs first. Its room stays in use as long as its
+    /// acknowledgement is held.
     pub fn pop(&self, until: Option<Instant>) -> Pop<QueuedBatch> {
         loop {
-            // Everything is safe where it is, and after a second signal the run ends at once.
+            // After a second signal the run ends at once; all batches are safe in the spool.
             if self.resources.disk.is_some() && self.stop.state().phase == Phase::Aborting {
                 return Pop::Ended;
             }
@@ -265,7 +264,7 @@ impl DeliveryQueue {
                 Pop::Woken => return Pop::Woken,
                 Pop::TimedOut => return Pop::TimedOut,
             };
-            // Before it is read back: that takes a while, and the run may end meanwhile.
+            // Marked as in flight before it is read back, since the run may end during the read.
             if !self.unsettled.hand_out(&item.ack) {
                 return Pop::Ended;
             }
@@ -301,19 +300,19 @@ impl DeliveryQueue {
                 ack.mark_unreadable();
                 None
             }
-            // It stays where it is.
+            // The file stays where it is.
             Err(_) => None,
         }
     }
 
-    /// Whether the batches in flight take all the memory there is for batches. More could be read back
-    /// from the spool, but has to wait.
+    /// Whether the batches in flight take all the memory for batches. Batches in the spool then have to
+    /// wait.
     pub fn in_flight_memory_full(&self) -> bool {
         let held = self.unsettled.in_flight_memory() as u64;
         held > 0 && held >= self.resources.size(Store::Memory)
     }
 
-    /// How far the batches of this run are settled.
+    /// Tracks how far the batches of this run are settled.
     pub fn settlement(&self) -> &CompletionTracker {
         &self.resources.settlement
     }
@@ -328,25 +327,25 @@ impl DeliveryQueue {
         self.overflow.blocked_on()
     }
 
-    /// Whether there is a spool, and every batch is in it until it has its fate.
+    /// Whether there is a spool, and it holds every batch that is not settled.
     #[cfg(feature = "cli")]
     pub fn is_all_spooled(&self) -> bool {
         self.resources.disk.is_some() && self.unsettled.all_stored() && self.blocked_on().is_none()
     }
 
-    /// From now on no batch waits for room: one that finds none is dropped.
+    /// From now on, batches for which there is no room are dropped instead of waiting.
     #[cfg(feature = "cli")]
     pub fn stop_blocking(&self) {
         self.overflow.stop_blocking();
     }
 
-    /// The size of all batches that wait, in memory and in the spool.
+    /// The size of all waiting batches, in memory and in the spool.
     #[cfg(feature = "cli")]
     pub fn waiting_bytes(&self) -> u64 {
         self.resources.rooms().map(|room| room.used() as u64).sum()
     }
 
-    /// The memory of the batches that wait.
+    /// The memory that waiting batches share.
     pub fn memory(&self) -> ByteSemaphore {
         self.resources.memory.clone()
     }
@@ -363,7 +362,7 @@ impl DeliveryQueue {
         self.overflow.set_hopeless(hopeless);
     }
 
-    /// Sets what saves the checkpoint that covers the batches: whoever waits for room in the spool
+    /// Sets how to save the checkpoint that covers the batches. A thread that waits for room in the spool
     /// saves it first.
     #[cfg(feature = "cli")]
     pub fn save_checkpoint_with(&self, save: Arc<SaveCheckpoint>) {
@@ -372,15 +371,15 @@ impl DeliveryQueue {
         }
     }
 
-    /// The number of batches that are settled so far; to be asked before a checkpoint is put together,
-    /// and given to [`DeliveryQueue::checkpointed`] when it is on disk.
+    /// The number of batches settled so far. Call it before the content of a checkpoint is collected, and
+    /// pass the result to [`DeliveryQueue::checkpointed`] when the checkpoint is on disk.
     #[cfg(feature = "cli")]
     pub fn settled_count(&self) -> u64 {
         let disk = self.resources.disk.as_ref();
         disk.map_or(0, SpoolBackend::settled_count)
     }
 
-    /// A checkpoint is on disk that covers the first `count` settled batches: they leave the spool.
+    /// Removes the first `count` settled batches from the spool, now that a saved checkpoint covers them.
     #[cfg(feature = "cli")]
     pub fn checkpointed(&self, count: u64) {
         if let Some(disk) = &self.resources.disk {
@@ -388,21 +387,20 @@ impl DeliveryQueue {
         }
     }
 
-    /// The checkpoint cannot be written: makes room on the disk if that is possible without it.
-    /// Returns whether it was.
+    /// Tries to make room on disk for a checkpoint that cannot be written. Returns whether it did.
     #[cfg(feature = "cli")]
     pub fn make_room_for_checkpoint(&self) -> bool {
         let disk = self.resources.disk.as_ref();
         disk.is_some_and(SpoolBackend::remove_covered)
     }
 
-    /// Closes the queue: no more batches are put here.
+    /// Closes the queue: no more batches follow.
     pub fn close(&self) {
         self.queue.close();
     }
 
-    /// Ends delivery: batches that wait, that are in flight and that are still put here stay in the
-    /// spool, or are left if there is none.
+    /// Ends delivery. Batches that wait, are in flight or are still pushed stay in the spool, or are left
+    /// if there is none.
     pub fn close_and_keep(&self) {
         self.resources.rooms().for_each(ByteSemaphore::close);
         self.store_earlier();

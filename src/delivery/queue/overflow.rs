@@ -1,4 +1,4 @@
-//! The overflow policy: whether a batch finds room, and which one gives way where there is none.
+//! The overflow policy: what happens to a batch when there is no room for it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,13 +28,13 @@ pub enum OnFull {
 pub struct OverflowPolicy {
     on_full: OnFull,
     resources: Arc<QueueResources>,
-    /// The waiting batches, the oldest of which may have to give way.
+    /// The waiting batches, of which the oldest may be dropped to make room.
     queue: ByteQueue<QueueItem>,
     /// Whether the last answer was a configuration fault, which retrying cannot fix.
     hopeless: AtomicBool,
-    /// Whether nothing waits for room any more.
+    /// Whether batches no longer wait for room.
     never_waits: AtomicBool,
-    /// The store in which a batch waits for room.
+    /// The full store that a batch waits for.
     blocked_on: Mutex<Option<Store>>,
     /// Whether it was reported that batches are dropped, since Loki last accepted one.
     reported_dropping: AtomicBool,
@@ -43,7 +43,7 @@ pub struct OverflowPolicy {
 }
 
 impl OverflowPolicy {
-    /// The policy for this queue.
+    /// Creates the policy for this queue.
     pub fn new(
         on_full: OnFull,
         resources: &Arc<QueueResources>,
@@ -64,14 +64,14 @@ impl OverflowPolicy {
         }
     }
 
-    /// Takes room as the policy says; returns whether there was some. If not, the batch is dropped and
+    /// Acquires room as the policy says. Returns whether there was room; if not, the batch is dropped and
     /// counted, or left if the run is over.
     pub fn admit(&self, store: Store, bytes: usize, batch: &EncodedBatch) -> bool {
         self.admit_unless(store, bytes, batch, || false) == Some(true)
     }
 
-    /// Takes room as [`OverflowPolicy::admit`] does, but waits no longer once `other_way` is there to
-    /// make room: then it returns None. `other_way` must not touch this room.
+    /// Like [`OverflowPolicy::admit`], but stops waiting and returns `None` once `other_way` says that
+    /// there is another way to make room. `other_way` must not use this room itself.
     pub fn admit_unless(
         &self,
         store: Store,
@@ -102,7 +102,7 @@ impl OverflowPolicy {
         Some(entered == Acquire::Acquired)
     }
 
-    /// Gives up the batches that have waited longest until there is room.
+    /// Drops the oldest batches until there is room.
     fn evict_oldest(&self, store: Store, bytes: usize, batch: &EncodedBatch) -> bool {
         let room = self.resources.room(store);
         while !room.try_acquire(bytes) {
@@ -156,7 +156,7 @@ impl OverflowPolicy {
         self.hopeless.load(Ordering::Relaxed)
     }
 
-    /// Ends all waiting for room, now and from now on.
+    /// Stops all waiting for room, now and in future.
     #[cfg(feature = "cli")]
     pub fn stop_blocking(&self) {
         self.never_waits.store(true, Ordering::Relaxed);

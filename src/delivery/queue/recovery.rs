@@ -1,4 +1,4 @@
-//! Batches that earlier runs left in the spool, to be sent before our own.
+//! Batches that earlier runs left in the spool. They are sent before those of this run.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,12 +9,12 @@ use crate::delivery::queue::unsettled::{UnsettledBatch, UnsettledBatches};
 use crate::entry::FilePositions;
 use crate::report::messages::{Message, Reporter};
 
-/// Those batches, oldest first.
+/// The recovered batches, oldest first.
 #[derive(Default)]
 pub struct RecoveredBatches(Mutex<VecDeque<QueueItem>>);
 
 impl RecoveredBatches {
-    /// Takes over what earlier runs left; returns the number of batches.
+    /// Takes over the batches of earlier runs. Returns their number.
     pub fn recover(&self, unsettled: &Arc<UnsettledBatches>, reporter: Reporter) -> usize {
         let resources = unsettled.resources();
         let Some(disk) = &resources.disk else {
@@ -26,7 +26,7 @@ impl RecoveredBatches {
         for stored in found {
             disk.room.force_acquire(stored.bytes as usize);
             if stored.entries == 0 {
-                // A tombstone only waits for the checkpoint.
+                // A tombstone is settled already; only its positions wait for the checkpoint.
                 disk.settle(stored);
                 continue;
             }
@@ -51,12 +51,12 @@ impl RecoveredBatches {
         batches
     }
 
-    /// Returns the oldest.
+    /// Removes and returns the oldest.
     pub fn next(&self) -> Option<QueueItem> {
         self.lock().pop_front()
     }
 
-    /// Lets go of them: they stay in the spool.
+    /// Releases all of them. They stay in the spool.
     pub fn release(&self) {
         self.lock().clear();
     }
