@@ -482,6 +482,9 @@ fn a_kill_after_a_batch_that_the_spool_could_not_take_shows_its_lines_once() {
     loki.stop();
     loki.client_restarted();
     loki.restart();
+    let other = run("state").args(["--org-id", "other"]).run().expect(0);
+    other.expect_stderr(["state.sending also holds entries", "--drain --spool"]);
+    assert_eq!(loki.entries().len(), 2);
     let next = run("state").run().expect(0);
     let summary = next.summary();
     assert_eq!(

@@ -445,12 +445,15 @@ impl Spool {
 
     /// The batches in the spool that this run does not deliver, as a message names them: by their
     /// destinations, each with the options that deliver it. With `all` unset, only those that
-    /// nothing but a token or a header keeps from being delivered by this run.
+    /// nothing but a token or a header keeps from being delivered by this run, and those next to the
+    /// checkpoint.
     pub fn other_destinations(&self, all: bool) -> Vec<OtherBatches> {
         let mut found = Vec::new();
         let roots = self.lock().roots();
         for root in roots {
             let others = scan::other_destinations(&root, &self.options).into_iter();
+            // Those next to the checkpoint were taken from its files, whose positions went on.
+            let all = all || self.options.sending.as_deref() == Some(root.path());
             let others = others.filter(|(_, relation)| all || *relation == Relation::OtherToken);
             found.extend(others.map(|(record, relation)| OtherBatches {
                 spool: root.path().to_owned(),
