@@ -3,7 +3,7 @@
 use super::*;
 use crate::batch::encode::{Encoder, open};
 use crate::delivery::backoff::Jitter;
-use crate::delivery::sender::bad_entry::CONVINCING;
+use crate::delivery::sender::bad_entry::{CONVINCING, Verdict};
 use crate::delivery::sender::split::split_in_two;
 use crate::entry::request::EncodedBatch;
 use crate::entry::{Entry, FilePositions};
