@@ -159,7 +159,11 @@ fn is_accepted_at_length(input: &[u8]) -> bool {
         return false;
     };
     let status = &input[..end];
-    if !status.starts_with(b"HTTP/1.") || status.get(8..12).is_none_or(|code| code != b" 204") {
+    let mut words = status.split(|byte| *byte == b' ');
+    let is_http = words
+        .next()
+        .is_some_and(|word| word.starts_with(b"HTTP/1."));
+    if !is_http || words.next() != Some(b"204") {
         return false;
     }
     let lines = input[end + 2..].split(|byte| *byte == b'\n');
