@@ -1,22 +1,21 @@
 //! Ships lines to Grafana Loki, and accounts for every one.
 //!
 //! ```text
-//!  source threads            queue          batch thread            queue          ship thread
-//!  ──────────────            ─────          ────────────            ─────          ───────────
-//!  stdin ─┐                ┌────────┐                             ┌──────────┐
-//!  file ──┤ line ─ shape ─►│ chunk… │─► batcher ─ batch ─ seal ──►│ shipment…│─► push ─ outcome ─► ledger
-//!  child ─┘                └────────┘                             └──────────┘                       │
-//!                        bounded bytes                       bounded sealed bytes    exit status ◄───┘
+//!  source threads              queue              batch thread                queue                sender thread
+//!  stdin ──┐                ┌─────────┐                                  ┌────────────────┐
+//!  file  ──┤ line ► entry ─►│ Chunk … │─► batcher ─► Batch ─► encoder ──►│ EncodedBatch … │─► Transport ─► Outcome ─► Counters
+//!  command ┘                └─────────┘                                  └────────────────┘                              │
+//!                          bounded bytes                              bounded encoded bytes     summary, exit status ◄───┘
 //! ```
 //!
-//! Everything moves left to right. Pressure is a blocking push, the end is a closed queue, and
-//! every entry that was read gets exactly one fate:
+//! Entries move from left to right. A full queue makes the stage before it wait, a closed queue is the
+//! end of the input, and every entry that is read ends up in exactly one count:
 //! `read = delivered + refused + dropped + spooled + filtered + left`.
 //!
 //! # As a library
 //!
-//! The library is the program without its sources: a [`Loki`] that takes entries from a program's
-//! own threads. It installs no signal handler, prints nothing, and never lets a caller wait for the
+//! The library is the program without its sources: a [`Loki`] that accepts entries from the threads of
+//! a program. It installs no signal handler, prints nothing, and never makes a caller wait for the
 //! network.
 //!
 //! ```
@@ -37,9 +36,10 @@
 //! }
 //! ```
 //!
-//! That is all of a program that logs; it runs the same where no Loki is. A test hands in its own
+//! This is a complete program, and it also runs where no Loki can be reached. A test can pass its own
 //! [`Transport`] in place of HTTP: see [`Loki::with_transport`]. With the feature `log`, the macros of
-//! the `log` crate log to Loki as well: see `loki_push::log_bridge`.
+//! the `log` crate also log to Loki: see `loki_push::log_bridge`; with the feature `tracing`, so do the
+//! events of the `tracing` crate: see `loki_push::TracingLayer`.
 
 #[cfg(feature = "cli")]
 mod app;
@@ -58,6 +58,10 @@ mod process;
 mod report;
 mod storage;
 mod sync;
+
+#[cfg(test)]
+#[path = "../tests/support/random.rs"]
+mod random;
 
 /// The pure stages, for `benches/stages.rs`.
 #[cfg(feature = "bench")]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::support::loki::{Entry, Labels, Rules};
-use crate::support::{Dir, Finished, Loki, LokiPush};
+use crate::support::{Dir, Finished, Loki, LokiPush, Random};
 
 fn map(pairs: &[(&str, &str)]) -> Labels {
     let pairs = pairs.iter().map(|(k, v)| ((*k).into(), (*v).into()));
@@ -38,17 +38,7 @@ fn entry(args: &[&str], line: &str) -> Entry {
     all.remove(0)
 }
 
-/// Numbers that look random and are the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % n as u64) as usize
-    }
-
+impl Random {
     fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             let other = self.below(i + 1);
@@ -229,7 +219,7 @@ fn escape_sequences_go_only_when_asked() {
 fn no_random_line_is_lost_in_any_mode() {
     let alphabet: &[u8] =
         b"\"\"''==||{}[]():,;\\\\  \t\r\0\x01\x1b[m\x7f\xff\xc3\xa9\xe2\x82\xacabeuAB019._-<>%";
-    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let mut dice = Random::new(0x9e37_79b9_7f4a_7c15);
     let starts: [&[u8]; 6] = [
         b"",
         b"",
@@ -295,7 +285,7 @@ fn shuffled_dated_lines_arrive_ascending_and_none_merged() {
         .collect();
     sorted.dedup();
     let mut shuffled = sorted.clone();
-    Dice(42).shuffle(&mut shuffled);
+    Random::new(42).shuffle(&mut shuffled);
     for size in ["10000", "100"] {
         let loki = Loki::start();
         loki.validate(Rules::of_loki());

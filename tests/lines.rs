@@ -6,7 +6,7 @@ use std::fs::File;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::support::loki::Entry;
-use crate::support::{Dir, Loki, LokiPush};
+use crate::support::{Dir, Loki, LokiPush, Random};
 
 /// A line; its time in UTC, empty if it has none that can be read, `-` if that depends on the input;
 /// its level, or empty; its message with the layout `metadata`; its fields as metadata.
@@ -304,15 +304,9 @@ fn message_and_moved_fields_are_the_whole_line() {
         "\"",
         "eyJhbGciOiJIUzI1NiJ9AAA=",
     ];
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut below = |bound: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        usize::try_from(state % bound as u64).unwrap()
-    };
+    let mut random = Random::new(1);
     let mut line = || {
-        let words: Vec<&str> = (0..=below(7)).map(|_| parts[below(parts.len())]).collect();
+        let words: Vec<&str> = (0..=random.below(7)).map(|_| random.pick(&parts)).collect();
         words.join(" ")
     };
     let random: Vec<String> = (0..3_000).map(|_| line()).collect();

@@ -23,6 +23,10 @@ const WINDOW: i64 = 3_600_000_000_000;
 /// are, in 2.2 MiB). An entry that repeats later, with the same timestamp, is merged by Loki.
 const HISTORY: usize = 48 * 1024;
 
+/// Maximum number of entries at one time whose texts are compared, instead of looking one up among all
+/// that were sent.
+const COMPARED: usize = 8;
+
 /// The state that is kept from batch to batch.
 #[derive(Debug, Default)]
 pub struct TimestampDedup {
@@ -78,20 +82,34 @@ impl TimestampDedup {
     ) -> Newest {
         let stream = self.hasher.hash_one(&group.labels);
         let (mut newest, mut reached) = (before, i64::MIN);
+        // Where the entries with the latest time begin, if all that were sent with it are here.
+        let mut begin = None;
+        let text_of = |(chunk, at): (u32, u32)| chunks[chunk as usize].text(at as usize);
         group.times.reserve_exact(group.places.len());
-        for &(chunk, at) in &group.places {
-            let chunk = &chunks[chunk as usize];
-            let (time, text) = (chunk.time(at as usize), chunk.text(at as usize));
+        for (n, &place) in group.places.iter().enumerate() {
+            let time = chunks[place.0 as usize].time(place.1 as usize);
+            let text = text_of(place);
             let line = self.hasher.hash_one((stream, text));
             let key = |time: i64| line ^ time as u64;
             if time >= before.given {
                 reached = reached.max(before.moved);
             }
-            let moved = if time > newest.latest {
-                // Nothing was sent with it.
+            let is_new = time > newest.latest;
+            if is_new {
+                begin = Some(n);
+            }
+            let is_free = is_new
+                || begin.is_some_and(|begin| {
+                    let mut others = group.places[begin..n].iter();
+                    time == newest.latest
+                        && others.len() <= COMPARED
+                        && others.all(|&other| text_of(other) != text)
+                });
+            let moved = if is_free {
                 self.sent.remember(key(time), time.saturating_add(1));
                 time
             } else {
+                begin = None;
                 self.sent.first_free(time.max(reached), key)
             };
             reached = moved;
@@ -111,9 +129,34 @@ impl TimestampDedup {
 #[derive(Debug, Default)]
 struct RecentEntries {
     /// The last ones, at most [`HISTORY`].
-    recent: HashMap<u64, i64, RandomState>,
+    recent: Generation,
     /// The ones before: those that come again become recent.
-    older: HashMap<u64, i64, RandomState>,
+    older: Generation,
+}
+
+/// Entries in the order in which they were sent. They are only indexed when one is looked up, which
+/// entries in order of time never need.
+#[derive(Debug, Default)]
+struct Generation {
+    index: HashMap<u64, i64, RandomState>,
+    added: Vec<(u64, i64)>,
+}
+
+impl Generation {
+    fn len(&self) -> usize {
+        self.index.len() + self.added.len()
+    }
+
+    fn index(&mut self) -> &mut HashMap<u64, i64, RandomState> {
+        self.index.extend(self.added.drain(..));
+        self.added.shrink_to(64);
+        &mut self.index
+    }
+
+    fn clear(&mut self) {
+        self.index.clear();
+        self.added.clear();
+    }
 }
 
 impl RecentEntries {
@@ -139,10 +182,10 @@ impl RecentEntries {
 
     /// The timestamp to try after that of an entry, if it was sent.
     fn next(&mut self, key: u64) -> Option<i64> {
-        if let Some(next) = self.recent.get(&key) {
+        if let Some(next) = self.recent.index().get(&key) {
             return Some(*next);
         }
-        let next = self.older.remove(&key)?;
+        let next = self.older.index().remove(&key)?;
         self.remember(key, next);
         Some(next)
     }
@@ -152,7 +195,7 @@ impl RecentEntries {
             std::mem::swap(&mut self.recent, &mut self.older);
             self.recent.clear();
         }
-        self.recent.insert(key, next);
+        self.recent.added.push((key, next));
     }
 }
 

@@ -253,6 +253,7 @@ pub fn open(request: &Request) -> Result<DecodedRequest> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
 
     fn labels() -> Arc<Labels> {
         Arc::new(Labels::new([("app", "a\"b")]))
@@ -310,13 +311,9 @@ mod tests {
     /// themselves at the edge of the compressor's window. `SEED` tries others.
     fn random_streams_come_back(rounds: u64) {
         const WINDOW: u64 = 32 * 1024;
-        let mut seed = std::env::var("SEED").map_or(1, |seed| seed.parse().unwrap()) * 2 + 1;
-        let mut below = move |bound: u64| {
-            seed ^= seed << 13;
-            seed ^= seed >> 7;
-            seed ^= seed << 17;
-            seed % bound
-        };
+        let seed = std::env::var("SEED").map_or(1, |seed| seed.parse().unwrap());
+        let mut random = Random::new(seed);
+        let mut below = move |bound: u64| random.next() % bound;
         let mut encoders: Vec<Encoder> = (0..=9).map(Encoder::new).collect();
         for round in 0..rounds {
             let (alphabet, longest) = (1 + below(96) as u8, 1 << below(19));
@@ -369,13 +366,8 @@ mod tests {
 
     #[test]
     fn escaping_agrees_with_serde_json_on_any_text() {
-        let mut seed = 7_u64;
-        let mut random = move || {
-            seed ^= seed << 13;
-            seed ^= seed >> 7;
-            seed ^= seed << 17;
-            seed
-        };
+        let mut numbers = Random::new(7);
+        let mut random = || numbers.next();
         let alphabet = [
             'a', ' ', '"', '\\', '\n', '\0', '\u{1f}', '\u{7f}', 'é', '😀', '\u{2028}',
         ];

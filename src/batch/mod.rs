@@ -293,7 +293,9 @@ impl Open {
 mod tests {
     use super::*;
     use crate::entry::FilePosition;
+    use crate::random::Random;
     use std::cell::Cell;
+    use std::collections::HashSet;
 
     fn limits(entries: usize, bytes: usize) -> BatchLimits {
         BatchLimits {
@@ -563,6 +565,27 @@ mod tests {
             dated(&mut batcher, &trace),
             [at(&[(7, "at foo"), (8, "x"), (9, "y")])]
         );
+    }
+
+    #[test]
+    fn no_entry_is_sent_twice_with_one_time_whatever_the_order() {
+        let mut random = Random::new(3);
+        for _ in 0..50 {
+            let mut batcher = Batcher::new(limits(usize::MAX, usize::MAX), true);
+            let mut sent = HashSet::new();
+            for batch in 0..10 {
+                // Mostly in order, at few times and with few texts.
+                let entries: Vec<(i64, &str)> = (0..=random.below(60) as i64)
+                    .map(|n| {
+                        let time = batch * 4 + n / 12 - random.below(3) as i64;
+                        (time, ["x", "y", "z"][random.below(3)])
+                    })
+                    .collect();
+                for entry in dated(&mut batcher, &entries).concat() {
+                    assert!(sent.insert(entry.clone()), "{entry:?}");
+                }
+            }
+        }
     }
 
     #[test]

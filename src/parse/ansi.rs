@@ -100,6 +100,7 @@ fn skip_one(bytes: &[u8], at: usize, class: std::ops::RangeInclusive<u8>) -> usi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
 
     #[test]
     fn a_line_without_escapes_is_borrowed() {
@@ -180,17 +181,11 @@ mod tests {
         let alphabet = [
             '\x1b', '[', ']', '\\', 'm', '3', ';', '\x07', 'é', ' ', '(', 'x', '\0', '\n',
         ];
-        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut random = Random::new(1);
         for _ in 0..20_000 {
             let mut line = String::new();
             for _ in 0..12 {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                line.push(
-                    alphabet
-                        [usize::try_from(state % alphabet.len() as u64).expect("below a usize")],
-                );
+                line.push(random.pick(&alphabet));
             }
             let plain = strip(&line);
             assert!(!plain.contains('\x1b'), "{line:?}");

@@ -126,13 +126,18 @@ impl LineTimes {
         time
     }
 
+    #[inline]
     fn count(&mut self, time: Option<i64>, text: &str) {
         if time.is_some() {
             self.lines += 1;
             self.timed += 1;
             self.first = None;
-            return;
+        } else {
+            self.count_untimed(text);
         }
+    }
+
+    fn count_untimed(&mut self, text: &str) {
         if text.trim_ascii().is_empty() {
             return;
         }

@@ -4,6 +4,7 @@
 #![allow(dead_code, unused_imports, reason = "no test needs all of it")]
 
 pub mod broken_disk;
+mod chance;
 pub mod daemon;
 pub mod dir;
 pub mod finished;

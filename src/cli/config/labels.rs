@@ -2,13 +2,14 @@
 
 use crate::cli::args;
 use crate::cli::config::regex::path_labels;
+use crate::cli::config::time_zone;
 use crate::entry::labels;
 use crate::entry::labels::Labels;
 use crate::parse::fields;
 use crate::parse::fields::Parse;
 use crate::parse::level;
 use crate::parse::level::Level;
-use crate::parse::timestamp::{Format, TimeOptions, Zone};
+use crate::parse::timestamp::{Format, TimeOptions};
 use crate::process::entry_builder::{LabelField, StreamLimit};
 use crate::process::options::{EntryOptions, MAX_LABELS, TimeSource, counted_labels};
 use crate::process::redact::Redactor;
@@ -111,7 +112,7 @@ fn time_source(given: &args::Labels) -> Result<TimeSource> {
     if time == "arrival" && format.is_none() && given.time_zone == "local" {
         return Ok(TimeSource::Arrival);
     }
-    let zone = Zone::named(&given.time_zone).map_err(|why| anyhow!("--time-zone: {why}"))?;
+    let zone = time_zone::named(&given.time_zone).map_err(|why| anyhow!("--time-zone: {why}"))?;
     let implied = format.is_some();
     let options = Arc::new(TimeOptions { zone, format });
     Ok(match time {

@@ -13,6 +13,7 @@ mod precedence;
 mod regex;
 #[cfg(test)]
 mod tests;
+mod time_zone;
 mod typos;
 
 use std::ffi::OsString;

@@ -1,20 +1,16 @@
 //! What many paces do that share a limit, in virtual time.
 
 use crate::delivery::rate_limit::*;
+use crate::random::Random;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
 
 const MIB: u64 = 1 << 20;
 
-struct Random(u64);
-
 impl Random {
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    /// A number from 0 to 1.
+    fn fraction(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
 
@@ -104,7 +100,7 @@ struct Seen {
     reason = "one loop over events, with what is seen of each"
 )]
 fn run(world: &World) -> Seen {
-    let mut random = Random(world.seed);
+    let mut random = Random::new(world.seed);
     let mut bucket = Bucket {
         rate: world.rate,
         burst: world.burst,
@@ -126,18 +122,18 @@ fn run(world: &World) -> Seen {
     let ns = |t: f64| (t * 1e9) as u64;
     let size = |random: &mut Random| {
         let (from, to) = world.size;
-        from + ((to - from) as f64 * random.next()) as u64
+        from + ((to - from) as f64 * random.fraction()) as u64
     };
     let latency = |random: &mut Random| {
         let (from, to) = world.latency;
-        from + (to - from) * random.next()
+        from + (to - from) * random.fraction()
     };
     for (shipper, left) in left.iter_mut().enumerate() {
         // Cron jobs start within a tenth of a second.
         for _ in 0..world.connections.min(world.batches) {
             *left -= 1;
             events.push(Reverse((
-                ns(random.next() * 0.1),
+                ns(random.fraction() * 0.1),
                 shipper,
                 size(&mut random),
                 0,
@@ -192,13 +188,13 @@ fn run(world: &World) -> Seen {
                 size(&mut random)
             });
             let (bytes, whole) = cut_to(pace, bytes, None, &mut cut[shipper]);
-            let wait = pace.before_next(now, bytes, random.next());
+            let wait = pace.before_next(now, bytes, random.fraction());
             (wait, bytes, None, whole)
         } else {
             seen.refused += 1;
             let limit = (world.rate / world.named) as u64;
             let refused = divisible(sent, first, bytes);
-            let wait = pace.limited(now, limit, &refused, random.next());
+            let wait = pace.limited(now, limit, &refused, random.fraction());
             let (bytes, whole) = cut_to(pace, bytes, whole, &mut cut[shipper]);
             (wait, bytes, first.or(Some(now)), whole)
         };

@@ -77,7 +77,7 @@ pub fn label_name(name: &str) -> Option<Cow<'_, str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parse::fields::tests::Random;
+    use crate::random::Random;
 
     #[test]
     fn metadata_names_are_made_safe_as_loki_does() {
@@ -113,7 +113,7 @@ mod tests {
             metadata_name("user_id"),
             Some(Cow::Borrowed("user_id"))
         ));
-        let mut random = Random(0x2545_f491_4f6c_dd1d);
+        let mut random = Random::new(0x2545_f491_4f6c_dd1d);
         for _ in 0..4_000 {
             let name = random.text(&["a", "9", "_", "__", ".", "é", "Z", "\""], 6);
             let Some(safe) = metadata_name(&name) else {

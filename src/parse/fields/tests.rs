@@ -1,5 +1,6 @@
 //! Fields read from lines, and written and read again.
 
+use crate::random::Random;
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
@@ -36,24 +37,10 @@ fn check(line: &str, message: &str, fields: &[(&str, &str)]) {
     );
 }
 
-/// Xorshift: the same lines in every run.
-pub(super) struct Random(pub(super) u64);
-
 impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % bound as u64).expect("below a usize")
-    }
-
-    fn of<T: Copy>(&mut self, among: &[T]) -> T {
-        among[self.below(among.len())]
-    }
-
     pub(super) fn text(&mut self, alphabet: &[&str], most: usize) -> String {
         (0..self.below(most + 1))
-            .map(|_| self.of(alphabet))
+            .map(|_| self.pick(alphabet))
             .collect()
     }
 }
@@ -657,7 +644,7 @@ fn long_lines_take_linear_time() {
 
 #[test]
 fn what_is_written_is_read() {
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut random = Random::new(0x9e37_79b9_7f4a_7c15);
     for _ in 0..4_000 {
         let message = random.text(&["word", " ", "é", "|", ":", "a|", "{"], 5);
         let message = message.trim();
@@ -668,7 +655,7 @@ fn what_is_written_is_read() {
         };
         let fields: Vec<(String, String)> = (0..random.below(5))
             .map(|n| {
-                let name = random.of(&["a", "_b", "C.d-e", "level"]);
+                let name = random.pick(&["a", "_b", "C.d-e", "level"]);
                 (format!("{name}{n}"), random.text(&VALUES, 8))
             })
             .collect();
@@ -722,7 +709,7 @@ fn rebuild(line: &str, message: &str, fields: &[Field<'_>]) {
 
 #[test]
 fn any_line_is_taken_and_no_text_is_lost() {
-    let mut random = Random(0x2545_f491_4f6c_dd1d);
+    let mut random = Random::new(0x2545_f491_4f6c_dd1d);
     for _ in 0..4_000 {
         let line = random.text(&LINES, 24);
         // Bytes torn from their characters, as a reader of broken input gives them on.

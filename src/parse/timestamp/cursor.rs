@@ -46,30 +46,63 @@ const WEEKDAYS: [&[u8]; 7] = [
     b"sunday",
 ];
 
-/// Whether it is an abbreviation of a time zone that is known as such after a time. Others are only
-/// looked for where nothing else can be written, as before the year of `date`.
+/// The abbreviations of time zones that are known as such after a time. Others are only looked for
+/// where nothing else can be written, as before the year of `date`.
 #[rustfmt::skip]
-fn is_abbreviation(word: &[u8]) -> bool {
-    matches!(
-        word,
-        b"ACDT" | b"ACST" | b"ADT" | b"AEDT" | b"AEST" | b"AKDT" | b"AKST" | b"AST" | b"AWST" |
-        b"BRT" | b"BST" | b"CAT" | b"CDT" | b"CEST" | b"CET" | b"CLST" | b"CLT" | b"CST" | b"EAT" |
-        b"EDT" | b"EEST" | b"EET" | b"EST" | b"HDT" | b"HKT" | b"HST" | b"ICT" | b"IDT" | b"IST" |
-        b"JST" | b"KST" | b"MDT" | b"MEST" | b"MET" | b"MSK" | b"MST" | b"MYT" | b"NDT" | b"NST" |
-        b"NZDT" | b"NZST" | b"PDT" | b"PHT" | b"PKT" | b"PST" | b"SAST" | b"SGT" | b"SST" | b"WAT" |
-        b"WEST" | b"WET" | b"WIB" | b"WIT" | b"WITA"
-    )
+const ABBREVIATIONS: [[u8; 5]; 54] = [
+    *b"ACDT\0", *b"ACST\0", *b"ADT\0\0", *b"AEDT\0", *b"AEST\0", *b"AKDT\0", *b"AKST\0",
+    *b"AST\0\0", *b"AWST\0", *b"BRT\0\0", *b"BST\0\0", *b"CAT\0\0", *b"CDT\0\0", *b"CEST\0",
+    *b"CET\0\0", *b"CLST\0", *b"CLT\0\0", *b"CST\0\0", *b"EAT\0\0", *b"EDT\0\0", *b"EEST\0",
+    *b"EET\0\0", *b"EST\0\0", *b"HDT\0\0", *b"HKT\0\0", *b"HST\0\0", *b"ICT\0\0", *b"IDT\0\0",
+    *b"IST\0\0", *b"JST\0\0", *b"KST\0\0", *b"MDT\0\0", *b"MEST\0", *b"MET\0\0", *b"MSK\0\0",
+    *b"MST\0\0", *b"MYT\0\0", *b"NDT\0\0", *b"NST\0\0", *b"NZDT\0", *b"NZST\0", *b"PDT\0\0",
+    *b"PHT\0\0", *b"PKT\0\0", *b"PST\0\0", *b"SAST\0", *b"SGT\0\0", *b"SST\0\0", *b"WAT\0\0",
+    *b"WEST\0", *b"WET\0\0", *b"WIB\0\0", *b"WIT\0\0", *b"WITA\0",
+];
+
+/// For each first letter of a zone's name the second letters, one bit each. They rule out most words
+/// after a time, such as levels in capitals.
+const BEGINNINGS: [u32; 26] = {
+    let mut pairs = [0; 26];
+    let mut n = 0;
+    while n < ABBREVIATIONS.len() {
+        let name = ABBREVIATIONS[n];
+        pairs[(name[0] - b'A') as usize] |= 1 << (name[1] - b'A');
+        n += 1;
+    }
+    pairs[(b'U' - b'A') as usize] |= 1 << (b'T' - b'A');
+    pairs[(b'G' - b'A') as usize] |= 1 << (b'M' - b'A');
+    pairs
+};
+
+/// Whether a zone's name may begin with these bytes.
+pub fn may_begin_zone(first: u8, second: Option<u8>) -> bool {
+    match second {
+        Some(second @ b'A'..=b'Z') => {
+            BEGINNINGS[usize::from(first - b'A')] & 1 << (second - b'A') != 0
+        }
+        _ => first == b'Z',
+    }
 }
 
+/// The nanoseconds that the last of this many digits of a fraction stands for.
+#[rustfmt::skip]
+const UNITS: [u32; 10] = [
+    1_000_000_000, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1_000, 100, 10, 1,
+];
+
 /// The digits of a fraction of a second in nanoseconds; further digits are cut.
+#[expect(clippy::inline_always, reason = "a call costs as much as the work")]
+#[inline(always)]
 pub fn nanoseconds(digits: &[u8]) -> Option<u32> {
-    let mut nanos = 0;
-    for n in 0..9 {
-        let digit = digits.get(n).map_or(0, |digit| digit.wrapping_sub(b'0'));
+    let digits = &digits[..digits.len().min(9)];
+    let mut number = 0;
+    for digit in digits {
+        let digit = digit.wrapping_sub(b'0');
         (digit <= 9).then_some(())?;
-        nanos = nanos * 10 + u32::from(digit);
+        number = number * 10 + u32::from(digit);
     }
-    Some(nanos)
+    Some(number * UNITS[digits.len()])
 }
 
 impl<'a> Cursor<'a> {
@@ -393,7 +426,8 @@ impl<'a> Cursor<'a> {
 
     /// The name of a zone: `UTC`, `GMT+0200` or an abbreviation; any word of capitals if `any`.
     pub fn zone_name(&mut self, any: bool) -> Option<Offset> {
-        self.peek()?.is_ascii_uppercase().then_some(())?;
+        let first = self.peek().filter(u8::is_ascii_uppercase)?;
+        (any || may_begin_zone(first, self.peek_at(1))).then_some(())?;
         let mut cursor = *self;
         let length = cursor.count_letters();
         let word = &cursor.rest()[..length];
@@ -409,11 +443,11 @@ impl<'a> Cursor<'a> {
             *self = cursor;
             return Some(Offset::Seconds(0));
         }
-        let is_abbreviation = is_abbreviation(word)
-            || (any && (3..=5).contains(&length) && word.iter().all(u8::is_ascii_uppercase));
-        (is_abbreviation && cursor.ends()).then_some(())?;
         let mut name = [0; 5];
-        name[..length].copy_from_slice(word);
+        name.get_mut(..length)?.copy_from_slice(word);
+        let is_known = ABBREVIATIONS.contains(&name)
+            || (any && length >= 3 && word.iter().all(u8::is_ascii_uppercase));
+        (is_known && cursor.ends()).then_some(())?;
         *self = cursor;
         Some(Offset::Abbreviation(name))
     }

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::cursor::{Cursor, nanoseconds};
+use super::cursor::{Cursor, may_begin_zone, nanoseconds};
 use super::forms::Kind;
 use super::scan::Found;
 use super::written::Offset;
@@ -45,22 +45,37 @@ impl LastTime {
     /// The time of a line that begins like the one before, if it is of this form and nothing after
     /// it can belong to it.
     pub fn read(&self, line: &[u8], kind: Kind) -> Option<i64> {
-        let (text, fraction) = (&self.text, self.fraction.clone());
-        if text.is_empty()
-            || line.get(..fraction.start)? != &text[..fraction.start]
-            || line.get(fraction.end..text.len())? != &text[fraction.end..]
-            || !self.ends(Cursor::new(line, text.len()), kind)
+        let (before, rest) = self.text.split_at_checked(self.fraction.start)?;
+        let (head, after) = line.split_at_checked(before.len())?;
+        if before.is_empty() || head != before {
+            return None;
+        }
+        let (fraction, after) = after.split_at_checked(self.fraction.len())?;
+        let suffix = &rest[fraction.len()..];
+        if !(suffix.is_empty() || after.starts_with(suffix))
+            || !self.ends(Cursor::new(line, self.text.len()), kind)
         {
             return None;
         }
-        Some(self.second + i64::from(nanoseconds(&line[fraction])?))
+        Some(self.second + i64::from(nanoseconds(fraction)?))
     }
 
+    #[inline]
     fn ends(&self, mut after: Cursor<'_>, kind: Kind) -> bool {
         let next = after.peek_at(1);
         match (after.peek(), kind) {
             (Some(b' '), Kind::Iso | Kind::Slashed) => {
-                self.has_zone || (after.meridiem().is_none() && after.offset() == Offset::Missing)
+                let may_belong = match next {
+                    Some(b'A' | b'a' | b'P' | b'p') => {
+                        after.meridiem().is_some() || after.offset() != Offset::Missing
+                    }
+                    Some(first @ b'B'..=b'Z') => {
+                        may_begin_zone(first, after.peek_at(2)) && after.offset() != Offset::Missing
+                    }
+                    Some(b'+' | b'-') => after.offset() != Offset::Missing,
+                    _ => false,
+                };
+                self.has_zone || !may_belong
             }
             // A year or a zone may follow.
             (Some(b' '), Kind::MonthDay) => {

@@ -1,6 +1,4 @@
 //! Time zones, and the conversion of calendar times to nanoseconds since the epoch.
-//!
-//! Only looking up a zone by its name reads files.
 
 use jiff::civil::{Date as CivilDate, DateTime};
 use jiff::tz::{AmbiguousOffset, Offset as ZoneOffset, TimeZone};
@@ -9,13 +7,6 @@ use jiff::{Timestamp, ToSpan};
 const SECOND: i64 = 1_000_000_000;
 /// A day in nanoseconds.
 pub const DAY: i64 = 86_400 * SECOND;
-
-/// The directories with the files of time zones.
-const DIRECTORIES: [&str; 3] = [
-    "/usr/share/zoneinfo",
-    "/usr/share/lib/zoneinfo",
-    "/etc/zoneinfo",
-];
 
 /// A time zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,73 +18,22 @@ impl Zone {
         Self(TimeZone::UTC)
     }
 
-    /// The zone for `local`, `utc`, an offset (`+02:00`) or a name (`Europe/Berlin`).
-    ///
-    /// # Errors
-    /// If there is no such zone; the message names the missing files.
-    pub fn named(text: &str) -> Result<Self, String> {
-        if text == "local" {
-            return Self::local();
-        }
-        if text.eq_ignore_ascii_case("utc") || text == "Z" {
-            return Ok(Self::utc());
-        }
-        if let Some(offset) = fixed(text) {
-            return Ok(Self(TimeZone::fixed(offset)));
-        }
-        if text.starts_with(['+', '-']) {
-            return Err(format!(
-                "`{}` is not an offset: write it as +02:00",
-                text.escape_debug()
-            ));
-        }
-        TimeZone::get(text)
-            .map(Self)
-            .map_err(|_| missing(&format!("`{}`", text.escape_debug()), text))
+    /// The zone in a file of the time zone database (RFC 9636). None if it is not such a file.
+    pub fn from_file(name: &str, file: &[u8]) -> Option<Self> {
+        TimeZone::tzif(name, file).ok().map(Self)
     }
 
-    /// The zone of this machine: `TZ` if it is set, else `/etc/localtime`, else UTC.
-    fn local() -> Result<Self, String> {
-        let given = std::env::var_os("TZ").filter(|zone| !zone.is_empty());
-        match (TimeZone::try_system(), given) {
-            (Ok(zone), _) => Ok(Self(zone)),
-            (Err(_), Some(name)) => {
-                let name = name.to_string_lossy();
-                let shown = format!("TZ=`{}`", name.escape_debug());
-                Err(missing(&shown, name.trim_start_matches(':')))
-            }
-            // A machine without a zone uses UTC.
-            (Err(_), None) => match std::fs::metadata("/etc/localtime") {
-                Err(_) => Ok(Self::utc()),
-                Ok(_) => Err(
-                    "cannot read the time zone in /etc/localtime; use --time-zone to name one"
-                        .into(),
-                ),
-            },
-        }
+    /// The zone of a POSIX rule, such as `CET-1CEST,M3.5.0,M10.5.0/3`.
+    pub fn from_rule(rule: &str) -> Option<Self> {
+        TimeZone::posix(rule).ok().map(Self)
+    }
+
+    /// The zone of an offset: `+02:00`, `+0200` or `-3`.
+    pub fn from_offset(text: &str) -> Option<Self> {
+        fixed(text).map(|offset| Self(TimeZone::fixed(offset)))
     }
 }
 
-fn missing(shown: &str, name: &str) -> String {
-    if name.starts_with('/') {
-        return format!("unknown time zone {shown}: {name} is not a time zone file");
-    }
-    let there = DIRECTORIES
-        .iter()
-        .any(|dir| std::path::Path::new(dir).is_dir());
-    let files = DIRECTORIES.map(|dir| format!("{dir}/{name}"));
-    let remedy = if there {
-        "use a name such as Europe/Berlin, an offset such as +02:00, utc or local"
-    } else {
-        "install the package tzdata, or use an offset such as +02:00"
-    };
-    format!(
-        "unknown time zone {shown}: there is no file {}; {remedy}",
-        files.join(" or ")
-    )
-}
-
-/// Parses an offset: `+02:00`, `+0200` or `-3`.
 fn fixed(text: &str) -> Option<ZoneOffset> {
     let sign = match text.as_bytes().first()? {
         b'+' => 1,

@@ -1,5 +1,6 @@
 //! Loki's rules and its very texts, for one stream: what the tests compare with.
 
+use crate::random::Random;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -212,33 +213,10 @@ impl Loki {
     }
 }
 
-/// A small generator, so that the cases are the same each time (splitmix64).
-pub(super) struct Random(pub(super) u64);
-
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub(super) fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    pub(super) fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-
-    pub(super) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[usize::try_from(self.below(from.len() as u64)).unwrap()]
-    }
-
     /// Within `spread` ns on either side.
     pub(super) fn near(&mut self, time: i64, spread: i64) -> i64 {
-        time - spread + i64::try_from(self.below(2 * spread.unsigned_abs())).unwrap()
+        time - spread + self.below(2 * spread as usize) as i64
     }
 }
 

@@ -11,23 +11,7 @@ use flate2::write::GzEncoder;
 use tempfile::TempDir;
 
 use super::shipper::{Passed, Shipper};
-
-/// Steele and Vigna's SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % end as u64) as usize
-    }
-
-    fn one_in(&mut self, count: usize) -> bool {
-        self.below(count) == 0
-    }
-}
+use crate::random::Random;
 
 /// How rotated files are called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,7 +116,7 @@ pub struct World {
 impl World {
     /// The history of a seed.
     pub fn new(seed: u64, is_shown: bool) -> Self {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let scheme = SCHEMES[random.below(SCHEMES.len())];
         let is_pattern = random.one_in(2);
         Self {

@@ -8,6 +8,7 @@ use crate::parse::level::tests::lines::*;
 use crate::parse::level::tests::programs::PROGRAMS;
 use crate::parse::level::words::WORDS;
 use crate::parse::level::*;
+use crate::random::Random;
 
 /// What a caller sees: the field first, then the priority, then the text.
 fn read(line: &str) -> Option<Level> {
@@ -244,16 +245,11 @@ fn any_text_is_taken() {
         "CMake ",
         "Error",
     ];
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = Random::new(1);
     for _ in 0..50_000 {
         let mut line = String::new();
         for _ in 0..10 {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            line.push_str(
-                alphabet[usize::try_from(state % alphabet.len() as u64).expect("below a usize")],
-            );
+            line.push_str(random.pick(&alphabet));
         }
         let _ = (from_text(&line), from_value(&line), read(&line));
     }
