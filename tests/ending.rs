@@ -1,6 +1,7 @@
 //! The end of a run: of its input, by a signal, without a Loki, and what a full buffer does until
 //! then. Nothing hangs, nothing read goes uncounted, no writer meets a closed pipe.
 
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -77,6 +78,17 @@ fn without_any_loki_it_gives_up_in_time_and_says_what_to_do() {
         "--url",
         "--spool",
     ]);
+}
+
+#[test]
+fn a_missing_port_is_hinted_at() {
+    if TcpStream::connect(("127.0.0.1", 80)).is_ok() {
+        eprintln!("skipped: something listens on port 80");
+        return;
+    }
+    let run = LokiPush::at("http://127.0.0.1").args(["-m", "x", "--flush-timeout", "100ms"]);
+    let ended = run.run().expect(1);
+    ended.expect_stderr(["connection refused on port 80; Loki's default port is 3100"]);
 }
 
 #[test]

@@ -122,8 +122,13 @@ pub fn check_name(name: &str) -> Result<(), String> {
     if !(first.is_ascii_alphabetic() || first == b'_')
         || !bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
     {
+        let start = if first.is_ascii_digit() { "_" } else { "" };
+        let valid = name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        let valid = format!("{start}{valid}");
+        let hint = check_name(&valid).map_or(String::new(), |()| format!(" ({valid}?)"));
         return Err(format!(
-            "`{}` is not a valid label name: use letters, digits and `_`, and do not start with a digit",
+            "`{}` is not a valid label name: use letters, digits and `_`, and do not start with a \
+             digit{hint}",
             name.escape_debug()
         ));
     }
@@ -266,6 +271,15 @@ mod tests {
             "{=\"b\"}",
         ] {
             assert!(parse(bad).is_err(), "{bad:?} was taken");
+        }
+        for (bad, end) in [
+            ("my-host=x", "with a digit (my_host?)"),
+            ("1a=b", "with a digit (_1a?)"),
+            // Loki reserves what begins with two of them.
+            ("--a=b", "with a digit"),
+        ] {
+            let error = parse(bad).unwrap_err();
+            assert!(error.ends_with(end), "{error}");
         }
         assert!(parse("a=x\u{FFFD}").is_err());
         assert!(parse(&format!("a={}", "x".repeat(2049))).is_err());

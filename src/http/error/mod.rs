@@ -195,6 +195,10 @@ fn io_error(error: &io::Error, way: &Endpoint) -> (Step, Words) {
         io::ErrorKind::ConnectionRefused => {
             let text = match &way.proxy {
                 Some(proxy) => format!("the proxy {proxy} refuses connections"),
+                // A URL without a port, most likely.
+                None if way.port == 80 => {
+                    "connection refused on port 80; Loki's default port is 3100".into()
+                }
                 None => "connection refused".into(),
             };
             return (Step::Reach, (text, unreached(way)));
