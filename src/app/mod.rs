@@ -60,7 +60,7 @@ enum Event {
     ThreadFailed(&'static str),
 }
 
-/// Something that a run needs and the system does not provide now: no wrong usage.
+/// An error because the system does not provide a resource now; not a usage error.
 #[derive(Debug, Clone, Copy)]
 enum NotStarted {
     Signals,
@@ -174,7 +174,7 @@ pub fn run(config: &Config) -> Result<u8> {
     Ok(summary.status())
 }
 
-/// The progress display, if it is wanted.
+/// The progress display, if there is to be one.
 fn progress(config: &Config, spool: Option<&Spool>, reporter: Reporter) -> Option<Progress> {
     let always = match config.progress {
         config::Progress::Never => return None,

@@ -1,59 +1,59 @@
-//! The states of a run on its way to the end, and the one function that goes from one to the next.
+//! The state machine of a run and its shutdown.
 //!
-//! Pure: it is told what happened and the time, and returns what is to be done. The run loop in
-//! `shutdown` does it.
+//! Pure: [`StopRules::next`] receives an event and the time, and returns the next state and the actions,
+//! which the run loop in `shutdown` performs.
 
 use std::time::{Duration, Instant};
 
-/// How long a source has to hand in what it holds after it was told to end.
+/// How long a source may take to pass on the lines it holds after it was told to end.
 pub(super) const DRAIN_GRACE: Duration = Duration::from_millis(200);
 
-/// How long the stages have after a second signal to account for what is in memory.
+/// How long the stages may take after a second signal to count the entries in memory.
 pub(super) const ABORT_GRACE: Duration = Duration::from_millis(500);
 
-/// How long they have to write it to the spool, if there is one.
+/// How long they may take to write the entries to the spool, if there is one.
 pub(super) const SPOOL_GRACE: Duration = Duration::from_secs(2);
 
-/// What a command leaves behind with its pipes open is read for at most this many times `--linger`.
+/// Processes that a command leaves behind are read for at most this many times `--linger`.
 const MAX_LINGERS: u32 = 12;
 
-/// Where a run stands.
+/// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RunState {
-    /// Input is read, and everything is sent in its time.
+    /// Input is read, and batches are sent when they are due.
     Reading,
-    /// Input is still read, but only until then.
+    /// Input is still read, at most until this time.
     Draining { until: Instant },
-    /// No more input is waited for; `--flush-timeout` counts from then.
+    /// The final flush, for which `--flush-timeout` counts from this time.
     Flushing { since: Instant },
-    /// The flush was given up: what is in memory is spooled or counted as left, until then.
+    /// The flush was given up: until this time, entries in memory are spooled or counted as left.
     Aborting { until: Instant },
-    /// Nothing is left to do.
+    /// The run has ended.
     Done,
 }
 
-/// What happened.
+/// An event that may change the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RunEvent {
-    /// A signal asked for the end, and no command runs.
+    /// A first signal to stop, while no command is running.
     StopRequested,
-    /// Another signal did.
+    /// A second signal to stop.
     StopRequestedAgain,
     /// The command has ended.
     CommandEnded(StopRequests),
-    /// The buffer is full, and nobody writes to the input any more: what is in it is all there is.
+    /// The buffer is full, and no process writes to the pipe any more, so no more input can follow.
     WritersGone,
     /// Every source has ended, and so has the command.
     InputEnded,
-    /// The time of the present state is over.
+    /// The deadline of the current state has passed.
     DeadlinePassed,
-    /// `--flush-timeout` is over.
+    /// `--flush-timeout` has passed.
     FlushTimedOut,
-    /// The stages have ended, or everything is safe where a second signal leaves it.
+    /// The stages have ended, or everything is in the spool.
     PipelineFinished { input_ended: bool },
 }
 
-/// How many signals asked a command to end while it ran.
+/// The number of signals to stop that a command received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum StopRequests {
     None,
@@ -61,31 +61,31 @@ pub(super) enum StopRequests {
     More,
 }
 
-/// What is to be done.
+/// An action of the run loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     /// Send what was read without waiting for more.
     SendNow,
-    /// Let the sources go on until nothing came for `quiet`, at most until then.
+    /// Let the sources read until no input has arrived for `quiet`, at most until `until`.
     LimitInput { quiet: Duration, until: Instant },
-    /// Tell files that are read to end, and wait no longer for a pipe whose tee is stuck.
+    /// Stop reading files, and stop waiting for a pipe whose `--tee` output is blocked.
     StopReading,
-    /// Start the clock of `--flush-timeout`.
+    /// Start the final flush, and with it `--flush-timeout`.
     StartFlush,
-    /// Give the flush no more time than this, when it begins.
+    /// Limit the duration of the final flush, which has not started yet.
     ShortenFlush(Duration),
-    /// Tell the stages that no more input comes.
+    /// Close the input, so that the stages end.
     CloseInput,
     /// Tell the stages to stop.
     Abort,
 }
 
-/// What a run needs to know about itself to come to its end.
+/// The properties of a run that its shutdown depends on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct StopRules {
-    /// Whether something is read that cannot be read again: a pipe is read to its end.
+    /// Whether a pipe is read: it cannot be read again, so it is read to its end.
     pub(super) reads_pipe: bool,
-    /// Whether it is a terminal: what was typed there has been read when the line ended.
+    /// Whether the pipe is a terminal, whose lines are read as soon as they are typed.
     pub(super) reads_terminal: bool,
     /// Whether batches are kept in a spool.
     pub(super) has_spool: bool,
@@ -94,7 +94,7 @@ pub(super) struct StopRules {
 }
 
 impl RunState {
-    /// When the state ends by itself.
+    /// The deadline of the state, if it has one.
     pub(super) fn deadline(self) -> Option<Instant> {
         match self {
             Self::Draining { until } | Self::Aborting { until } => Some(until),
@@ -104,7 +104,7 @@ impl RunState {
 }
 
 impl StopRules {
-    /// The state that follows, and what is to be done on the way to it.
+    /// The next state, and the actions of the transition.
     pub(super) fn next(
         &self,
         state: RunState,
@@ -125,7 +125,7 @@ impl StopRules {
                 };
                 Self::drain(linger, now + linger, vec![SendNow])
             }
-            // What files hold may be stuck behind a full buffer, and that is part of the flush.
+            // The reading of files may be blocked by a full buffer; that wait is part of the flush.
             (Reading, On::StopRequested) => {
                 Self::drain(self.linger, now + self.linger, vec![SendNow, StartFlush])
             }
@@ -134,7 +134,7 @@ impl StopRules {
                     let quiet = self.linger.max(DRAIN_GRACE);
                     Self::drain(quiet, now + quiet * MAX_LINGERS, Vec::new())
                 }
-                // It was asked to end, and so was what it left behind.
+                // The processes it left behind received the signal too.
                 StopRequests::One => {
                     let most = self.linger.max(DRAIN_GRACE);
                     Self::drain(DRAIN_GRACE, now + most, vec![SendNow])
@@ -144,7 +144,7 @@ impl StopRules {
                     Self::drain(Duration::ZERO, now, vec![SendNow, short])
                 }
             },
-            // A signal ends the wait for what the command left behind.
+            // A signal ends the wait for processes that the command left behind.
             (Draining { .. }, On::StopRequested) => Self::drain(Duration::ZERO, now, vec![SendNow]),
             (Flushing { .. }, On::StopRequested) => {
                 (state, vec![SendNow, Self::end_input_now(now)])
@@ -156,7 +156,7 @@ impl StopRules {
             (Reading | Draining { .. }, On::InputEnded) => (flushing, vec![CloseInput, StartFlush]),
             (Flushing { .. } | Aborting { .. }, On::InputEnded) => (state, vec![CloseInput]),
             (Draining { .. }, On::DeadlinePassed) => (flushing, vec![StopReading, StartFlush]),
-            // What is not on disk yet gets the time to go there.
+            // Entries that are not in the spool yet are written there.
             (Draining { .. } | Flushing { .. }, On::FlushTimedOut) if self.has_spool => {
                 self.abort(now, Vec::new())
             }

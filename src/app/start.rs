@@ -16,7 +16,7 @@ const USAGE: u8 = 2;
 /// The status of a run that could not start for another reason.
 const FAILURE: u8 = 1;
 
-/// The same in command mode, where low numbers belong to the command. `env` and `timeout` do so, too.
+/// The same in command mode, where low numbers are those of the command; `env` and `timeout` use it too.
 const USAGE_OF_RUNNER: u8 = 125;
 
 /// Runs the program: reads the command line and the environment, ships the input, and returns the
@@ -38,7 +38,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
             {
                 return fail(&why, usage);
             }
-            // A closed stdout or stderr is not an error of ours.
+            // A closed stdout or stderr is not an error.
             if !error.use_stderr() {
                 let _ = error.print();
                 return 0;
@@ -71,7 +71,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         app::run(&config)
     });
     result.unwrap_or_else(|error| {
-        // What the system did not provide may be there the next time.
+        // The system may provide the resource the next time.
         let is_usage = error.downcast_ref::<NotStarted>().is_none();
         let status = if is_usage || usage == USAGE_OF_RUNNER {
             usage

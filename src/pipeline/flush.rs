@@ -13,7 +13,7 @@ use crate::report::counters::{Counters, Fate};
 use crate::report::messages::Reporter;
 use crate::sync::queue::{ByteQueue, Denied, Pop};
 
-/// Size in bytes from which on a chunk takes no more single entries.
+/// The size in bytes at which a chunk accepts no more single entries.
 const FULL: usize = 64 * 1024;
 
 /// Pushes single entries. Clones share it.

@@ -113,7 +113,7 @@ impl EntrySender {
         }
     }
 
-    /// Says what sources have to say.
+    /// Prints the messages of sources.
     pub fn reporter(&self) -> Reporter {
         self.reporter
     }

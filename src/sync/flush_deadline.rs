@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use crate::sync::shutdown::{Flush, Phase, ShutdownState};
 
-/// The shortest time after end of input that requests are given: no Loki could answer in less.
+/// The minimum time for requests after the end of input: no Loki could answer faster.
 pub const MIN_FLUSH: Duration = Duration::from_millis(500);
 
-/// The shortest time a request is given, from when it is sent.
+/// The minimum time for a request, from when it is sent.
 const MIN_ATTEMPT: Duration = Duration::from_millis(250);
 
 /// How long after the deadline a run may take to exit: the last attempt may begin at the deadline, and
@@ -20,17 +20,17 @@ const LAST_TRY_SHARE: u32 = 4;
 
 const LAST_TRY_MAX: Duration = Duration::from_secs(1);
 
-/// Attempts that fail faster than this let the last one begin at the deadline. Otherwise it begins
-/// earlier, by `AHEAD` times the duration of the attempt before it.
+/// If attempts fail faster than this, the last one begins at the deadline. Slower ones need time to
+/// complete: then the last one begins earlier, by `AHEAD` times the duration of the one before it.
 const AT_ONCE: Duration = Duration::from_millis(50);
 
 const AHEAD: u32 = 4;
 
-/// When the flush at the end of a run must be over.
+/// The deadline of the final flush.
 ///
-/// Before a signal it is given up after a time without progress, and a request that was sent by then
-/// has until its own timeout. After a signal the time is a total: the last attempt is over with it,
-/// not begun then, unless attempts are over at once.
+/// Without a signal, the flush is given up after a time without progress; a request that was sent before
+/// then keeps its own timeout. After a signal, the time is a total: the last attempt must end by then,
+/// or begin by then if attempts end at once.
 #[derive(Debug, Clone, Copy)]
 pub struct FlushDeadline {
     from: Instant,
@@ -39,8 +39,7 @@ pub struct FlushDeadline {
 }
 
 impl FlushDeadline {
-    /// The deadline, or None as long as no flush has begun. `progress` is when Loki last took
-    /// something.
+    /// The deadline, or None if no flush has started. `progress` is when a request last succeeded.
     pub fn of(state: ShutdownState, progress: Option<Instant>) -> Option<Self> {
         let Flush { since, timeout } = state.flush?;
         let is_total = state.phase > Phase::Running;
@@ -57,7 +56,7 @@ impl FlushDeadline {
         self.from + self.timeout
     }
 
-    /// When a run is over, whatever Loki does.
+    /// When the run ends, whatever Loki does.
     pub fn over_by(&self, under_way: Option<AttemptTiming>) -> Instant {
         let over = self.from + self.timeout.max(MIN_FLUSH);
         match under_way {
@@ -66,8 +65,8 @@ impl FlushDeadline {
         }
     }
 
-    /// When attempts that began before the flush are broken off, so that there is time for a last
-    /// one, and how long they may take at the least for that. None for others.
+    /// When attempts that began before the flush are aborted, so that there is time for a last one, and the
+    /// minimum duration that they are given. None for attempts that began during the flush.
     pub fn breaks_off(
         &self,
         flush_since: Instant,
@@ -78,7 +77,7 @@ impl FlushDeadline {
         (attempt.begin <= flush_since).then_some((at, later_than))
     }
 
-    /// By when requests must be answered, if not by their own timeout.
+    /// The time by which requests must be answered, if their own timeout is not earlier.
     pub fn answers_by(&self, attempt: AttemptTiming) -> Option<Instant> {
         if !self.is_total {
             return None;
@@ -102,7 +101,7 @@ impl FlushDeadline {
 
     /// How long before the end the last attempt begins, if the one before it took this long.
     pub fn reserve(&self, took: Duration) -> Duration {
-        // Without a signal it is not over with the time.
+        // Without a signal a request may take longer than the flush timeout.
         if took < AT_ONCE || !self.is_total {
             return Duration::ZERO;
         }
@@ -121,9 +120,9 @@ pub struct AttemptTiming {
     pub begin: Instant,
     /// Whether it is the last.
     pub last: bool,
-    /// How long the last round took that went well.
+    /// The duration of the last successful round.
     pub usual: Duration,
-    /// By when those requests are over that have begun, by their own timeout.
+    /// When the requests that have begun will have reached their own timeouts.
     pub until: Instant,
 }
 

@@ -22,6 +22,6 @@ pub fn mark() {
 /// assert!(!loki_push::is_own_thread());
 /// ```
 pub fn is_own_thread() -> bool {
-    // While a thread is being torn down it logs nothing of ours.
+    // During the teardown of a thread, loki-push logs nothing on it.
     IS_OWN.try_with(Cell::get).unwrap_or(false)
 }

@@ -74,7 +74,7 @@ impl<T> Shared<T> {
     fn limit(&self, wanted: usize) -> usize {
         let own = self.capacity / 4;
         match &self.used_elsewhere {
-            // Its own quarter is open to it whatever else is in use.
+            // A quarter of the capacity is reserved for the queue.
             Some(used_elsewhere) if wanted > own => {
                 own.max(self.capacity.saturating_sub(used_elsewhere()))
             }

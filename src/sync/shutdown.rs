@@ -1,28 +1,28 @@
-//! How a run is told to end: a state that every stage looks at, and can wait on.
+//! The shutdown state of a run, which every stage checks and can wait for.
 //!
-//! A change wakes whoever waits here and runs the hooks that were left, which is how queues learn
-//! of it. When the state changes is decided elsewhere.
+//! A change wakes all threads that wait here, and calls the registered hooks, which wake the queues. The
+//! run loop decides when the state changes.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How a run goes on.
+/// The phase of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// Input is read, and everything is sent in its time.
+    /// Input is read, and batches are sent when they are due.
     Running,
     /// A stop was requested: what was read is sent at once.
     Draining,
-    /// A second stop was requested, or the time is over.
+    /// A second stop was requested, or the time for the flush has run out.
     Aborting,
 }
 
 /// The flush at the end of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flush {
-    /// Since when its time counts.
+    /// When it started.
     pub since: Instant,
-    /// How long nothing may happen until it is given up; after a signal, how long it takes in all.
+    /// How long it may go without progress; after a signal, how long it may take in total.
     pub timeout: Duration,
 }
 
@@ -31,14 +31,14 @@ pub struct Flush {
 pub struct ShutdownState {
     /// The phase.
     pub phase: Phase,
-    /// The flush at the end, once its time counts.
+    /// The final flush, once it has started.
     pub flush: Option<Flush>,
     /// Whether sources that can be read again must end.
     pub reading_over: bool,
 }
 
 impl ShutdownState {
-    /// A run that goes on.
+    /// The state of a run that has not been stopped.
     pub const RUNNING: Self = Self {
         phase: Phase::Running,
         flush: None,
@@ -48,7 +48,7 @@ impl ShutdownState {
 
 type Hook = Box<dyn Fn() + Send + Sync>;
 
-/// The one place where a run is told to end.
+/// The shutdown state, shared by all threads of a run.
 pub struct Shutdown {
     state: Mutex<ShutdownState>,
     changed: Condvar,
@@ -56,7 +56,7 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// A run that goes on.
+    /// Creates the state of a run that has not been stopped.
     pub fn new() -> Self {
         Self {
             state: Mutex::new(ShutdownState::RUNNING),
@@ -78,13 +78,12 @@ impl Shutdown {
             .push(Box::new(hook));
     }
 
-    /// Goes on to a later phase; an earlier one changes nothing.
+    /// Enters a later phase; an earlier one is ignored.
     pub fn advance(&self, phase: Phase) {
         self.change(|state| state.phase = state.phase.max(phase));
     }
 
-    /// Starts the clock of the flush. A clock that runs already is not set back, but gets the new
-    /// time.
+    /// Starts the final flush. If it has started already, only its timeout changes.
     pub fn start_flush(&self, now: Instant, timeout: Duration) {
         self.change(|state| {
             let since = state.flush.map_or(now, |flush| flush.since);

@@ -88,7 +88,7 @@ impl CommandSupervisor {
     pub fn on_exit(&mut self, exit: Exit) -> StopRequests {
         self.status = Some(exit.status);
         self.exit = Some(exit);
-        // To many programs SIGHUP does not mean the end. Here it did, since it ended the command.
+        // Many programs do not end on SIGHUP. This command did.
         if exit.by_signal && self.was_signalled {
             self.stop_requests = self.stop_requests.max(StopRequests::One);
         }

@@ -11,7 +11,7 @@ use crate::delivery::sender::{CONVINCING, SenderSettings};
 use crate::pipeline::{CHUNKS, Settings};
 use crate::storage::{checkpoint, spool};
 
-/// The maximum of threads that compress at once. Two keep a reader busy at the default level; more
+/// The maximum number of threads that compress at once. Two keep a reader busy at the default level; more
 /// would only take processors from the writing program.
 const ENCODERS: usize = 2;
 
@@ -54,10 +54,10 @@ pub fn settings(
 /// The default of --flush-timeout.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The default where everything that is not delivered is safe.
+/// The default of --flush-timeout if everything that is not delivered is safe.
 const SAFE_FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The time of the flush where everything that is not delivered is safe.
+/// The time limit of the flush if everything that is not delivered is safe.
 pub fn safe_flush_timeout(sending: &args::Delivery) -> Duration {
     sending.flush_timeout.unwrap_or(SAFE_FLUSH_TIMEOUT)
 }
@@ -72,7 +72,7 @@ pub fn delivery(sending: &args::Delivery) -> Result<SenderSettings> {
         timeout: positive("--timeout", sending.timeout)?,
         backoff: Backoff {
             base: positive("--retry-backoff", sending.retry_backoff)?,
-            // A longer first wait is meant.
+            // A first wait longer than the maximum raises the maximum.
             most: positive("--max-backoff", sending.max_backoff)?.max(sending.retry_backoff),
         },
         max_retries: sending.max_retries,

@@ -13,7 +13,7 @@ use crate::input::command::find_in_path;
 use crate::input::files::STDIN;
 use crate::report::humanize::shell_word;
 
-/// Options whose values must not be shown.
+/// Options whose values are secret.
 const SECRET: [&str; 7] = [
     "--password",
     "--bearer-token",
@@ -63,7 +63,7 @@ fn first_file(args: &[OsString]) -> Option<usize> {
         if args[at] == "--" {
             return None;
         }
-        // Where an option's value is missing, the next word is that value.
+        // If an option has no value after `=`, the next word is its value.
         let Ok(matches) = command_without_env().try_get_matches_from(&args[..=at]) else {
             continue;
         };
@@ -87,7 +87,7 @@ fn is_program(name: &Path) -> Option<bool> {
             let is_path = name.as_os_str().to_string_lossy().contains(MAIN_SEPARATOR);
             Some(!is_path && find_in_path(name.as_os_str()).is_some())
         }
-        // Opening a named pipe would take what its writer writes.
+        // Opening a named pipe would take data from its reader.
         Ok(meta) if meta.is_file() && meta.permissions().mode() & 0o111 != 0 => {
             let mut head = [0; 4];
             let read = File::open(name).ok()?.read(&mut head).ok()?;
@@ -102,7 +102,7 @@ fn is_secret(arg: &OsStr) -> bool {
     SECRET.iter().any(|name| arg.starts_with(name))
 }
 
-/// Words as a shell takes them, each after a space.
+/// The words, quoted for a shell, each after a space.
 fn shell_words(words: &[OsString]) -> String {
     let mut text = String::new();
     for word in words {

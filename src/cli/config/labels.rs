@@ -48,7 +48,7 @@ pub(super) fn entry_options(
     let path_labels = match &given.path_labels {
         None => None,
         Some(pattern) => {
-            // The default gives way.
+            // A label that the user set replaces the default.
             let set = if given.app.is_none() {
                 &pairs[1..]
             } else {
@@ -107,7 +107,7 @@ fn time_source(given: &args::Labels) -> Result<TimeSource> {
         Format::new(text).map_err(|why| anyhow!("--time-format: `{}`: {why}", text.escape_debug()))
     });
     let format = format.transpose()?;
-    // What is never used need not be there, as the files of a zone that TZ names.
+    // The zone is only looked up if it is used: TZ may name one whose file is missing.
     let time = given.time.as_deref().unwrap_or("arrival");
     if time == "arrival" && format.is_none() && given.time_zone == "local" {
         return Ok(TimeSource::Arrival);

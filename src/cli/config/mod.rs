@@ -38,7 +38,7 @@ use crate::storage::spool;
 /// Everything a run needs to know.
 #[derive(Debug)]
 pub struct Config {
-    /// What is read.
+    /// The input.
     pub input: Input,
     /// The byte that ends a line.
     pub delimiter: u8,
@@ -46,7 +46,7 @@ pub struct Config {
     pub gather: LineOptions,
     /// How lines become entries.
     pub shape: Arc<EntryOptions>,
-    /// How the stages are set.
+    /// The settings of the stages.
     pub settings: Settings,
     /// The connection to Loki; None for a dry run.
     pub connection: Option<HttpSettings>,
@@ -56,7 +56,7 @@ pub struct Config {
     pub dead_letter: Option<PathBuf>,
     /// How long a pipe is still read after a signal.
     pub linger: Duration,
-    /// How long the flush goes on without progress where everything is safe.
+    /// How long the flush continues without progress if everything is safe.
     pub safe_flush_timeout: Duration,
     /// Whether input is passed through.
     pub tee: bool,

@@ -45,7 +45,7 @@ pub(super) fn redactor(patterns: &[String]) -> Result<Option<Arc<Redactor>>> {
     let option = "--redact";
     let compile = |pattern: &String| {
         let regex = text_regex(option, pattern)?;
-        // Some match nothing only beside a word or at an end.
+        // Some expressions match an empty text only next to a word or at an end.
         let is_empty = |text: &str| regex.find_iter(text).any(|found| found.is_empty());
         ensure!(
             !["", "a", " ", "\n", "a b"].into_iter().any(is_empty),

@@ -1,4 +1,4 @@
-//! What the configuration makes of what was typed.
+//! The configuration that command lines resolve to.
 
 use anyhow::anyhow;
 

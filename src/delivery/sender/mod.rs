@@ -90,7 +90,7 @@ struct Sender {
     reporter: Reporter,
     /// The push URL as messages show it.
     url: String,
-    /// Number of consecutive rounds that ended with a wait for everything.
+    /// Number of consecutive rounds after which all delivery had to wait.
     attempt: u32,
     /// Set while Loki cannot be reached or no request succeeds. One request at a time is then sent
     /// as a probe.

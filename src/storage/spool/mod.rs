@@ -589,7 +589,7 @@ fn open_sending(options: &Options, reporter: Reporter) -> Option<Place> {
     })
 }
 
-/// Whether a path is a file of this user: then it was named by mistake, and nobody else's doing.
+/// Whether a path is a file of this user. Then it was named by mistake; otherwise another user put it there.
 fn is_file_of_ours(path: &Path) -> bool {
     let uid = rustix::process::geteuid().as_raw();
     fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file() && meta.uid() == uid)

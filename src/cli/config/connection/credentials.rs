@@ -1,6 +1,6 @@
-//! Who asks: basic auth, a bearer token, or what stands in the address.
+//! Resolves the credentials: basic auth, a bearer token, or those in the URL.
 //!
-//! Knows which of them wins. Reads secrets from files; shows none.
+//! Reads secrets from files. No message shows a secret.
 
 use std::path::PathBuf;
 
@@ -13,19 +13,19 @@ use crate::http::client::Scheme;
 use crate::http::credentials::LARGEST_SECRET;
 use crate::http::url::PushUrl;
 
-/// What gives a user his password.
+/// The options that set a password.
 const PASSWORD: PartnerOptions = &[("password", Some("LOKI_PASSWORD")), ("password-file", None)];
 
-/// What gives a password its user.
+/// The options that set a user name.
 const USER: PartnerOptions = &[("username", Some("LOKI_USERNAME"))];
 
-/// Who asks.
+/// The credentials of requests.
 pub struct Credentials {
-    /// How the secret is written in a header.
+    /// How the secret is written in the header.
     pub scheme: Scheme,
     /// The secret.
     secret: String,
-    /// The file it is from.
+    /// The file that holds it, if it is in a file.
     pub file: Option<PathBuf>,
 }
 
@@ -43,13 +43,13 @@ impl Credentials {
         Self::new(Scheme::Basic(user.to_owned()), password)
     }
 
-    /// The header's value.
+    /// The value of the header.
     pub fn value(&self) -> String {
         self.scheme.value(&self.secret)
     }
 }
 
-/// A secret, or the file it is in; only the one that is used is read.
+/// A secret, or the file that holds it. Only the file that is used is read.
 #[derive(Clone)]
 struct Secret {
     text: String,
@@ -85,7 +85,7 @@ impl BasicPair {
         })
     }
 
-    /// Where the half comes from that wins over more.
+    /// The source of the half that takes precedence.
     fn source(&self) -> Option<Origin> {
         let user = self.user.as_ref().map(|given| given.source);
         user.max(self.password.as_ref().map(|given| given.source))
@@ -95,7 +95,7 @@ impl BasicPair {
         self.user.is_some() && self.password.is_some()
     }
 
-    /// Both halves; what is to be said of one alone is said.
+    /// Both halves. One half without the other is reported.
     fn whole(
         self,
         warnings: &mut Vec<String>,
@@ -109,8 +109,8 @@ impl BasicPair {
     }
 }
 
-/// Who asks. Of basic auth, a bearer token and credentials in the address the one that was given
-/// nearest to the command line wins.
+/// The credentials. Of basic auth, a bearer token and credentials in the URL, the one whose source has
+/// the highest precedence is used.
 pub fn find(
     lookup: &Resolver<'_>,
     address: &PushUrl,
@@ -123,7 +123,7 @@ pub fn find(
         let found = address.credentials.clone();
         found.map(|(user, password)| Credentials::basic(&user, password.into()))
     };
-    // The user stands in the address, the secret elsewhere.
+    // The user name may be in the URL and the password elsewhere.
     if let (Some((user, in_address)), None, Some(password), None) =
         (&address.credentials, &pair.user, &pair.password, &bearer)
         && !user.is_empty()
@@ -162,7 +162,7 @@ pub fn find(
     }
 }
 
-/// Of a bearer token and basic auth the one that wins; two that nothing tells apart are wrong usage.
+/// Chooses between a bearer token and basic auth. Both from the same source are wrong usage.
 fn one_of(
     bearer: Option<Sourced<Secret>>,
     pair: BasicPair,
@@ -198,7 +198,7 @@ fn bearer(lookup: &Resolver<'_>) -> Result<Option<Sourced<Secret>>> {
     )
 }
 
-/// A secret that is given itself or as a file that holds it.
+/// A secret that is set directly, or as a file that holds it.
 fn secret(
     itself: Option<Sourced<Secret>>,
     file: Option<Sourced<PathBuf>>,
@@ -222,7 +222,7 @@ fn secret(
     }
 }
 
-/// The secret, read if it is in a file: without the white space around it.
+/// The secret, from its file if it is in one, without surrounding white space.
 fn opened(lookup: &Resolver<'_>, given: &Sourced<Secret>) -> Result<Secret> {
     let Some(file) = &given.value.file else {
         return Ok(given.value.clone());

@@ -1,6 +1,4 @@
-//! Headers for every request: credentials, the tenant, and what was given with `--header`.
-//!
-//! Knows which name wins over which, and what only the writer of a body may say.
+//! The headers of every request: credentials, the tenant, and those set with `--header`.
 
 use anyhow::{Result, anyhow, bail};
 use base64::Engine;
@@ -13,7 +11,7 @@ use crate::http::tenant::{TENANT_HEADER, check_tenant};
 use crate::http::url::PushUrl;
 use crate::storage::spool::{Destination, Token};
 
-/// Headers that belong to a body, which only its writer can know.
+/// Headers that describe the body; only the encoder can set them.
 const OURS_ALONE: [&str; 4] = [
     "Content-Type",
     "Content-Encoding",
@@ -21,17 +19,17 @@ const OURS_ALONE: [&str; 4] = [
     "Transfer-Encoding",
 ];
 
-/// Headers for every request.
+/// The headers of every request.
 pub struct ResolvedHeaders {
-    /// Names and values.
+    /// Their names and values.
     pub headers: Vec<(String, String)>,
-    /// The file that one of them is from.
+    /// The file that holds the secret in one of them, if it is in a file.
     pub file: Option<SecretFile>,
     /// Whether they hold credentials.
     pub has_credentials: bool,
 }
 
-/// Resolves the headers. One given with `--header` replaces ours of that name.
+/// Resolves the headers. One set with `--header` replaces the default header of that name.
 pub fn headers(
     lookup: &Resolver<'_>,
     address: &PushUrl,
@@ -103,7 +101,7 @@ pub fn headers(
     })
 }
 
-/// Headers that do not choose a tenant, whatever their values.
+/// Headers whose value cannot affect which tenant or user a request is for.
 const NOT_THE_TENANT: [&str; 8] = [
     "accept",
     "accept-encoding",
@@ -115,7 +113,8 @@ const NOT_THE_TENANT: [&str; 8] = [
     "x-request-id",
 ];
 
-/// The destination of requests with these headers. `secret` is the file that one of them is from.
+/// The destination of requests with these headers. `secret` is the file that holds the secret in one of
+/// them.
 pub fn destination(
     url: &str,
     headers: &[(String, String)],
@@ -143,14 +142,14 @@ pub fn destination(
     destination
 }
 
-/// The user of basic auth, if that is what a header holds.
+/// The user name, if the header is one of basic auth.
 fn user_of(value: &str) -> Option<String> {
     let pair = BASE64.decode(after_scheme(value, "basic")?).ok()?;
     let pair = String::from_utf8_lossy(&pair).into_owned();
     pair.split_once(':').map(|(user, _)| user.to_owned())
 }
 
-/// What comes after the scheme of an `Authorization`.
+/// The value of an `Authorization` header without its scheme.
 fn after_scheme<'a>(value: &'a str, scheme: &str) -> Option<&'a str> {
     let (first, rest) = value.split_once(' ')?;
     first.eq_ignore_ascii_case(scheme).then(|| rest.trim())

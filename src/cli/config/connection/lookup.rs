@@ -1,6 +1,5 @@
-//! Where a value comes from: the command line, our environment or logcli's, and which wins.
-//!
-//! Knows how each is called. Knows nothing of what the values mean.
+//! Looks up the value of a setting on the command line, in loki-push's own environment variables and
+//! in those of logcli, in this order of precedence.
 
 use std::ffi::OsString;
 use std::io;
@@ -11,30 +10,30 @@ use anyhow::{Result, bail};
 use crate::cli::args;
 use crate::cli::args::ParsedArgs;
 
-/// Where a value comes from; a later one wins over an earlier one.
+/// The source of a value. Later ones take precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
-    /// logcli's `LOKI_*`.
+    /// The variables of logcli, `LOKI_*`.
     Logcli,
-    /// Our `LOKI_PUSH_*`.
+    /// The variables of loki-push, `LOKI_PUSH_*`.
     Environment,
     /// The command line.
     CommandLine,
 }
 
-/// A value, where it comes from, and what the person who gave it calls it.
+/// A value, with its source and the name of the option or variable.
 pub struct Sourced<T> {
     /// The value.
     pub value: T,
-    /// Where it comes from.
+    /// Its source.
     pub source: Origin,
-    /// What messages call it.
+    /// The name of the option or variable, for messages.
     pub name: String,
 }
 
-/// Looks values up: an option's, or that of logcli's environment variable.
+/// Looks up the values of options and of logcli's environment variables.
 pub struct Resolver<'a> {
-    /// What was typed, our environment included.
+    /// The parsed command line, including the variables of loki-push.
     pub typed: &'a ParsedArgs,
     /// Looks up an environment variable.
     pub env: &'a dyn Fn(&str) -> Option<OsString>,
@@ -43,7 +42,7 @@ pub struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    /// A value: `option`, whose id this is, or that of logcli's variable.
+    /// The value of the option with this id, or else of logcli's variable.
     pub fn find<T: From<String>>(
         &self,
         id: &str,
@@ -69,7 +68,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// The value of a variable that is not an option's own.
+    /// The value of a variable that has no option.
     pub fn variable<T: From<String>>(
         &self,
         name: &str,
@@ -88,24 +87,25 @@ impl Resolver<'_> {
         }))
     }
 
-    /// A text.
+    /// A value that is text.
     pub fn text(&self, id: &str, option: Option<&String>, logcli: &str) -> Result<Option<String>> {
         let found = self.find(id, option.cloned(), Some(logcli))?;
         Ok(found.map(|given| given.value))
     }
 }
 
-/// The options that could give the other half of a pair, each with logcli's variable for it.
+/// The options that set the other half of a pair, each with logcli's variable for it.
 pub type PartnerOptions = &'static [(&'static str, Option<&'static str>)];
 
-/// Half a pair is wrong usage on the command line; in the environment it may be meant for others.
+/// Reports half a pair: as wrong usage on the command line, and as a warning in the environment, where it
+/// may be meant for other programs.
 pub fn half_a_pair<T, U>(
     half: &Sourced<T>,
     other: PartnerOptions,
     warnings: &mut Vec<String>,
 ) -> Result<Option<U>> {
     let there = &half.name;
-    // What is missing is called as what is there.
+    // If one half is a variable, the message names the other one as a variable too.
     let names = other
         .iter()
         .filter_map(|(long, logcli)| match half.source {

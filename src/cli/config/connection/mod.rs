@@ -1,7 +1,5 @@
-//! The way to Loki: address, credentials, tenant, headers, TLS and proxy, from options, our
-//! environment and logcli's.
-//!
-//! Puts the parts together. Shows no secret.
+//! The connection to Loki: URL, credentials, tenant, headers, TLS and proxy, resolved from options,
+//! loki-push's own environment variables and those of logcli. No message shows a secret.
 
 mod credentials;
 mod headers;
@@ -28,26 +26,26 @@ use crate::http::url::PushUrl;
 use crate::report::messages::Reporter;
 use crate::storage::spool::Destination;
 
-/// The address of a Loki on this machine.
+/// The default URL: a Loki on this machine.
 const DEFAULT_URL: &str = "http://localhost:3100";
 
-/// The variable of --addr, which is another name of --url.
+/// The variable of `--addr`, which is an alias of `--url`.
 pub const ADDR: &str = "LOKI_PUSH_ADDR";
 
-/// What was worked out.
+/// The resolved connection.
 pub struct ResolvedConnection {
-    /// For the HTTP agent.
+    /// The settings of the HTTP client.
     pub connection: HttpSettings,
-    /// The destination as messages name it.
+    /// The name of the destination in messages.
     pub shown: String,
-    /// The destination as the spool tells it from others.
+    /// The destination as the spool identifies it.
     pub destination: Destination,
 }
 
-/// Works the connection out. `read` reads files of secrets and certificates.
+/// Resolves the connection. `read` reads files of secrets and certificates.
 ///
 /// # Errors
-/// What is wrong, naming the option.
+/// A message for the user that names the option.
 pub fn resolve(
     typed: &ParsedArgs,
     env: &dyn Fn(&str) -> Option<OsString>,
@@ -116,7 +114,7 @@ pub fn resolve(
     })
 }
 
-/// Certificates, read.
+/// The contents of the certificate files.
 fn tls(
     lookup: &Resolver<'_>,
     terms: &mut SettingNames,
@@ -152,7 +150,7 @@ fn tls(
     let authority = authority
         .map(|given| read(given, &mut terms.authority))
         .transpose()?;
-    // An option says no, too: LOKI_PUSH_TLS_SKIP_VERIFY=false.
+    // The option can be false as well: LOKI_PUSH_TLS_SKIP_VERIFY=false.
     let skip_verify = if lookup.typed.is_set("tls_skip_verify") {
         given.tls_skip_verify
     } else {

@@ -1,5 +1,5 @@
-//! Reads files of secrets and certificates, which may be anything that has a path: never more than
-//! a bound, and never without end.
+//! Reads files of secrets and certificates. A path may be a device or a named pipe, so size and time are
+//! limited.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// The most that is read. The bundle of all public authorities has a quarter of it.
+/// The maximum size of a file in bytes. The bundle of all public authorities is a quarter of it.
 const LARGEST: u64 = 1024 * 1024;
 
-/// How long a named pipe is waited for.
+/// How long to wait for the writer of a named pipe.
 const FIFO_WAIT: Duration = Duration::from_secs(10);
 
 /// Reads a whole file.
 ///
 /// # Errors
-/// If it cannot be read, is larger than the bound, or a pipe that nobody writes to.
+/// If it cannot be read, is too large, or is a pipe without a writer.
 pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let is_fifo = fs::metadata(path)?.file_type().is_fifo();
     let mut bytes = Vec::new();

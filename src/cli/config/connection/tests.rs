@@ -1,4 +1,4 @@
-//! What wins over what, and what excludes what.
+//! The precedence of options and variables, and which exclude each other.
 
 use crate::cli::config::connection::*;
 use crate::http::client::Scheme;
