@@ -56,12 +56,12 @@ impl ReceivedSignal {
 /// `timeout` sends both within microseconds.
 const REPEATED: Duration = Duration::from_millis(10);
 
-/// The same, if one of the two comes from the terminal: a wrapper forwards the signal that the
-/// terminal has sent to all processes.
+/// The time for duplicates if one of the two signals comes from the terminal: a wrapper forwards the
+/// signal that the terminal has sent to all processes.
 const HANDED_ON: Duration = Duration::from_millis(50);
 
-/// The same for SIGHUP, which the shell sends to its jobs and the kernel sends when the shell has
-/// ended. A terminal hangs up only once.
+/// The time for duplicates of SIGHUP, which the shell sends to its jobs and the kernel sends when the
+/// shell has ended. A terminal hangs up only once.
 const HUNG_UP: Duration = Duration::from_secs(1);
 
 /// Finds duplicate signals: `timeout` signals a process and then its group, which includes the

@@ -141,7 +141,8 @@ impl EncoderPool {
                 .get_or_insert_with(|| Encoder::new(self.level).keeping_order(self.keeps_order));
             encode_and_pass(encoder, batch, permit, &self.sequencer, &*self.out);
         } else if self.batches.push((batch, permit), 1).is_err() {
-            // It has said so. What it had in hand is lost: the run must end for that.
+            // The thread has reported its panic. The batch that it was encoding is lost, so this thread ends
+            // too, and with it the run.
             resume_unwind(Box::new("an encoder thread failed"));
         }
     }

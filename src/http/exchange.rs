@@ -9,7 +9,8 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
 };
 
-/// The size of the input buffer for large headers: ureq's limit, and enough more to exceed it.
+/// The size of the input buffer for large headers. It exceeds ureq's limit, so that ureq reports headers
+/// that are too large.
 const LARGEST_HEADERS: usize = 65 * 1024;
 
 /// ureq's limits on the bytes and the lines of a response's headers.
@@ -64,7 +65,7 @@ impl std::error::Error for StaleConnection {}
 #[derive(Debug)]
 pub struct Exchange<T> {
     transport: T,
-    /// Whether an earlier request received its response over it.
+    /// Whether the connection has already carried a request and its response.
     used: bool,
     /// Whether the response to the current request has begun.
     answering: bool,

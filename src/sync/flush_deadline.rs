@@ -118,7 +118,7 @@ impl FlushDeadline {
 pub struct AttemptTiming {
     /// When the round begins.
     pub begin: Instant,
-    /// Whether it is the last.
+    /// Whether the round is the last.
     pub last: bool,
     /// The duration of the last successful round.
     pub usual: Duration,

@@ -114,7 +114,7 @@ fn run(world: &World) -> Seen {
     let total =
         (world.shippers * world.batches) as f64 * (world.size.0 + world.size.1) as f64 / 2.0;
     let (mut done, mut served) = (0, 0.0);
-    // What was cut off the requests of each shipper, to go next.
+    // For each shipper the parts that were split off its requests and are sent next.
     let mut cut = vec![Vec::new(); world.shippers];
     // (time in ns, shipper, size, the wait before it in ns, when it was first refused, what it was
     // cut from and in how many more pieces)

@@ -35,8 +35,7 @@ pub type Whole = (Request, Option<Vec<bool>>);
 pub struct PendingRequest {
     /// The request.
     pub request: Request,
-    /// For each entry whether it is the last part of an entry as it was read, if some were cut to fit a
-    /// limit of Loki's.
+    /// Set if entries were cut to fit a limit of Loki's: for each part, whether it is the last of its entry.
     pub ends: Option<Vec<bool>>,
     /// Number of times it was sent.
     pub tries: u32,
