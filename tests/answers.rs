@@ -386,7 +386,7 @@ fn drop_newest(spool: Option<&Path>) {
     let loki = Loki::start();
     loki.always(Fault::Answer(Answer::new(200).body("<html>portal</html>")));
     let mut run = LokiPush::new(&loki).args(["--batch-size=1", "--buffer=2KiB", "--summary=json"]);
-    run = run.args(["--flush-timeout=200ms"]);
+    run = run.args(["--flush-timeout=3s"]);
     if let Some(spool) = spool {
         run = run.args(["--spool-size=2KiB", "--spool"]).arg(spool);
     }

@@ -127,6 +127,7 @@ fn after_a_second_signal_a_full_buffer_does_not_block_the_command() {
     let run = start(&loki, &small, script);
     run.wait_for_stderr("; retrying");
     run.signal("TERM");
+    run.wait_for_receipt();
     run.signal("TERM");
     run.wait_to_end().expect(4);
 }

@@ -2,6 +2,7 @@
 //! in a full report.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -144,6 +145,23 @@ impl Running {
     pub fn signal(&self, name: &str) {
         let sent = self.is_running() && kill(name, &self.pid.to_string());
         assert!(sent, "SIG{name} was not sent\n{}", self.report());
+    }
+
+    /// Waits until no signal is pending: another one of the same kind would be lost in it.
+    pub fn wait_for_receipt(&self) {
+        let is_pending = || {
+            let status = fs::read_to_string(format!("/proc/{}/status", self.pid));
+            let pending = status.unwrap_or_default();
+            let pending = pending
+                .lines()
+                .filter_map(|line| line.strip_prefix("ShdPnd:"));
+            pending
+                .flat_map(|mask| mask.trim().bytes())
+                .any(|digit| digit != b'0')
+        };
+        while self.is_running() && is_pending() {
+            thread::yield_now();
+        }
     }
 
     /// Sends a signal to the whole group; see [`LokiPush::own_group`].
