@@ -46,10 +46,12 @@ impl OwnFiles {
             || !self.folders.is_empty() && path.ancestors().skip(1).any(|dir| self.is_folder(dir))
     }
 
-    /// Whether the regular file at a path is one of them.
+    /// Whether the regular file at a path is one of them. A temporary file may be gone already.
     pub fn contain_at(&self, path: &Path) -> bool {
-        fs::metadata(path)
-            .is_ok_and(|meta| meta.is_file() && self.contain(path, DevInode::from(&meta)))
+        match fs::metadata(path) {
+            Ok(meta) => meta.is_file() && self.contain(path, DevInode::from(&meta)),
+            Err(_) => self.is_replaced(path),
+        }
     }
 
     /// Whether standard input is one of them, which would grow while it is read.
@@ -105,4 +107,19 @@ fn regular_file(stream: impl AsFd) -> Option<DevInode> {
         dev: stat.st_dev as _,
         ino: stat.st_ino,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_temporary_file_is_known_when_it_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name| dir.path().join(name);
+        let own = OwnFiles::new(Vec::new(), Some(at("m.prom")), Vec::new());
+        assert!(own.contain_at(&at("m.prom.7.tmp")));
+        assert!(!own.contain_at(&at("app.prom.7.tmp")));
+        assert!(!own.contain_at(&at("m.prom.old")));
+    }
 }
