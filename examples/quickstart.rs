@@ -3,7 +3,7 @@
 //! A made-up web shop writes its log into loki-push, which ships it to Loki. Without `LOKI_ADDR` a
 //! stand-in for Loki plays the server on a free port, and is stopped for a while in the middle.
 //! With `LOKI_ADDR` (and logcli's other variables) the lines go to that Loki. Either way they are
-//! read back by query and shown by stream, beside the summary.
+//! read back by query and shown by stream, next to the summary.
 //!
 //! Cargo does not build the program for an example, so the example is its own program: started
 //! again with [`CHILD`] as its first argument it calls `loki_push::run`, as `main.rs` does.
@@ -68,7 +68,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Plays it through; gives whether every line arrived, once and in order.
+/// Runs the demonstration. Returns whether every line arrived, once and in order.
 fn show() -> Result<bool, Box<dyn Error>> {
     let given = variable("LOKI_ADDR");
     let stand_in = given.is_none().then(loki::Loki::start);
@@ -248,7 +248,7 @@ fn agent() -> Agent {
     config.build().new_agent()
 }
 
-/// The labels that were sent; Loki adds some of its own to what it gives back.
+/// The labels that were sent. Loki adds labels of its own to the streams that it returns.
 fn shown(labels: &Value) -> String {
     let labels = labels.as_object().into_iter().flatten();
     let own =

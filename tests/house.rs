@@ -52,10 +52,10 @@ const ROOMS: [(&str, &[&str]); 14] = [
     ("parse", &[]),
     ("sync", &[]),
     ("batch", &["entry", "sync"]),
-    ("report", &["entry", "parse", "sync"]),
-    ("http", &["entry", "parse", "batch", "report"]),
-    ("process", &["entry", "parse", "sync", "batch", "report"]),
-    ("storage", &["entry", "parse", "sync", "batch", "report"]),
+    ("report", &["sync"]),
+    ("http", &["entry", "parse", "report"]),
+    ("process", &["entry", "parse", "sync", "report"]),
+    ("storage", &["entry", "parse", "report"]),
     (
         "delivery",
         &[
@@ -75,8 +75,8 @@ const ROOMS: [(&str, &[&str]); 14] = [
     (
         "cli",
         &[
-            "entry", "parse", "sync", "batch", "report", "http", "process", "storage", "delivery",
-            "input", "pipeline",
+            "entry", "parse", "batch", "report", "http", "process", "storage", "delivery", "input",
+            "pipeline",
         ],
     ),
     (

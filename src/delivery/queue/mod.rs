@@ -411,5 +411,5 @@ impl DeliveryQueue {
     }
 }
 
-/// There was no room for a batch.
+/// The error that there was no room for a batch.
 struct NoRoom;
